@@ -1,0 +1,79 @@
+"""Labelled networks: attributes with units, examples, data sets, and named splits of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narformer.arch.cells import Cells
+from narformer.arch.graph import Architecture
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One measured property of a network: what it is, its unit, and how it was obtained."""
+
+    name: str
+    unit: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One network and its labels; a label that was not measured is absent."""
+
+    architecture: Architecture
+    labels: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset(Sequence[Example]):
+    """Networks of one space with their labels as columns.
+
+    architectures: M networks, in the order of the official benchmark
+    labels:        attribute name -> (M,) float64, NaN where a network has no such label
+    attributes:    attribute name -> Attribute
+    train_label:   the label the papers train and validate on
+    test_label:    the label the papers test on
+    """
+
+    name: str
+    space: str
+    architectures: Sequence[Architecture]
+    labels: Mapping[str, NDArray[np.float64]]
+    attributes: Mapping[str, Attribute]
+    train_label: str
+    test_label: str
+
+    def __len__(self) -> int:
+        return len(self.architectures)
+
+    def rows(self, rows: NDArray[np.int64]) -> Sequence[Architecture]:
+        """The networks at ``rows``; columns stay columns."""
+        if isinstance(self.architectures, Cells):
+            return self.architectures if len(rows) == len(self) else self.architectures.take(rows)
+        return [self.architectures[row] for row in rows]
+
+    def __getitem__(self, row: int) -> Example:  # type: ignore[override]
+        values = {name: float(column[row]) for name, column in self.labels.items()}
+        return Example(self.architectures[row], {n: v for n, v in values.items() if not np.isnan(v)})
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows of a data set by role. Train and validation are disjoint; a paper's test part may hold them.
+
+    train, validation, test: row numbers, int64
+    """
+
+    name: str
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    seed: int | None = None
+    parts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # further named test parts, e.g. "100"
+
+    def unseen(self) -> NDArray[np.int64]:
+        """Test rows that were neither trained on nor used for selection."""
+        return np.setdiff1d(self.test, np.concatenate([self.train, self.validation]))

@@ -1,0 +1,72 @@
+"""What is known of a source before it is opened: its rows, its optima, the range of its labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from narformer.data.dataset import Dataset
+from narformer.errors import BadFile
+
+__all__ = ["Facts", "contradictions", "require_file", "verify"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Published facts that every true copy of a source fulfils.
+
+    rows:   number of networks
+    best:   label -> (its known largest value, tolerance), in the label's unit
+    ranges: label -> (smallest, largest) value that is possible, where the data set has that label
+    """
+
+    rows: int
+    best: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def contradictions(dataset: Dataset, facts: Facts) -> list[tuple[str, str]]:
+    """Every way in which a data set contradicts the facts, as (found, expected)."""
+    if len(dataset) != facts.rows:
+        return [(f"{len(dataset):,} networks", f"{facts.rows:,}")]
+    absent = [name for name in facts.best if name not in dataset.labels]
+    if absent:
+        return [(f"labels {', '.join(dataset.labels)}", f"a label '{absent[0]}'")]
+    wrong = []
+    for name, (best, tolerance) in facts.best.items():
+        found = np.nanmax(dataset.labels[name], initial=-np.inf)
+        if not abs(found - best) <= tolerance:
+            wrong.append((f"a best {name} of {found:.6g}", f"{best:.6g}, the known optimum"))
+    for name, (smallest, largest) in facts.ranges.items():
+        values = dataset.labels.get(name, np.empty(0))
+        outside = int(np.sum((values < smallest) | (values > largest)))
+        if outside:
+            wrong.append((f"{outside:,} values of {name} outside the possible range", f"{smallest:g} to {largest:g}"))
+    used = (dataset.train_label, dataset.test_label)
+    empty = [name for name in used if np.isnan(dataset.labels[name]).all()]
+    return wrong + [(f"not one value of {name}", "the label that the papers use") for name in empty]
+
+
+def verify(dataset: Dataset, facts: Facts, path: str | Path) -> Dataset:
+    """The same data set, or BadFile where it contradicts the facts."""
+    for found, expected in contradictions(dataset, facts):
+        raise BadFile(path, found, expected, "The file is damaged or another one: take it from its source again.")
+    return dataset
+
+
+def require_file(path: str | Path, expected: str) -> Path:
+    """The path, or BadFile where no file stands there, it cannot be opened, or it is empty."""
+    path = Path(path)
+    if not path.exists():
+        raise BadFile(path, "nothing at this path", expected)
+    if path.is_dir():
+        raise BadFile(path, "a folder", expected)
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise BadFile(path, f"a file that cannot be read ({error.strerror})", expected) from None
+    if empty:
+        raise BadFile(path, "an empty file", expected, "Take it from its source again.")
+    return path

@@ -1,0 +1,165 @@
+"""Named splits: which rows train, which select, which test. Protocols of the papers and ours."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narformer.data.dataset import Dataset, Split
+from narformer.data.facts import require_file
+from narformer.errors import BadFile, BadRecipe, lookup
+
+__all__ = ["SPLITS", "VALIDATION", "load_split", "save_split", "split"]
+
+VALIDATION = 200
+"""Cells on which every paper selects."""
+
+FORMAT = 1
+
+Rows = NDArray[np.int64]
+_PAPER_SETS = ("nasbench101", "nasbench201")
+
+
+def split(dataset: Dataset, name: str, train: int, seed: int | None = None, validation: int = VALIDATION) -> Split:
+    """The split called ``name`` (a key of SPLITS) with ``train`` training rows.
+
+    Train and validation rows are disjoint and have the train label; test rows have the test label.
+    Raises UnknownName, or BadRecipe where the data set has too few labelled rows or a random split has no seed.
+    """
+    return lookup(SPLITS, name, "split")(dataset, train, validation, seed)
+
+
+def paper(dataset: Dataset, train: int, validation: int, seed: int | None) -> Split:
+    """The papers' rows: the first ``train`` labelled ones, then the validation rows; the test part is everything.
+
+    NAS-Bench-101 has the further part "100": the 100 labelled rows after validation. The seed is of no effect.
+    """
+    if dataset.name not in _PAPER_SETS:
+        raise BadRecipe(
+            f"no paper splits the data set '{dataset.name}' (only {' and '.join(_PAPER_SETS)}); "
+            "use 'random' or 'holdout' with a seed"
+        )
+    return _consecutive(dataset, "paper", _labelled(dataset), train, validation, None)
+
+
+def random(dataset: Dataset, train: int, validation: int, seed: int | None) -> Split:
+    """As the papers split, but with the labelled rows in the order that the seed draws; the test part is everything."""
+    rows = _generator(seed, "random").permutation(_labelled(dataset))
+    return _consecutive(dataset, "random", rows, train, validation, seed)
+
+
+def holdout(dataset: Dataset, train: int, validation: int, seed: int | None) -> Split:
+    """Three disjoint parts drawn by the seed; the test part is all that is neither train nor validation."""
+    rows = _generator(seed, "holdout").permutation(_labelled(dataset))
+    drawn = _consecutive(dataset, "holdout", rows, train, validation, seed)
+    rest = drawn.unseen()
+    if not len(rest):
+        raise BadRecipe(
+            f"{train:,} training and {validation:,} validation rows leave no test row of the {len(dataset):,} of "
+            f"'{dataset.name}'; take fewer"
+        )
+    return Split("holdout", drawn.train, drawn.validation, rest, seed)
+
+
+SPLITS: dict[str, Callable[[Dataset, int, int, int | None], Split]] = {
+    "paper": paper,
+    "random": random,
+    "holdout": holdout,
+}
+
+
+def _labelled(dataset: Dataset) -> Rows:
+    return np.flatnonzero(~np.isnan(dataset.labels[dataset.train_label])).astype(np.int64)
+
+
+def _generator(seed: int | None, name: str) -> np.random.Generator:
+    if seed is None:
+        raise BadRecipe(f"the split '{name}' is drawn by chance: give it a seed, so that it can be drawn again")
+    return np.random.default_rng(seed)
+
+
+def _consecutive(dataset: Dataset, name: str, rows: Rows, train: int, validation: int, seed: int | None) -> Split:
+    if train < 1 or validation < 0:
+        raise BadRecipe(f"{train} training and {validation} validation rows asked for; expected at least 1 and 0")
+    if train + validation > len(rows):
+        raise BadRecipe(
+            f"{train:,} training and {validation:,} validation rows asked for; '{dataset.name}' has "
+            f"{len(rows):,} rows with the label {dataset.train_label}"
+        )
+    end = train + validation
+    test = np.flatnonzero(~np.isnan(dataset.labels[dataset.test_label])).astype(np.int64)
+    parts = {"100": rows[end : end + 100]} if dataset.name == "nasbench101" else {}
+    return Split(name, rows[:train], rows[train:end], test, seed, parts)
+
+
+def save_split(split: Split, dataset: Dataset, path: str | Path) -> None:
+    """Write the rows of a split of ``dataset`` as JSON; a run of rows as its first and the one after its last."""
+    content = {
+        "format": FORMAT,
+        "dataset": dataset.name,
+        "rows": len(dataset),
+        "name": split.name,
+        "seed": split.seed,
+        "train": _brief(split.train),
+        "validation": _brief(split.validation),
+        "test": _brief(split.test),
+        "parts": {name: _brief(rows) for name, rows in split.parts.items()},
+    }
+    Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def load_split(path: str | Path, dataset: Dataset) -> Split:
+    """The split that was saved, for the same data set.
+
+    Raises BadFile where the file is none of ours, is of another data set, holds rows outside it, or lets train and
+    validation overlap.
+    """
+    path = require_file(path, "a split as JSON")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadFile(path, f"text that is not JSON ({str(error)[:80]})", "a split as JSON") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = f"format {content.get('format')!r:.40}" if isinstance(content, dict) else "JSON without a format number"
+        raise BadFile(path, found, f"a split of format {FORMAT}")
+    if (content.get("dataset"), content.get("rows")) != (dataset.name, len(dataset)):
+        raise BadFile(
+            path,
+            f"a split of '{content.get('dataset')}' with {content.get('rows')} rows",
+            f"one of '{dataset.name}' with {len(dataset)}",
+        )
+    name, seed, parts = content.get("name"), content.get("seed"), content.get("parts")
+    if not isinstance(name, str) or not (seed is None or isinstance(seed, int)) or not isinstance(parts, dict):
+        raise BadFile(path, "no name, seed or parts", "a split with all of them")
+    train, validation, test = (
+        _rows(content.get(part), len(dataset), path, part) for part in ("train", "validation", "test")
+    )
+    if np.intersect1d(train, validation).size:
+        raise BadFile(path, "rows that are both train and validation", "disjoint parts")
+    more = {part: _rows(rows, len(dataset), path, part) for part, rows in parts.items()}
+    return Split(name, train, validation, test, seed, more)
+
+
+def _brief(rows: Rows) -> dict[str, int] | list[int]:
+    if len(rows) > 1 and (np.diff(rows) == 1).all():
+        return {"from": int(rows[0]), "to": int(rows[-1]) + 1}
+    return [int(row) for row in rows]
+
+
+def _rows(brief: Any, count: int, path: Path, part: str) -> Rows:
+    if isinstance(brief, dict) and set(brief) == {"from", "to"}:
+        ends = [brief["from"], brief["to"]]
+        listed = ends if all(type(end) is int and 0 <= end <= count for end in ends) else [-1]
+        rows = np.arange(*listed, dtype=np.int64) if len(listed) == 2 else np.array([-1])
+    elif isinstance(brief, list) and all(type(row) is int for row in brief):
+        rows = np.array([row if 0 <= row < count else -1 for row in brief], dtype=np.int64)
+    else:
+        raise BadFile(path, f"a part '{part}' that is no list of rows", "row numbers, or their 'from' and 'to'")
+    if (rows < 0).any():
+        raise BadFile(path, f"rows in '{part}' that the data set has not", f"rows 0 to {count - 1}")
+    if len(np.unique(rows)) < len(rows):
+        raise BadFile(path, f"a row that stands twice in '{part}'", "each row once")
+    return rows

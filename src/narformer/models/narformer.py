@@ -1,0 +1,181 @@
+"""NAR-Former: a multi-stage fusion transformer over the tokens of a network (Yi et al., CVPR 2023, Sec. 3.3).
+
+H   = six pre-norm transformer blocks over [nodes, end, depth]
+E_1 = aggregate(Q_1, H)                       Q_s learned queries: 4, 2, 1
+E_s = aggregate(Q_s, fuse(E_{s-1}, H))        s = 2, 3
+ŷ   = head(LN(E_3))
+
+Letters: B networks, N tokens, Q queries, D width, H heads, K numbers per head, G numbers per network, T targets.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from narformer.models.precision import Linear, dropout
+from narformer.tokens.batch import Batch
+
+
+class NarFormer(nn.Module):
+    """Tokens of a network to T attributes."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """Sizes of the paper (Sec. 4.1).
+
+        features, whole: numbers per token and of the depth code; both equal the width D
+        depths:  transformer blocks of each stage; stage s > 0 begins with its aggregation block
+        queries: learned query tokens of the three aggregation blocks (N_1, N_2, N_3)
+        head:    ``sigmoid`` for accuracies in [0, 1], ``mlp`` for latencies, ``linear`` for free targets
+        """
+
+        features: int = 192
+        whole: int = 192
+        heads: int = 6
+        depths: tuple[int, ...] = (6, 1, 1, 1)
+        queries: tuple[int, ...] = (4, 2, 1)
+        expansion: int = 4
+        dropout: float = 0.1
+        head: Literal["sigmoid", "mlp", "linear"] = "sigmoid"
+        targets: int = 1
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.precision = torch.float32
+        D = config.features
+        self.depth_token = Linear(config.whole, D)
+        self.blocks = nn.ModuleList([Block(config) for _ in range(config.depths[0])])
+        self.aggregations = nn.ModuleList([Aggregation(config, count) for count in config.queries])
+        self.stage_blocks = nn.ModuleList(
+            [nn.ModuleList([Block(config) for _ in range(depth - 1)]) for depth in config.depths[1:]]
+        )
+        self.fusions = nn.ModuleList([Fusion(config) for _ in config.queries[1:]])
+        self.norm = nn.LayerNorm(D)
+        self.head = make_head(config)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B, T) predictions of a Batch."""
+        depth_B1D = functional.relu(self.depth_token(batch.whole_BG))[:, None]
+        x_BND = torch.cat([depth_B1D, batch.x_BNF], dim=1)
+        low = self.precision
+        mask_BN = functional.pad(batch.mask_BN, (1, 0), value=True)
+        # Every token counts in an unpadded batch: no mask at all is the faster path to the same numbers.
+        mask_B11N = None if bool(mask_BN.all()) else mask_BN[:, None, None]
+        for block in self.blocks:
+            x_BND = block(x_BND, mask_B11N, low)
+        e_BQD = self.aggregations[0](x_BND, mask_B11N, low)
+        for blocks, aggregation, fusion in zip(self.stage_blocks, self.aggregations[1:], self.fusions, strict=False):
+            for block in blocks:  # type: ignore[union-attr]
+                e_BQD = block(e_BQD, None, low)
+            e_BQD = aggregation(fusion(e_BQD, x_BND, mask_B11N, low), None, low)
+        for block in self.stage_blocks[-1]:  # type: ignore[union-attr]
+            e_BQD = block(e_BQD, None, low)
+        y_BT: Tensor = self.head(self.norm(e_BQD[:, 0]))
+        return torch.sigmoid(y_BT) if self.config.head == "sigmoid" else y_BT
+
+
+class Block(nn.Module):
+    """x ← x + MHA(LN x); x ← x + FFN(LN x)."""
+
+    def __init__(self, config: NarFormer.Config) -> None:
+        super().__init__()
+        D = config.features
+        self.config = config
+        self.norm = nn.LayerNorm(D)
+        self.query_key_value = Linear(D, 3 * D)
+        self.out = Linear(D, D)
+        self.feed_forward = FeedForward(config)
+
+    def forward(self, x_BND: Tensor, mask_B11N: Tensor | None, low: torch.dtype) -> Tensor:
+        q_BND, k_BND, v_BND = self.query_key_value(self.norm(x_BND.to(low))).chunk(3, dim=-1)
+        z_BND = attend(q_BND, k_BND, v_BND, mask_B11N, self.config, self.training)
+        x_BND = x_BND + self.out(z_BND)
+        return x_BND + self.feed_forward(x_BND, low)
+
+
+class Aggregation(nn.Module):
+    """Learned queries, used raw, gather all tokens: MHA'(Q_s, LN x, LN x) without residual, then x + FFN(LN x)."""
+
+    def __init__(self, config: NarFormer.Config, queries: int) -> None:
+        super().__init__()
+        D = config.features
+        self.config = config
+        self.query_1QD = nn.Parameter(torch.randn(1, queries, D))
+        self.norm = nn.LayerNorm(D)
+        self.key_value = Linear(D, 2 * D)
+        self.out = Linear(D, D)
+        self.feed_forward = FeedForward(config)
+
+    def forward(self, x_BND: Tensor, mask_B11N: Tensor | None, low: torch.dtype) -> Tensor:
+        k_BND, v_BND = self.key_value(self.norm(x_BND.to(low))).chunk(2, dim=-1)
+        q_BQD = self.query_1QD.to(k_BND.dtype).expand(len(x_BND), -1, -1)
+        z_BQD = attend(q_BQD, k_BND, v_BND, mask_B11N, self.config, self.training)
+        z_BQD = self.out(z_BQD).to(x_BND.dtype)
+        return z_BQD + self.feed_forward(z_BQD, low)
+
+
+class Fusion(nn.Module):
+    """The aggregated tokens look at H again: MHA(LN e, LN H, LN H) without residual, then x + FFN(LN x)."""
+
+    def __init__(self, config: NarFormer.Config) -> None:
+        super().__init__()
+        D = config.features
+        self.config = config
+        self.query_norm, self.key_value_norm = nn.LayerNorm(D), nn.LayerNorm(D)
+        self.query = Linear(D, D)
+        self.key_value = Linear(D, 2 * D)
+        self.out = Linear(D, D)
+        self.feed_forward = FeedForward(config)
+
+    def forward(self, e_BQD: Tensor, x_BND: Tensor, mask_B11N: Tensor | None, low: torch.dtype) -> Tensor:
+        q_BQD = self.query(self.query_norm(e_BQD.to(low)))
+        k_BND, v_BND = self.key_value(self.key_value_norm(x_BND.to(low))).chunk(2, dim=-1)
+        z_BQD = attend(q_BQD, k_BND, v_BND, mask_B11N, self.config, self.training)
+        z_BQD = self.out(z_BQD).to(x_BND.dtype)
+        return z_BQD + self.feed_forward(z_BQD, low)
+
+
+class FeedForward(nn.Module):
+    """Linear, ReLU, Dropout, Linear over the normalised tokens."""
+
+    def __init__(self, config: NarFormer.Config) -> None:
+        super().__init__()
+        D = config.features
+        self.rate = config.dropout
+        self.norm = nn.LayerNorm(D)
+        self.inner = Linear(D, config.expansion * D)
+        self.outer = Linear(config.expansion * D, D)
+
+    def forward(self, x_BND: Tensor, low: torch.dtype) -> Tensor:
+        out: Tensor = self.outer(dropout(functional.relu(self.inner(self.norm(x_BND.to(low)))), self.rate, self.training))
+        return out
+
+
+def attend(
+    q_BQD: Tensor, k_BND: Tensor, v_BND: Tensor, mask_B11N: Tensor | None, config: NarFormer.Config, training: bool
+) -> Tensor:
+    """softmax(q kᵀ / √K) v per head, with dropout on the attention weights; (B, Q, D)."""
+    q_BHQK, k_BHNK, v_BHNK = (x.unflatten(-1, (config.heads, -1)).transpose(1, 2) for x in (q_BQD, k_BND, v_BND))
+    scores_BHQN = q_BHQK @ k_BHNK.transpose(-1, -2) / q_BHQK.shape[-1] ** 0.5
+    if mask_B11N is not None:
+        scores_BHQN = scores_BHQN.masked_fill(~mask_B11N, float("-inf"))
+    weights_BHQN = dropout(scores_BHQN.softmax(-1), config.dropout, training)
+    return (weights_BHQN @ v_BHNK).transpose(1, 2).flatten(2)
+
+
+def make_head(config: NarFormer.Config) -> nn.Module:
+    """One Linear for accuracies; for latencies an MLP D, D/2, D/4, D/8 before it."""
+    D = config.features
+    if config.head != "mlp":
+        return Linear(D, config.targets)
+    widths = [D, D, D // 2, D // 4, D // 8]
+    hidden = [
+        layer
+        for wide, narrow in zip(widths, widths[1:], strict=False)
+        for layer in (Linear(wide, narrow), nn.ReLU(), nn.Dropout(config.dropout))
+    ]
+    return nn.Sequential(*hidden, Linear(widths[-1], config.targets))

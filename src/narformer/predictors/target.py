@@ -1,0 +1,63 @@
+"""What a model learns to predict instead of the label itself, and the way back to the label's unit."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Transform = Literal["none", "standard", "normal-scores"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A monotone map from labels to targets, fitted on training labels.
+
+    none:          label x scale
+    standard:      (label x scale - mean) / sd
+    normal-scores: normal quantile of the label's rank, by linear interpolation between ``knots``
+                   (label, score); beyond them the outermost slope goes on
+    """
+
+    transform: Transform = "none"
+    scale: float = 1.0
+    mean: float = 0.0
+    sd: float = 1.0
+    knots: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def fit(cls, labels: NDArray[np.float64], transform: Transform, scale: float) -> "Target":
+        """The target of the training labels (n,)."""
+        scaled = labels * scale
+        if transform == "standard":
+            return cls(transform, scale, float(scaled.mean()), float(scaled.std()) or 1.0)
+        if transform == "normal-scores":
+            distinct, counts = np.unique(scaled, return_counts=True)
+            share = (np.cumsum(counts) - counts / 2) / counts.sum()
+            scores = stats.norm.ppf(share)
+            return cls(transform, scale, knots=tuple(zip(distinct.tolist(), scores.tolist(), strict=True)))
+        return cls(transform, scale)
+
+    def forward(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Labels to targets."""
+        scaled = labels * self.scale
+        if self.transform == "normal-scores":
+            return _interpolate(scaled, *np.array(self.knots).T)
+        return (scaled - self.mean) / self.sd
+
+    def inverse(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Targets to labels."""
+        if self.transform == "normal-scores":
+            scores, labels = np.array(self.knots).T[::-1]
+            return _interpolate(targets, scores, labels) / self.scale
+        return (targets * self.sd + self.mean) / self.scale
+
+
+def _interpolate(x: NDArray[np.float64], xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Piecewise linear through the knots, strictly increasing beyond them: order survives extrapolation."""
+    if len(xs) < 2:
+        return ys[0] + (x - xs[0])
+    low = (ys[1] - ys[0]) / (xs[1] - xs[0]) * np.minimum(x - xs[0], 0)
+    high = (ys[-1] - ys[-2]) / (xs[-1] - xs[-2]) * np.maximum(x - xs[-1], 0)
+    return np.asarray(np.interp(x, xs, ys) + low + high)

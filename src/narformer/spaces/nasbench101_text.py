@@ -1,0 +1,50 @@
+"""The two written forms of a NAS-Bench-101 cell: operations, bar and edges; and JSON with an adjacency matrix."""
+
+import json
+import re
+
+import numpy as np
+
+from narformer.errors import BadArchitecture
+from narformer.spaces.nasbench101_cell import operation
+
+# Operations from "input" to "output", and edges between their positions, in any order.
+Written = tuple[list[str], list[tuple[int, int]]]
+
+
+def read_text(text: str) -> Written:
+    """What ``conv3x3 conv1x1 | 01 12 23`` says. Raises BadArchitecture."""
+    if text.count("|") != 1:
+        raise BadArchitecture(
+            f"found {text!r}; expected operations, one bar and edges, as in 'conv3x3-bn-relu | 01 12 02'"
+        )
+    operations, pairs = text.split("|")
+    names = ["input", *(operation(word) for word in operations.split()), "output"]
+    edges = []
+    for pair in pairs.split():
+        if not re.fullmatch("[0-9]{2}", pair):
+            raise BadArchitecture(f"found the edge {pair!r}; expected two digits, source and target, as in '01'")
+        edges.append((int(pair[0]), int(pair[1])))
+    return names, edges
+
+
+def read_json(text: str) -> Written:
+    """What ``{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}`` says. Raises BadArchitecture."""
+    try:
+        cell = json.loads(text)
+        matrix = np.array(cell["adjacency"])
+        words = list(cell["ops"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadArchitecture(
+            f'this cell is no JSON object {{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}}: {error!r}'
+        ) from None
+    if matrix.shape != (len(words), len(words)) or len(words) < 2 or not np.isin(matrix, (0, 1)).all():
+        raise BadArchitecture(
+            f"found an adjacency of shape {matrix.shape} for {len(words)} operations; "
+            "expected a square matrix of 0 and 1 with a row for each"
+        )
+    if (words[0], words[-1]) != ("input", "output"):
+        raise BadArchitecture(f"the operations go from {words[0]!r} to {words[-1]!r}; expected 'input' to 'output'")
+    sources, targets = np.nonzero(matrix)
+    names = ["input", *(operation(str(word)) for word in words[1:-1]), "output"]
+    return names, list(zip(sources.tolist(), targets.tolist(), strict=True))

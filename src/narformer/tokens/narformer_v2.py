@@ -1,0 +1,52 @@
+"""The tokenizer of NAR-Former V2 (NeurIPS 2023) for cells: operation and own position; the topology is the adjacency.
+
+Letters: M cells, N vertices (padded), C numbers per scalar code (2L).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from narformer.arch.cells import PADDING, Cells
+from narformer.tokens.batch import Batch
+from narformer.tokens.scalar import Precision, nerf_table
+from narformer.tokens.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class NarFormerV2Tokenizer(Tokenizer):
+    """t_i = (op_i, f(i)): the operation as scalar code (``pe``, the released scripts) or ``one-hot`` (the ablation's best).
+
+    length: L of each scalar code. A one-hot operation takes 2L numbers as well, so that widths agree.
+    """
+
+    length: int = 32
+    operation: Literal["pe", "one-hot"] = "pe"
+    precision: Precision = "float64"
+
+    @property
+    def features(self) -> int:
+        """4L: operation and position, 2L numbers each."""
+        return 4 * self.length
+
+    def cells(self, cells: Cells) -> Batch:
+        """A column of cells as a Batch of N tokens."""
+        N = cells.kind_MN.shape[1]
+        kinds, C = len(self.vocabulary), 2 * self.length
+        real_MN = cells.kind_MN != PADDING
+        if self.operation == "pe":
+            op_VC = nerf_table(range(kinds), self.length, self.precision)
+        else:
+            op_VC = np.eye(kinds, C, dtype=np.float32)
+        position_NC = nerf_table(range(N), self.length, self.precision)
+        x_MNF = np.concatenate([op_VC[cells.kind_MN], np.broadcast_to(position_NC, (len(cells), N, C))], axis=2)
+        x_MNF *= real_MN[:, :, None]
+        return Batch(
+            torch.from_numpy(x_MNF),
+            torch.from_numpy(np.where(real_MN, cells.kind_MN, 0).astype(np.int64)),
+            torch.from_numpy(cells.adj_MNN.astype(np.float32)),
+            torch.from_numpy(real_MN),
+            torch.zeros(len(cells), 0),
+        )

@@ -1,0 +1,191 @@
+"""The one training loop of all neural models: batches of twins, warm-up, EMA, selection, resume.
+
+Chance is a function of (seed, epoch) alone, so a run that was interrupted and resumed ends with the same weights.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from narformer.arch.cells import Cells
+from narformer.metrics import kendall_tau
+from narformer.tokens.batch import Batch
+from narformer.tokens.tokenizer import Tokenizer
+from narformer.training import losses
+from narformer.training.augmentation import Twins, twins
+from narformer.training.checkpoint import Checkpoint
+from narformer.training.recipe import Recipe
+
+Report = Callable[[int, int, float | None], None]
+
+
+@dataclass(eq=False)
+class Fit:
+    """The state of one training run; ``run`` brings it to the recipe's last epoch.
+
+    target_M: what the model learns for each training cell; validation_V: labels, used to select only
+    """
+
+    recipe: Recipe
+    seed: int
+    model: nn.Module
+    tokenizer: Tokenizer
+    cells: Cells
+    target_M: NDArray[np.float64]
+    validation: Cells
+    validation_V: NDArray[np.float64]
+    checkpoint: Checkpoint | None = None
+    device: str = "cpu"
+    best_tau: float = float("-inf")
+    epoch: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        recipe = self.recipe
+        self.model.to(self.device)
+        self.model.precision = getattr(torch, recipe.training.precision)
+        self.optimiser = make_optimiser(self.model, recipe)
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.best = {k: v.clone() for k, v in self.average.items()}
+        self.twins: Twins | None = None
+        if recipe.augmentation.orderings != "none":
+            self.twins = twins(self.cells, recipe.augmentation.orderings)
+        self.tokens = self.tokenizer.batch(self.cells)
+        self.validation_tokens = self.tokenizer.batch(self.validation).to(self.device)
+        self.target_tensor_M = torch.from_numpy(self.target_M).float().to(self.device)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one epoch; a last batch of one network is dropped."""
+        count, batch = len(self.cells), self.recipe.training.batch
+        return count // batch + (count % batch > 1)
+
+    def run(self, report: Report = lambda epoch, epochs, tau: None) -> None:
+        """Train from the checkpoint, or the beginning, to the last epoch; then hold the selected weights."""
+        training = self.recipe.training
+        if self.checkpoint is not None:
+            self.checkpoint.restore(self)
+        with torch.random.fork_rng(devices=[]):
+            while self.epoch < training.epochs:
+                started = time.perf_counter()
+                loss = self._train_epoch()
+                self.epoch += 1
+                tau = None
+                if self.epoch % training.validate_every == 0 or self.epoch == training.epochs:
+                    tau = self._validate()
+                    self.history.append({"epoch": self.epoch, "loss": loss, "validation_tau": tau})
+                self.seconds += time.perf_counter() - started
+                report(self.epoch, training.epochs, tau)
+                if self.checkpoint is not None:
+                    self.checkpoint.save_now_and_then(self)
+        self.model.load_state_dict(self.best if training.selection == "best" else self._kept())
+
+    def _train_epoch(self) -> float:
+        recipe, size = self.recipe, self.recipe.training.batch
+        rng = np.random.default_rng([self.seed, self.epoch])
+        torch.manual_seed(int(rng.integers(2**63)))
+        twin_tokens = None if self.twins is None else self.tokenizer.batch(self.twins.draw(self.cells, rng))
+        order = torch.from_numpy(rng.permutation(len(self.cells)))
+        self.model.train()
+        total = torch.zeros(())
+        for index in range(self.steps_per_epoch):
+            rows = order[index * size : (index + 1) * size]
+            self._set_rate(self.epoch * self.steps_per_epoch + index)
+            batch, target_B = self.tokens.take(rows).to(self.device), self.target_tensor_M[rows]
+            if twin_tokens is not None:
+                batch = stack(batch, twin_tokens.take(rows).to(self.device))
+            loss = self.loss(self.model(batch)[:, 0], target_B)
+            self._step(loss)
+            total += loss.detach().cpu()
+        return float(total) / self.steps_per_epoch
+
+    def loss(self, y_B: Tensor, target_B: Tensor) -> Tensor:
+        """The recipe's loss of predictions (B,), or (2B,) where the second half are the twins."""
+        weights = self.recipe.loss
+        twin = len(y_B) == 2 * len(target_B)
+        all_B = target_B.repeat(2) if twin else target_B
+        loss = losses.REGRESSION[weights.regression](y_B, all_B)
+        if weights.ranking:
+            loss = loss + weights.ranking * losses.sequence_ranking(y_B, all_B, torch.randperm(len(y_B)))
+        if weights.consistency and twin:
+            loss = loss + weights.consistency * losses.architecture_consistency(*y_B.chunk(2))
+        if weights.pairwise:
+            loss = loss + weights.pairwise * losses.pairwise_logistic(y_B, all_B)
+        return loss
+
+    def _step(self, loss: Tensor) -> None:
+        optimiser = self.recipe.optimiser
+        loss.backward()  # type: ignore[no-untyped-call]
+        if optimiser.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), optimiser.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        if optimiser.ema is not None:
+            averages = [self.average[name] for name, _ in self.model.named_parameters()]
+            current = [parameter.detach() for parameter in self.model.parameters()]
+            torch._foreach_lerp_(averages, current, 1 - optimiser.ema)
+
+    def _set_rate(self, step: int) -> None:
+        optimiser = self.recipe.optimiser
+        total = self.recipe.training.epochs * self.steps_per_epoch
+        factor = schedule(optimiser.schedule, (step + 1) / total, optimiser.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = optimiser.learning_rate * factor
+
+    def _kept(self) -> dict[str, Tensor]:
+        return self.average if self.recipe.optimiser.ema is not None else self.model.state_dict()
+
+    def predict_validation(self, state: dict[str, Tensor] | None = None) -> NDArray[np.float64]:
+        """(V,) outputs for the validation cells, with the given weights or the current ones."""
+        self.model.eval()
+        with torch.inference_mode():
+            if state is None:
+                y_V = self.model(self.validation_tokens)[:, 0]
+            else:
+                y_V = torch.func.functional_call(self.model, state, (self.validation_tokens,))[:, 0]
+        return np.asarray(y_V.double().cpu().numpy())
+
+    def _validate(self) -> float:
+        kept = self._kept()
+        tau = kendall_tau(self.predict_validation(kept), self.validation_V) if len(self.validation) > 1 else 0.0
+        if tau > self.best_tau:
+            self.best_tau = tau
+            self.best = {name: value.detach().clone() for name, value in kept.items()}
+        return tau
+
+    def facts(self) -> dict[str, Any]:
+        """What the run was: epochs, seconds of training, validation τ."""
+        return {"epochs": self.epoch, "seconds": self.seconds, "best_validation_tau": self.best_tau}
+
+
+def stack(first: Batch, second: Batch) -> Batch:
+    """Two batches of equally padded networks, one after the other."""
+    return Batch(*(torch.cat([getattr(first, name), getattr(second, name)]) for name in first.__dataclass_fields__))
+
+
+def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW that spares biases from decay, as released; Adam where there is no decay."""
+    optimiser = recipe.optimiser
+    named = list(model.named_parameters())
+    groups = [
+        {"params": [p for n, p in named if "bias" not in n], "weight_decay": optimiser.weight_decay},
+        {"params": [p for n, p in named if "bias" in n], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=optimiser.learning_rate, fused=True)
+
+
+def schedule(name: str, share: float, warmup: float) -> float:
+    """Factor on the learning rate after ``share`` of all steps: linear warm-up, then the named decay to 0."""
+    if warmup and share < warmup:
+        return share / warmup
+    rest = (share - warmup) / (1 - warmup)
+    if name == "linear":
+        return 1 - rest
+    return 0.5 * (1 + float(np.cos(np.pi * rest))) if name == "cosine" else 1.0

@@ -1,0 +1,160 @@
+"""A Recipe: everything that decides a training run except its seed, read from TOML; an unknown key stops it."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from narformer.errors import BadRecipe, NarformerError, lookup
+from narformer.models import MODELS
+from narformer.predictors.build import check_options
+from narformer.tokens import TOKENIZERS
+
+
+class Section(BaseModel):
+    """A part of a recipe; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Choice(BaseModel):
+    """A name from a table and the options of the entry that differ from its defaults."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the name; lists become tuples."""
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in (self.model_extra or {}).items()}
+
+
+class Data(Section):
+    """Which networks and labels: a source of the data folder, a split of it, and how many train."""
+
+    name: str
+    split: str = "paper"
+    train: int = Field(gt=0)
+    split_seed: int | None = None
+    label: str | None = None
+    test_label: str | None = None
+
+
+class TargetSection(Section):
+    """How labels become what the model predicts: label x scale, then the transform fitted on training labels."""
+
+    transform: Literal["none", "standard", "normal-scores"] = "none"
+    scale: float = 1.0
+
+
+class Loss(Section):
+    """regression + ranking λ1 · SR + consistency λ2 · AC + pairwise · logistic ranking loss."""
+
+    regression: Literal["mse", "relative", "none"] = "mse"
+    ranking: float = 0.0
+    consistency: float = 0.0
+    pairwise: float = 0.0
+
+
+class Augmentation(Section):
+    """Which reorderings of a cell's vertices twin it in training (training/augmentation.py)."""
+
+    orderings: Literal["none", "swap", "first", "all", "unrestricted"] = "none"
+
+
+class Optimiser(Section):
+    """AdamW (Adam where weight_decay is 0) with a warm-up and a schedule over all steps."""
+
+    learning_rate: float = Field(1e-4, gt=0)
+    weight_decay: float = 0.01
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: float = Field(0.1, ge=0, lt=1)
+    clip: float | None = None
+    ema: float | None = None
+
+
+class Training(Section):
+    """Length of the run and which weights it keeps.
+
+    selection: ``best`` keeps the weights with the best τ on the validation cells, ``last`` the final ones;
+               with an EMA both mean the averaged weights
+    """
+
+    epochs: int = Field(gt=0)
+    batch: int = Field(gt=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    selection: Literal["best", "last"] = "last"
+    validate_every: int = Field(1, gt=0)
+
+
+class SelfEvolution(Section):
+    """Rounds of TNASP's self-evolution after the normal training (training/self_evolution.py)."""
+
+    rounds: int = Field(5, gt=0)
+    epochs: int = Field(20, gt=0)
+    alpha: float = 0.5
+    learning_rate: float = Field(1e-4, gt=0)
+    label_rate: float = 1e-2
+    multiplier_rate: float = 1e-2
+
+
+class Recipe(Section):
+    """One training run but for its seed."""
+
+    system: str
+    data: Data
+    tokenizer: Choice
+    model: Choice
+    target: TargetSection = TargetSection()
+    loss: Loss = Loss()
+    augmentation: Augmentation = Augmentation()
+    optimiser: Optimiser = Optimiser()
+    training: Training
+    self_evolution: SelfEvolution | None = None
+
+    @classmethod
+    def read(cls, path: Path, **changes: Any) -> "Recipe":
+        """The recipe in a TOML file, with ``changes`` given as dotted keys ({"data.train": 781}).
+
+        Raises BadRecipe naming the file and the key.
+        """
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise BadRecipe(f"{path}: not a readable TOML recipe ({error})") from None
+        return cls.of(content, str(path), changes)
+
+    @classmethod
+    def of(cls, content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None = None) -> "Recipe":
+        """The recipe with this content; ``origin`` is named where it does not validate."""
+        for key, value in (changes or {}).items():
+            part = content
+            *sections, last = key.split(".")
+            for section in sections:
+                part = part.setdefault(section, {})
+            part[last] = value
+        try:
+            recipe = cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise BadRecipe(f"{origin}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        recipe._check_options(origin)
+        return recipe
+
+    def _check_options(self, origin: str) -> None:
+        try:
+            check_options("model", lookup(MODELS, self.model.name, "model").Config, self.model.options)  # type: ignore[attr-defined]
+            check_options("tokenizer", lookup(TOKENIZERS, self.tokenizer.name, "tokenizer"), self.tokenizer.options)
+        except NarformerError as error:
+            raise BadRecipe(f"{origin}: {error}") from None
+        if self.loss.regression == "none" and not self.loss.pairwise:
+            raise BadRecipe(f"{origin}: [loss] nothing to minimise: give a regression loss or a pairwise weight")
+
+    def hash(self) -> str:
+        """Twelve hex digits that change with anything that changes the run."""
+        content = json.dumps(self.model_dump(mode="json", exclude={"system"}), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
