@@ -67,7 +67,7 @@ def _without_pass_through(architecture: Architecture) -> Architecture:
     for v, above in enumerate(parents):
         if passing[v]:
             origin[v] = origin[above[0]]
-    inner = [v for v in range(len(architecture)) if passing[v] and v in read]
+    inner = {v for v in range(len(architecture)) if passing[v] and v in read}
     uses = Counter(origin[i] for i, j in architecture.edges if j not in inner)
     marks = {v for v in range(len(architecture)) if passing[v] and v not in read and uses[origin[v]] > 1}
     kept = [v for v in range(len(architecture)) if not passing[v] or v in marks]

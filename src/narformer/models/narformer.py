@@ -9,17 +9,18 @@ Letters: B networks, N tokens, Q queries, D width, H heads, K numbers per head, 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from narformer.models.precision import Linear, dropout
+from narformer.models.precision import Linear, Model, dropout, relu_dropout
 from narformer.tokens.batch import Batch
 
 
-class NarFormer(nn.Module):
+class NarFormer(Model):
     """Tokens of a network to T attributes."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -45,14 +46,11 @@ class NarFormer(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.precision = torch.float32
         D = config.features
         self.depth_token = Linear(config.whole, D)
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.depths[0])])
         self.aggregations = nn.ModuleList([Aggregation(config, count) for count in config.queries])
-        self.stage_blocks = nn.ModuleList(
-            [nn.ModuleList([Block(config) for _ in range(depth - 1)]) for depth in config.depths[1:]]
-        )
+        self.stages = nn.ModuleList([Stage(config, depth - 1) for depth in config.depths[1:]])
         self.fusions = nn.ModuleList([Fusion(config) for _ in config.queries[1:]])
         self.norm = nn.LayerNorm(D)
         self.head = make_head(config)
@@ -62,18 +60,12 @@ class NarFormer(nn.Module):
         depth_B1D = functional.relu(self.depth_token(batch.whole_BG))[:, None]
         x_BND = torch.cat([depth_B1D, batch.x_BNF], dim=1)
         low = self.precision
-        mask_BN = functional.pad(batch.mask_BN, (1, 0), value=True)
-        # Every token counts in an unpadded batch: no mask at all is the faster path to the same numbers.
-        mask_B11N = None if bool(mask_BN.all()) else mask_BN[:, None, None]
+        mask_B11N = None if batch.full else functional.pad(batch.mask_BN, (1, 0), value=True)[:, None, None]
         for block in self.blocks:
             x_BND = block(x_BND, mask_B11N, low)
-        e_BQD = self.aggregations[0](x_BND, mask_B11N, low)
-        for blocks, aggregation, fusion in zip(self.stage_blocks, self.aggregations[1:], self.fusions, strict=False):
-            for block in blocks:  # type: ignore[union-attr]
-                e_BQD = block(e_BQD, None, low)
-            e_BQD = aggregation(fusion(e_BQD, x_BND, mask_B11N, low), None, low)
-        for block in self.stage_blocks[-1]:  # type: ignore[union-attr]
-            e_BQD = block(e_BQD, None, low)
+        e_BQD = self.stages[0](self.aggregations[0](x_BND, mask_B11N, low), low)
+        for stage, aggregation, fusion in zip(self.stages[1:], self.aggregations[1:], self.fusions, strict=True):
+            e_BQD = stage(aggregation(fusion(e_BQD, x_BND, mask_B11N, low), None, low), low)
         y_BT: Tensor = self.head(self.norm(e_BQD[:, 0]))
         return torch.sigmoid(y_BT) if self.config.head == "sigmoid" else y_BT
 
@@ -94,7 +86,21 @@ class Block(nn.Module):
         q_BND, k_BND, v_BND = self.query_key_value(self.norm(x_BND.to(low))).chunk(3, dim=-1)
         z_BND = attend(q_BND, k_BND, v_BND, mask_B11N, self.config, self.training)
         x_BND = x_BND + self.out(z_BND)
-        return x_BND + self.feed_forward(x_BND, low)
+        out: Tensor = x_BND + self.feed_forward(x_BND, low)
+        return out
+
+
+class Stage(nn.Module):
+    """Optional standard blocks behind an aggregation; none at the paper's depths."""
+
+    def __init__(self, config: NarFormer.Config, depth: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([Block(config) for _ in range(depth)])
+
+    def forward(self, e_BQD: Tensor, low: torch.dtype) -> Tensor:
+        for block in self.blocks:
+            e_BQD = block(e_BQD, None, low)
+        return e_BQD
 
 
 class Aggregation(nn.Module):
@@ -115,7 +121,8 @@ class Aggregation(nn.Module):
         q_BQD = self.query_1QD.to(k_BND.dtype).expand(len(x_BND), -1, -1)
         z_BQD = attend(q_BQD, k_BND, v_BND, mask_B11N, self.config, self.training)
         z_BQD = self.out(z_BQD).to(x_BND.dtype)
-        return z_BQD + self.feed_forward(z_BQD, low)
+        out: Tensor = z_BQD + self.feed_forward(z_BQD, low)
+        return out
 
 
 class Fusion(nn.Module):
@@ -136,7 +143,8 @@ class Fusion(nn.Module):
         k_BND, v_BND = self.key_value(self.key_value_norm(x_BND.to(low))).chunk(2, dim=-1)
         z_BQD = attend(q_BQD, k_BND, v_BND, mask_B11N, self.config, self.training)
         z_BQD = self.out(z_BQD).to(x_BND.dtype)
-        return z_BQD + self.feed_forward(z_BQD, low)
+        out: Tensor = z_BQD + self.feed_forward(z_BQD, low)
+        return out
 
 
 class FeedForward(nn.Module):
@@ -151,7 +159,7 @@ class FeedForward(nn.Module):
         self.outer = Linear(config.expansion * D, D)
 
     def forward(self, x_BND: Tensor, low: torch.dtype) -> Tensor:
-        out: Tensor = self.outer(dropout(functional.relu(self.inner(self.norm(x_BND.to(low)))), self.rate, self.training))
+        out: Tensor = self.outer(relu_dropout(self.inner(self.norm(x_BND.to(low))), self.rate, self.training))
         return out
 
 
@@ -159,12 +167,14 @@ def attend(
     q_BQD: Tensor, k_BND: Tensor, v_BND: Tensor, mask_B11N: Tensor | None, config: NarFormer.Config, training: bool
 ) -> Tensor:
     """softmax(q kᵀ / √K) v per head, with dropout on the attention weights; (B, Q, D)."""
-    q_BHQK, k_BHNK, v_BHNK = (x.unflatten(-1, (config.heads, -1)).transpose(1, 2) for x in (q_BQD, k_BND, v_BND))
+    H, K = config.heads, config.features // config.heads
+    q_BHQK, k_BHNK, v_BHNK = (x.view(*x.shape[:2], H, K).transpose(1, 2) for x in (q_BQD, k_BND, v_BND))
     scores_BHQN = q_BHQK @ k_BHNK.transpose(-1, -2) / q_BHQK.shape[-1] ** 0.5
     if mask_B11N is not None:
         scores_BHQN = scores_BHQN.masked_fill(~mask_B11N, float("-inf"))
     weights_BHQN = dropout(scores_BHQN.softmax(-1), config.dropout, training)
-    return (weights_BHQN @ v_BHNK).transpose(1, 2).flatten(2)
+    out_BQD: Tensor = (weights_BHQN @ v_BHNK).transpose(1, 2).flatten(2)
+    return out_BQD
 
 
 def make_head(config: NarFormer.Config) -> nn.Module:
@@ -175,7 +185,7 @@ def make_head(config: NarFormer.Config) -> nn.Module:
     widths = [D, D, D // 2, D // 4, D // 8]
     hidden = [
         layer
-        for wide, narrow in zip(widths, widths[1:], strict=False)
+        for wide, narrow in pairwise(widths)
         for layer in (Linear(wide, narrow), nn.ReLU(), nn.Dropout(config.dropout))
     ]
     return nn.Sequential(*hidden, Linear(widths[-1], config.targets))

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from narformer.models.precision import Linear, dropout
+from narformer.models.precision import Linear, Model, dropout, relu_dropout
 from narformer.tokens.batch import Batch
 
 
-class NarFormerV2(nn.Module):
+class NarFormerV2(Model):
     """Tokens and adjacency of a network to T attributes."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,6 @@ class NarFormerV2(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.precision = torch.float32
         D = config.width
         widths = [config.features] + [D] * config.blocks
         self.blocks = nn.ModuleList([Block(config, width) for width in widths[:-1]])
@@ -71,6 +70,10 @@ class NarFormerV2(nn.Module):
             nn.Dropout(config.dropout),
             Linear(D, config.targets),
         )
+        outside = [module for name, module in self.named_modules() if not name.startswith("blocks.")]
+        for linear in (module for module in outside if isinstance(module, Linear)):
+            bound = len(linear.bias) ** -0.5
+            nn.init.uniform_(linear.bias, -bound, bound)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, T) predictions of a Batch."""
@@ -133,9 +136,9 @@ class Block(nn.Module):
         if config.unit_rows:
             z_BND = functional.normalize(z_BND, dim=-1)
         if config.relu:
-            z_BND = dropout(functional.relu(z_BND), config.dropout, self.training)
+            z_BND = relu_dropout(z_BND, config.dropout, self.training)
         h_GRI = self.norm(z_BND.to(low)).view(-1, config.groups, config.width // config.groups).transpose(0, 1)
-        h_GRO = dropout(functional.relu(self.inner(h_GRI)), config.dropout, self.training)
+        h_GRO = relu_dropout(self.inner(h_GRI), config.dropout, self.training)
         h_BND = dropout(self.outer(h_GRO), config.dropout, self.training).transpose(0, 1).reshape(z_BND.shape)
         return z_BND + (self.scale_D * h_BND if config.layer_scale is not None else h_BND)
 
@@ -151,8 +154,7 @@ class GroupedLinear(nn.Module):
         G = config.groups
         self.weight_GIO = nn.Parameter(torch.empty(G, inputs // G, outputs // G))
         self.bias_G1O = nn.Parameter(torch.zeros(G, 1, outputs // G))
-        for weight_IO in self.weight_GIO:
-            nn.init.xavier_uniform_(weight_IO)
+        nn.init.xavier_uniform_(self.weight_GIO)  # of the whole array, as released: its fans count all groups
         self.norm = nn.LayerNorm(outputs // G) if config.group_norm else None
 
     def forward(self, x_GRI: Tensor) -> Tensor:

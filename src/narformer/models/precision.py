@@ -5,9 +5,28 @@ each layer casts its own weights, norms take their statistics in float32, and re
 This moves half the bytes that autocast moves, which returns norms and activations to float32.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from narformer.tokens.batch import Batch
+
+
+class Model(nn.Module):
+    """A published architecture: built from its own Config, ``forward(batch) -> (B, T)``.
+
+    precision: what it computes in, where it is made to compute in less than its weights' float32
+    """
+
+    Config: type[Any]
+    config: Any
+    precision: torch.dtype = torch.float32
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B, T) predictions of a Batch."""
+        raise NotImplementedError(type(self).__name__)
 
 
 class Linear(nn.Linear):
@@ -28,10 +47,38 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     threshold = round(256 * p)
     if not training or threshold == 0:
         return x
-    if x.device.type != "cpu":
-        return functional.dropout(x, p)
+    return x * _mask_like(x, threshold) if x.device.type == "cpu" else functional.dropout(x, p)
+
+
+def relu_dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """``dropout(relu(x))``; on a CPU in training the two share one pass back and keep no mask."""
+    threshold = round(256 * p)
+    if not training or threshold == 0 or x.device.type != "cpu":
+        return functional.dropout(functional.relu(x), p, training)
+    out: Tensor = _ReluDropout.apply(x, threshold)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _ReluDropout(torch.autograd.Function):
+    """What relu and dropout both let through is exactly where the output is positive."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
+        y = x.clamp_min(0).mul_(_mask_like(x, threshold))
+        ctx.save_for_backward(y)
+        ctx.scale = 256 / (256 - threshold)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward(gradient, y, 0).mul_(ctx.scale), None
+
+
+def _mask_like(x: Tensor, threshold: int) -> Tensor:
+    """0 with probability threshold / 256, else the inverse of the share kept, in the shape and precision of x."""
     words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
     bytes_ = words.view(torch.uint8)[: x.numel()].view(x.shape)
     # clamp and subtract give 0 or 1 in the bytes themselves; a comparison to bool is ten times slower here
     keep = bytes_.clamp_(threshold - 1, threshold).sub_(threshold - 1)
-    return x * keep.to(x.dtype).mul_(256 / (256 - threshold))
+    return keep.to(x.dtype).mul_(256 / (256 - threshold))

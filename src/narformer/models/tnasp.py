@@ -1,6 +1,6 @@
 """TNASP: a transformer encoder with rows of the graph Laplacian as positions (Lu et al., NeurIPS 2021, Sec. 3.1).
 
-h = Dropout(LN(embed(op) + W_L L_row)),  three post-norm encoder layers,  ŷ = W_2 Dropout(W_1 mean_i h_i)
+h = LN(Dropout(embed(op) + W_L L_row)),  three post-norm encoder layers,  ŷ = W_2 Dropout(W_1 mean_i h_i)
 
 The sizes are those of the line's public descendant (same first author).
 Letters: B networks, N nodes, P numbers of a Laplacian row, D width, H heads, K numbers per head, T targets.
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from narformer.models.precision import Model
 from narformer.tokens.batch import Batch
 
 
-class Tnasp(nn.Module):
+class Tnasp(Model):
     """Operations and Laplacian rows of a cell to T attributes."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,8 @@ class Tnasp(nn.Module):
         x_BND = self.embed(batch.kind_BN)
         if self.config.positions:
             x_BND = x_BND + self.position(batch.x_BNF)
-        x_BND = self.dropout(self.norm(x_BND))
-        mask_B11N = None if bool(batch.mask_BN.all()) else batch.mask_BN[:, None, None]
+        x_BND = self.norm(self.dropout(x_BND))
+        mask_B11N = None if batch.full else batch.mask_BN[:, None, None]
         for layer in self.layers:
             x_BND = layer(x_BND, mask_B11N)
         total_BD = (x_BND * batch.mask_BN[:, :, None]).sum(1)

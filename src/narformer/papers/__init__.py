@@ -1,1 +1,32 @@
-"""Placeholder."""
+"""The papers' tables: a folder per printed table, recipes beside it, and what our runs of them gave.
+
+``read_table`` knows what is printed, ``run_row`` trains what a row names or returns the stored run, ``assemble`` puts
+both beside each other, ``write`` makes the JSON and Markdown of ``results/`` from them.
+"""
+
+from narformer.papers.page import markdown, write, write_all
+from narformer.papers.recipes import RECIPES, read_recipe
+from narformer.papers.results import Cell, TableResult, assemble
+from narformer.papers.rows import row_recipe, run_row
+from narformer.papers.runs import Machine, Run
+from narformer.papers.tables import TABLES, Column, Row, Table, read_table
+
+__all__ = [
+    "RECIPES",
+    "TABLES",
+    "Cell",
+    "Column",
+    "Machine",
+    "Row",
+    "Run",
+    "Table",
+    "TableResult",
+    "assemble",
+    "markdown",
+    "read_recipe",
+    "read_table",
+    "row_recipe",
+    "run_row",
+    "write",
+    "write_all",
+]

@@ -5,10 +5,9 @@ from dataclasses import asdict, fields
 from typing import Any
 
 import torch
-from torch import nn
 
 from narformer.errors import BadRecipe, lookup
-from narformer.models import MODELS
+from narformer.models import MODELS, Model
 from narformer.tokens import TOKENIZERS, Tokenizer
 
 
@@ -19,13 +18,13 @@ def make_tokenizer(name: str, options: Mapping[str, Any], vocabulary: tuple[str,
     return tokenizer(vocabulary=vocabulary, **options)
 
 
-def make_model(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, seed: int = 0) -> nn.Module:
+def make_model(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, seed: int = 0) -> Model:
     """The model called ``name``, as wide as the tokenizer's tokens, with the seed's initial weights.
 
     Raises UnknownName or BadRecipe.
     """
     model = lookup(MODELS, name, "model")
-    config = model.Config  # type: ignore[attr-defined]
+    config = model.Config
     check_options("model", config, options)
     widths = {"features": tokenizer.features, "whole": tokenizer.whole, "kinds": len(tokenizer.vocabulary)}
     known = {field.name for field in fields(config)}
@@ -42,6 +41,6 @@ def check_options(kind: str, accepts: Any, options: Mapping[str, Any]) -> None:
             raise BadRecipe(f"[{kind}] has no option '{option}'; it has {', '.join(sorted(known))}")
 
 
-def model_options(model: nn.Module) -> dict[str, Any]:
+def model_options(model: Model) -> dict[str, Any]:
     """Every field of the model's Config, for the manifest."""
-    return asdict(model.config)  # type: ignore[call-overload, no-any-return]
+    return asdict(model.config)

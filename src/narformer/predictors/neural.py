@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from narformer.arch.cells import Cells
 from narformer.arch.graph import Architecture
 from narformer.data.dataset import Attribute
+from narformer.models import Model
 from narformer.predictors.target import Target
 from narformer.tokens.tokenizer import Tokenizer
 
@@ -23,7 +23,7 @@ class NeuralPredictor:
     facts: what the manifest tells about the training: recipe, data, measured error
     """
 
-    model: nn.Module
+    model: Model
     tokenizer: Tokenizer
     target: Target
     attribute: Attribute

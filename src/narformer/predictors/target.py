@@ -43,7 +43,8 @@ class Target:
         """Labels to targets."""
         scaled = labels * self.scale
         if self.transform == "normal-scores":
-            return _interpolate(scaled, *np.array(self.knots).T)
+            labels_knots, scores = np.array(self.knots).T
+            return _interpolate(scaled, labels_knots, scores)
         return (scaled - self.mean) / self.sd
 
     def inverse(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -57,7 +58,7 @@ class Target:
 def _interpolate(x: NDArray[np.float64], xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float64]:
     """Piecewise linear through the knots, strictly increasing beyond them: order survives extrapolation."""
     if len(xs) < 2:
-        return ys[0] + (x - xs[0])
+        return np.asarray(ys[0] + (x - xs[0]), dtype=np.float64)
     low = (ys[1] - ys[0]) / (xs[1] - xs[0]) * np.minimum(x - xs[0], 0)
     high = (ys[-1] - ys[-2]) / (xs[-1] - xs[-2]) * np.maximum(x - xs[-1], 0)
-    return np.asarray(np.interp(x, xs, ys) + low + high)
+    return np.asarray(np.interp(x, xs, ys) + low + high, dtype=np.float64)

@@ -5,6 +5,7 @@ Letters: B networks, N tokens (padded to the longest), F numbers per token, G nu
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -44,6 +45,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.kind_BN)
+
+    @cached_property
+    def full(self) -> bool:
+        """Whether no network is padded: then a model needs no mask."""
+        return bool(self.mask_BN.all())
 
     def take(self, rows: Tensor) -> "Batch":
         """The networks at ``rows``, padded no further than their own longest one."""

@@ -17,7 +17,7 @@ from narformer.tokens.tokenizer import Tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class NarFormerV2Tokenizer(Tokenizer):
-    """t_i = (op_i, f(i)): the operation as scalar code (``pe``, the released scripts) or ``one-hot`` (the ablation's best).
+    """t_i = (op_i, f(i)): the operation as scalar code x.
 
     length: L of each scalar code. A one-hot operation takes 2L numbers as well, so that widths agree.
     """

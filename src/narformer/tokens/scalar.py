@@ -23,7 +23,7 @@ def nerf_code(value: int, length: int, precision: Precision = "float64") -> NDAr
     ``precision="float32"`` mimics the released arithmetic.
     """
     if precision == "float32":
-        frequencies = np.linspace(1, 2 ** (length - 1), length, dtype=np.float32)
+        frequencies = np.linspace(1, float(2 ** (length - 1)), length, dtype=np.float32)
         phases = np.float32(value) * np.float32(np.pi) * frequencies
     else:
         step = length - 1

@@ -33,7 +33,7 @@ class TnaspTokenizer(Tokenizer):
     def cells(self, cells: Cells) -> Batch:
         """A column of cells as a Batch of N tokens. Raises BadArchitecture for cells of more than P vertices."""
         M, N = cells.kind_MN.shape
-        if N > self.vertices:
+        if self.vertices < N:
             raise BadArchitecture(f"a cell of {N} vertices; this predictor was built for up to {self.vertices}")
         real_MN = cells.kind_MN != PADDING
         severed_MN = np.isin(cells.kind_MN, [self.vocabulary.index(kind) for kind in self.severed])

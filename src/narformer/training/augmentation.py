@@ -71,7 +71,7 @@ def twins(cells: Cells, rule: Rule) -> Twins:
         none = cells.take(slice(0, 0))
         return Twins(none, np.zeros(M, dtype=np.int64), np.zeros(M, dtype=np.int64))
     owner_K, kind_KN, adj_KNN = np.concatenate(owners), np.concatenate(kinds), np.concatenate(adjs)
-    key_KX = np.concatenate([owner_K[:, None], kind_KN, adj_KNN.reshape(len(owner_K), -1)], axis=1)
+    key_KX = np.concatenate([owner_K[:, None], kind_KN, adj_KNN.reshape(len(owner_K), N * N)], axis=1)
     _, distinct_K = np.unique(key_KX, axis=0, return_index=True)  # sorted by owner first
     owner_K = owner_K[distinct_K]
     return Twins(

@@ -56,7 +56,9 @@ class Checkpoint:
                 numbers = json.loads((file.metadata() or {})["run"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, KeyError, ValueError) as error:
-            raise BadFile(self.path, f"an unreadable state ({error})", "a saved run", "Delete it to start anew.") from None
+            raise BadFile(
+                self.path, f"an unreadable state ({error})", "a saved run", "Delete it to start anew."
+            ) from None
         if (numbers["hash"], numbers["seed"]) != (fit.recipe.hash(), fit.seed):
             raise BadFile(
                 self.path,

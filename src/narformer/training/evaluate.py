@@ -19,7 +19,7 @@ def evaluate(
     tau:        against the test label, every test row (the papers' number)
     tau_unseen: the same without rows trained on or selected with
     tau_valid:  against the train label, where every test row has one (the ceiling differs: see docs/protocols.md)
-    tau_<part>: against the train label on a further named part of the split ("100")
+    tau_<part>: against the test label on a further named part of the split ("100")
     precision_1: share of the predicted best 1 % that is among the true best 1 %
     """
     test = dataset.labels[test_label or dataset.test_label]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from narformer.arch.cells import Cells
 from narformer.metrics import kendall_tau
+from narformer.models import Model
 from narformer.tokens.batch import Batch
 from narformer.tokens.tokenizer import Tokenizer
 from narformer.training import losses
@@ -34,7 +35,7 @@ class Fit:
 
     recipe: Recipe
     seed: int
-    model: nn.Module
+    model: Model
     tokenizer: Tokenizer
     cells: Cells
     target_M: NDArray[np.float64]
@@ -63,9 +64,8 @@ class Fit:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps of one epoch; a last batch of one network is dropped."""
-        count, batch = len(self.cells), self.recipe.training.batch
-        return count // batch + (count % batch > 1)
+        """Optimiser steps of one epoch; networks left over after the last full batch wait for another epoch."""
+        return max(1, len(self.cells) // self.recipe.training.batch)
 
     def run(self, report: Report = lambda epoch, epochs, tau: None) -> None:
         """Train from the checkpoint, or the beginning, to the last epoch; then hold the selected weights."""
@@ -88,7 +88,7 @@ class Fit:
         self.model.load_state_dict(self.best if training.selection == "best" else self._kept())
 
     def _train_epoch(self) -> float:
-        recipe, size = self.recipe, self.recipe.training.batch
+        size = self.recipe.training.batch
         rng = np.random.default_rng([self.seed, self.epoch])
         torch.manual_seed(int(rng.integers(2**63)))
         twin_tokens = None if self.twins is None else self.tokenizer.batch(self.twins.draw(self.cells, rng))
@@ -170,9 +170,13 @@ def stack(first: Batch, second: Batch) -> Batch:
     return Batch(*(torch.cat([getattr(first, name), getattr(second, name)]) for name in first.__dataclass_fields__))
 
 
-def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW that spares biases from decay, as released; Adam where there is no decay."""
+def make_optimiser(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW that spares biases from decay, as NAR-Former was released; or Adam, decay in all gradients."""
     optimiser = recipe.optimiser
+    if optimiser.decay == "coupled":
+        return torch.optim.Adam(
+            model.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay, fused=True
+        )
     named = list(model.named_parameters())
     groups = [
         {"params": [p for n, p in named if "bias" not in n], "weight_decay": optimiser.weight_decay},

@@ -67,12 +67,16 @@ class Augmentation(Section):
 
 
 class Optimiser(Section):
-    """AdamW (Adam where weight_decay is 0) with a warm-up and a schedule over all steps."""
+    """Adam with a warm-up and a schedule over all steps.
 
-    learning_rate: float = Field(1e-4, gt=0)
+    decay: ``decoupled`` is AdamW, biases spared; ``coupled`` adds the decay to the gradient of every parameter
+    """
+
+    learning_rate: float = Field(default=1e-4, gt=0)
     weight_decay: float = 0.01
+    decay: Literal["decoupled", "coupled"] = "decoupled"
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: float = Field(0.1, ge=0, lt=1)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
     clip: float | None = None
     ema: float | None = None
 
@@ -88,16 +92,16 @@ class Training(Section):
     batch: int = Field(gt=0)
     precision: Literal["float32", "bfloat16"] = "float32"
     selection: Literal["best", "last"] = "last"
-    validate_every: int = Field(1, gt=0)
+    validate_every: int = Field(default=1, gt=0)
 
 
 class SelfEvolution(Section):
     """Rounds of TNASP's self-evolution after the normal training (training/self_evolution.py)."""
 
-    rounds: int = Field(5, gt=0)
-    epochs: int = Field(20, gt=0)
+    rounds: int = Field(default=5, gt=0)
+    epochs: int = Field(default=20, gt=0)
     alpha: float = 0.5
-    learning_rate: float = Field(1e-4, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
     label_rate: float = 1e-2
     multiplier_rate: float = 1e-2
 
@@ -136,6 +140,8 @@ class Recipe(Section):
             *sections, last = key.split(".")
             for section in sections:
                 part = part.setdefault(section, {})
+                if not isinstance(part, dict):
+                    raise BadRecipe(f"{origin}: '{key}' cannot be set: '{section}' is a value, not a section")
             part[last] = value
         try:
             recipe = cls.model_validate(content)
@@ -147,7 +153,7 @@ class Recipe(Section):
 
     def _check_options(self, origin: str) -> None:
         try:
-            check_options("model", lookup(MODELS, self.model.name, "model").Config, self.model.options)  # type: ignore[attr-defined]
+            check_options("model", lookup(MODELS, self.model.name, "model").Config, self.model.options)
             check_options("tokenizer", lookup(TOKENIZERS, self.tokenizer.name, "tokenizer"), self.tokenizer.options)
         except NarformerError as error:
             raise BadRecipe(f"{origin}: {error}") from None
@@ -155,6 +161,6 @@ class Recipe(Section):
             raise BadRecipe(f"{origin}: [loss] nothing to minimise: give a regression loss or a pairwise weight")
 
     def hash(self) -> str:
-        """Twelve hex digits that change with anything that changes the run."""
-        content = json.dumps(self.model_dump(mode="json", exclude={"system"}), sort_keys=True)
+        """Twelve hex digits that change with anything that changes the run; a new key at its default does not."""
+        content = json.dumps(self.model_dump(mode="json", exclude={"system"}, exclude_defaults=True), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]

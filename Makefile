@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test slow lint bench pretrained tables clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt analog-nasbench
+	touch $@
+
+## The main job on real cells: train, rank, compare with the truth, draw
+demo: $(STAMP)
+	$(BIN)/python examples/demo.py
+
+## Style, types and the quick tests
+test: $(STAMP) lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+## The tests that take minutes
+slow: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1200
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+## Ratios of our array code to literal loops, and the whole NAS-Bench-101 scored
+bench: $(STAMP)
+	$(BIN)/python benchmarks/cells.py
+
+## Train the predictors that ship with the package
+pretrained: $(STAMP)
+	$(BIN)/python benchmarks/pretrained.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,104 @@
+"""Recipes of the papers' systems: ``paper.toml`` holds the original, ``quick.toml`` only what the quick run changes.
+
+Beside the keys of a Recipe a file may hold ``differences`` (where even it departs from the original) and ``sizes.N``
+(what changes once more for N training cells). A recipe is read in the order paper, its sizes, quick, its sizes.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any, Literal, get_args
+
+from narformer.errors import BadRecipe, lookup
+from narformer.training.recipe import Recipe
+
+Variant = Literal["quick", "paper"]
+
+_FOLDER = files("narformer.papers")
+
+RECIPES = {
+    name: _FOLDER / name
+    for name in (
+        "narformer/nasbench101",
+        "narformer/nasbench201",
+        "narformer_v2/nasbench101",
+        "narformer_v2/nasbench201",
+        "tnasp/nasbench101",
+        "tnasp/nasbench201",
+    )
+}
+
+
+def read_recipe(name: str, variant: Variant, n: int, self_evolution: bool = False) -> Recipe:
+    """The recipe called ``name``, a key of RECIPES, for ``n`` training cells.
+
+    The section [self_evolution] counts only where it is asked for. Raises UnknownName, or BadRecipe naming the file
+    and the key.
+    """
+    lookup(dict.fromkeys(get_args(Variant)), variant, "kind of recipe")
+    content = _for_size(name, "paper", n)
+    if variant == "quick":
+        content = _merged(content, _for_size(name, "quick", n))
+    content = _merged(content, {"data": {"train": n}})
+    if self_evolution:
+        if "self_evolution" not in content:
+            raise BadRecipe(f"{name}/{variant}.toml: no section [self_evolution], which this row needs")
+        content["system"] = f"{content['system']}-se"
+    else:
+        content.pop("self_evolution", None)
+    return Recipe.of(content, f"{name}/{variant}.toml for {n} cells")
+
+
+def differences(name: str) -> list[str]:
+    """Where even the paper recipe departs from the original, one sentence each."""
+    return list(_read(name, "paper").get("differences", []))
+
+
+def deviations(recipe: Recipe, original: Recipe) -> list[str]:
+    """Each key in which two recipes differ: "training.epochs 60 (4000)"."""
+    ours, theirs = dict(_flat(recipe.model_dump(mode="json"))), dict(_flat(original.model_dump(mode="json")))
+    keys = dict.fromkeys([*ours, *theirs])
+    return [
+        f"{key} {_text(ours.get(key))} ({_text(theirs.get(key))})"
+        for key in keys
+        if key != "system" and ours.get(key) != theirs.get(key)
+    ]
+
+
+def _read(name: str, variant: Variant) -> dict[str, Any]:
+    file = lookup(RECIPES, name, "recipe") / f"{variant}.toml"
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadRecipe(f"{file}: not a readable TOML recipe ({error})") from None
+
+
+def _for_size(name: str, variant: Variant, n: int) -> dict[str, Any]:
+    content = _read(name, variant)
+    content.pop("differences", None)
+    sizes = content.pop("sizes", {})
+    if not isinstance(sizes, dict) or not all(
+        size.isdigit() and isinstance(part, dict) for size, part in sizes.items()
+    ):
+        raise BadRecipe(f"{name}/{variant}.toml: sizes: expected sections [sizes.N] with a number of training cells")
+    return _merged(content, sizes.get(str(n), {}))
+
+
+def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(content)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _text(value: object) -> str:
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,56 @@
+"""A made-up data set under a benchmark's name, and made-up runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from narformer.data.dataset import Attribute, Dataset
+from narformer.papers.runs import Machine, Run, keep
+from narformer.spaces.nasbench201 import from_arch_strings
+from narformer.training.recipe import Recipe
+
+OPERATIONS = ("nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "skip_connect", "none")
+TEMPLATE = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
+
+
+@pytest.fixture(scope="session")
+def made_up() -> Dataset:
+    """400 random cells whose accuracy grows with their 3x3 convolutions."""
+    rng = np.random.default_rng(0)
+    op_M6 = rng.integers(0, len(OPERATIONS), (400, 6))
+    accuracy_M = 60.0 + 5 * (op_M6 == 1).sum(axis=1) + rng.normal(0, 0.5, len(op_M6))
+    names = ("cifar10_valid", "cifar10_test_nb201")
+    return Dataset(
+        name="nasbench201",
+        space="nasbench201",
+        architectures=from_arch_strings([TEMPLATE.format(*(OPERATIONS[o] for o in ops)) for ops in op_M6]),
+        labels={name: accuracy_M + rng.normal(0, 0.1, len(op_M6)) for name in names},
+        attributes={name: Attribute(name, "%") for name in names},
+        train_label=names[0],
+        test_label=names[1],
+    )
+
+
+@pytest.fixture
+def pretend():
+    """Store a run with these scores as if it had been made."""
+
+    def store(results: Path, recipe: Recipe, seed: int, **scores: float) -> Run:
+        run = Run(
+            system=recipe.system,
+            data=recipe.data.name,
+            n=recipe.data.train,
+            seed=seed,
+            scores=scores,
+            recipe=recipe.model_dump(mode="json"),
+            recipe_hash=recipe.hash(),
+            seconds_training=10.0 * (seed + 1),
+            seconds_scoring=1.0,
+            machine=Machine(cpu="An Abacus", cores=10, threads=1, torch="2.13.0", precision="float32"),
+            date="2026-01-01",
+        )
+        keep(results, recipe, run)
+        return run
+
+    return store

@@ -1,0 +1,94 @@
+"""The plan of the house: what each part may import, and which files own a heavy dependency."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "narformer"
+
+# A part may import itself and the parts in its row: absolute, downward, no cycle.
+# Two rows are wider than the first plan: training reorders columns of cells (arch) and validates a recipe's names
+# against the tables of models and tokens; jobs stands above all.
+MAY_IMPORT = {
+    "errors": set(),
+    "metrics": set(),
+    "arch": {"errors"},
+    "spaces": {"errors", "arch"},
+    "tokens": {"errors", "arch"},
+    "data": {"errors", "arch", "spaces"},
+    "models": {"errors", "tokens"},
+    "predictors": {"errors", "arch", "data", "tokens", "models"},
+    "training": {"errors", "arch", "data", "tokens", "metrics", "models", "predictors"},
+    "papers": {"errors", "data", "training"},
+    "jobs": {"errors", "arch", "data", "papers", "predictors", "spaces", "training"},
+    "cli": {"", "errors", "jobs", "data", "papers"},
+}
+
+OWNERS = {
+    "torch": {"tokens", "models", "predictors", "training", "papers/runs.py", "papers/cost.py", "cli.py"},
+    "safetensors": {"predictors/saved.py", "training/checkpoint.py"},
+    "scipy": {"metrics.py", "predictors/target.py"},
+    "pyarrow": {"data/parquet.py"},
+    "pooch": {"data/folder.py"},
+    "pickle": {"data/restricted_pickle.py"},
+    "matplotlib": set(),
+    "onnx": set(),
+    "typer": {"cli.py"},
+    "rich": {"cli.py"},
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of the modules a file imports, those inside functions and ``needs(...)`` calls included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "needs":
+            yield ast.literal_eval(node.args[0])
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    part = part_of(path)
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        if top == "narformer":
+            assert rest.partition(".")[0] in MAY_IMPORT[part] | {part}, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_heavy_dependencies_have_owners(path: Path) -> None:
+    inside = path.relative_to(PACKAGE).as_posix()
+    for name in imports(path):
+        top = name.partition(".")[0]
+        if top in OWNERS:
+            assert {inside, part_of(path)} & OWNERS[top], f"{inside} imports {top}"
+
+
+def test_every_part_is_in_the_plan() -> None:
+    assert {part_of(path) for path in FILES} == set(MAY_IMPORT)
+
+
+def test_no_file_is_a_drawer() -> None:
+    drawers = {"util", "utils", "helper", "helpers", "common", "misc", "manager"}
+    assert not [path for path in FILES if path.stem in drawers or part_of(path) in drawers]
+
+
+def test_the_package_and_its_help_do_not_import_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, narformer, narformer.cli; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
