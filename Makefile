@@ -33,9 +33,20 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/cells.py
 
-## Train the predictors that ship with the package
+## Train the predictors that ship with the package (needs the two benchmarks: `narformer data`)
 pretrained: $(STAMP)
-	$(BIN)/python benchmarks/pretrained.py
+	for space in nasbench201 nasbench101; do \
+	  $(BIN)/narformer train examples/$$space.toml --out runs/pretrained-$$space && \
+	  rm -rf src/narformer/pretrained/$$space && \
+	  cp -r runs/pretrained-$$space/predictor src/narformer/pretrained/$$space || exit 1; \
+	done
+
+## Every row of every table with three seeds (hours; what is stored is not run again)
+tables: $(STAMP)
+	for table in narformer_v2/nasbench201 narformer_v2/nasbench101 narformer/nasbench201 narformer/nasbench101 \
+	  tnasp/nasbench201 tnasp/nasbench101 narformer/cost; do \
+	  $(BIN)/narformer table $$table --seeds 3 || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -24,9 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-data_app = typer.Typer(
-    help="What labelled networks are at hand; add, fetch and check them.", invoke_without_command=True
-)
+data_app = typer.Typer(invoke_without_command=True)
 app.add_typer(data_app, name="data")
 
 out, err = Console(), Console(stderr=True)
@@ -50,14 +48,19 @@ def main() -> None:
         sys.exit(0)
 
 
+def _version(show: bool) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def version(
-    show: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+def narformer(
+    show: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_version)
+    ] = False,
 ) -> None:
     """Know a neural network's accuracy and latency before you train or deploy it."""
-    if show:
-        out.print(__version__, highlight=False)
-        raise typer.Exit
 
 
 @app.command()

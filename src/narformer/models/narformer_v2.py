@@ -140,7 +140,9 @@ class Block(nn.Module):
         h_GRI = self.norm(z_BND.to(low)).view(-1, config.groups, config.width // config.groups).transpose(0, 1)
         h_GRO = relu_dropout(self.inner(h_GRI), config.dropout, self.training)
         h_BND = dropout(self.outer(h_GRO), config.dropout, self.training).transpose(0, 1).reshape(z_BND.shape)
-        return z_BND + (self.scale_D * h_BND if config.layer_scale is not None else h_BND)
+        if config.layer_scale is None:
+            return z_BND + h_BND
+        return torch.addcmul(z_BND, self.scale_D, h_BND.to(high))
 
 
 class GroupedLinear(nn.Module):
@@ -159,7 +161,7 @@ class GroupedLinear(nn.Module):
 
     def forward(self, x_GRI: Tensor) -> Tensor:
         weight_GIO, bias_G1O = self.weight_GIO.to(x_GRI.dtype), self.bias_G1O.to(x_GRI.dtype)
-        y_GRO = torch.baddbmm(bias_G1O, x_GRI, weight_GIO)
+        y_GRO = torch.bmm(x_GRI, weight_GIO).add_(bias_G1O)
         return y_GRO if self.norm is None else self.norm(y_GRO)
 
 

@@ -51,10 +51,13 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
 
 
 def relu_dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """``dropout(relu(x))``; on a CPU in training the two share one pass back and keep no mask."""
+    """``dropout(relu(x))``; without gradients x itself is overwritten, so it must be a fresh result.
+
+    On a CPU in training the two share one pass back and keep no mask.
+    """
     threshold = round(256 * p)
     if not training or threshold == 0 or x.device.type != "cpu":
-        return functional.dropout(functional.relu(x), p, training)
+        return functional.dropout(functional.relu(x, inplace=not torch.is_grad_enabled()), p, training)
     out: Tensor = _ReluDropout.apply(x, threshold)  # type: ignore[no-untyped-call]
     return out
 

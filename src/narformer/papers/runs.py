@@ -97,7 +97,7 @@ def keep(results: Path, recipe: Recipe, run: Run) -> Path:
 def write_whole(path: Path, text: str) -> None:
     """Write a text file under a temporary name, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")  # several runs may write at once
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 

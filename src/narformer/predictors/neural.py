@@ -34,7 +34,7 @@ class NeuralPredictor:
     def predict(
         self,
         architectures: Sequence[Architecture],
-        chunk: int = 2048,
+        chunk: int = 256,
         advance: Callable[[int], None] = lambda done: None,
     ) -> NDArray[np.float64]:
         """(N, 1) predictions in the attribute's unit; ``advance`` is told how many each chunk held.
@@ -45,7 +45,7 @@ class NeuralPredictor:
         device = next(self.model.parameters()).device
         self.model.eval()
         self.model.precision = self.precision
-        # Cells of one size go together: chunks without padding need no mask and no wasted rows.
+        # Small chunks stay in the cache; cells of one size go together, so that most chunks need no padding.
         by_size = np.argsort(cells.count_M, kind="stable")
         out_M1 = np.empty((len(cells), 1))
         with torch.inference_mode():

@@ -1,0 +1,153 @@
+"""The command line as a person meets it: help, answers, JSON, and one helpful line for each wrong input."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from narformer import __version__
+from narformer.cli import app
+from narformer.data import Attribute
+from narformer.predictors import NeuralPredictor, Target, save
+from narformer.predictors.build import make_model, make_tokenizer
+from narformer.spaces import SPACES
+
+COMMANDS = [["train"], ["predict"], ["evaluate"], ["table"], ["predictors"], ["data"], ["data", "add"]]
+COMMANDS += [["data", "fetch"], ["data", "doctor"]]
+NB101 = "conv3x3 conv1x1 maxpool3x3 | 01 02 03 14 24 34"
+SMALL = {"width": 16, "blocks": 1, "groups": 2, "head": "linear"}
+
+
+@pytest.fixture(scope="module", params=["nasbench101", "nasbench201"])
+def predictor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """(space, folder) of an untrained, saved predictor."""
+    space = SPACES[request.param]
+    tokenizer = make_tokenizer("narformer-v2", {"length": 4}, space.vocabulary)
+    folder = tmp_path_factory.mktemp("saved") / request.param
+    unit = Attribute("accuracy", "fraction")
+    save(
+        NeuralPredictor(make_model("narformer-v2", SMALL, tokenizer), tokenizer, Target(), unit, request.param), folder
+    )
+    return request.param, str(folder)
+
+
+def run(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """The program as the shell starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "narformer.cli", *words], check=False, capture_output=True, text=True, input=stdin
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example_and_json(command: list[str]) -> None:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(app, [*command, "--help"]).output)
+    assert f"Example: narformer {' '.join(command)}" in " ".join(text.split())
+    assert "--json" in text
+
+
+def test_version_and_no_arguments() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == __version__
+    assert "Commands" in CliRunner().invoke(app, []).output
+
+
+def test_predict_ranks_a_whole_space_best_first(predictor: tuple[str, str]) -> None:
+    space, folder = predictor
+    if space == "nasbench101":
+        pytest.skip("423,624 cells belong to `make bench`")
+    answer = json.loads(CliRunner().invoke(app, ["predict", space, "-p", folder, "--json"]).stdout)
+    values = [line["value"] for line in answer["ranked"]]
+    assert answer["scored"] == len(values) == 15_625
+    assert values == sorted(values, reverse=True)
+    assert [line["rank"] for line in answer["ranked"][:3]] == [1, 2, 3]
+
+
+def test_predict_reads_texts_files_and_standard_input_alike(predictor: tuple[str, str], tmp_path: Path) -> None:
+    name, folder = predictor
+    space, rng = SPACES[name], np.random.default_rng(0)
+    texts = [space.format(space.sample(rng)) for _ in range(4)]
+    (tmp_path / "cells.txt").write_text("# four cells\n\n" + "\n".join(texts))
+    (tmp_path / "cells.json").write_text(json.dumps(texts))
+    answers = []
+    for words, stdin in ((texts, None), ([str(tmp_path / "cells.txt")], None), ([str(tmp_path / "cells.json")], None)):
+        result = CliRunner().invoke(app, ["predict", *words, "-p", folder, "--json"], input=stdin)
+        answers.append(json.loads(result.stdout)["ranked"])
+    piped = CliRunner().invoke(app, ["predict", "-", "-p", folder, "--json"], input="\n".join(texts))
+    answers.append(json.loads(piped.stdout)["ranked"])
+    assert all(answer == answers[0] for answer in answers)
+    assert sorted(line["text"] for line in answers[0]) == sorted(texts)
+
+
+def test_best_keeps_only_the_first(predictor: tuple[str, str]) -> None:
+    name, folder = predictor
+    space, rng = SPACES[name], np.random.default_rng(1)
+    texts = [space.format(space.sample(rng)) for _ in range(5)]
+    answer = json.loads(CliRunner().invoke(app, ["predict", *texts, "-p", folder, "-n", "2", "--json"]).stdout)
+    assert len(answer["ranked"]) == 2
+    assert answer["scored"] == 5
+
+
+@pytest.fixture(scope="module")
+def nb101(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of an untrained NAS-Bench-101 predictor."""
+    space = SPACES["nasbench101"]
+    tokenizer = make_tokenizer("narformer-v2", {"length": 4}, space.vocabulary)
+    folder = tmp_path_factory.mktemp("nb101") / "predictor"
+    unit = Attribute("accuracy", "fraction")
+    save(NeuralPredictor(make_model("narformer-v2", SMALL, tokenizer), tokenizer, Target(), unit, space.name), folder)
+    return str(folder)
+
+
+CYCLE = '{"adjacency": [[0,1,0,0],[0,0,1,0],[0,1,0,1],[0,0,0,0]], "ops": ["input","conv3x3","conv1x1","output"]}'
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("conv3x3 convv1x1 maxpool3x3 | 01 02 03 14 24 34", ["convv1x1", "Did you mean", "conv1x1"]),
+        (CYCLE, ["cycle"]),
+        ("conv3x3 | 01", ["output"]),
+        ("truncated.json", ["truncated.json", "JSON"]),
+        ("missing.txt", ["missing.txt", "no such file"]),
+        ("nasbench201", ["nasbench101"]),
+    ],
+    ids=["misspelt operation", "cycle", "no output", "truncated file", "missing file", "another space"],
+)
+def test_a_wrong_input_is_one_helpful_line(
+    cell: str, says: list[str], nb101: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "truncated.json").write_text(json.dumps([NB101, NB101])[:-9])
+    monkeypatch.chdir(tmp_path)
+    result = run("predict", cell, "-p", nb101)
+    assert result.returncode == 2
+    assert not result.stdout
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    for word in says:
+        assert word in lines[0]
+    assert "Traceback" not in result.stderr
+
+
+def test_unknown_predictor_table_and_recipe_are_named(tmp_path: Path) -> None:
+    for words, says in (
+        (["predict", NB101, "-p", "nasbench1O1"], "nasbench1O1"),
+        (["table", "narformer_v2/nasbench21"], "narformer_v2/nasbench201"),
+        (["train", str(tmp_path / "none.toml")], "none.toml"),
+    ):
+        result = run(*words)
+        assert result.returncode == 2
+        assert says in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_table_prints_from_stored_results() -> None:
+    folder = Path(__file__).resolve().parents[1] / "results"
+    result = CliRunner().invoke(app, ["table", "narformer_v2/nasbench201", "--results", str(folder), "--json"])
+    cells = json.loads(result.stdout)["cells"]
+    printed = {(cell["system"], cell["column"]): cell["printed"] for cell in cells}
+    assert printed["NAR-Former V2", "781"] == 0.874
+    assert printed["TNASP + SE", "1563"] == 0.726
