@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from narformer import __version__
-from narformer.cli import app
+from narformer.cli import app, main
 from narformer.data import Attribute
 from narformer.predictors import NeuralPredictor, Target, save
 from narformer.predictors.build import make_model, make_tokenizer
@@ -36,11 +38,27 @@ def predictor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return request.param, str(folder)
 
 
-def run(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    """The program as the shell starts it."""
-    return subprocess.run(
-        [sys.executable, "-m", "narformer.cli", *words], check=False, capture_output=True, text=True, input=stdin
-    )
+@dataclass
+class Outcome:
+    """What the program left: its exit code and what stood on its two outputs."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """The program in this process, which has torch imported already."""
+
+    def start(*words: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["narformer", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        return Outcome(int(exit_.value.code or 0), *capsys.readouterr())
+
+    return start
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -118,7 +136,12 @@ CYCLE = '{"adjacency": [[0,1,0,0],[0,0,1,0],[0,1,0,1],[0,0,0,0]], "ops": ["input
     ids=["misspelt operation", "cycle", "no output", "truncated file", "missing file", "another space"],
 )
 def test_a_wrong_input_is_one_helpful_line(
-    cell: str, says: list[str], nb101: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cell: str,
+    says: list[str],
+    nb101: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[..., Outcome],
 ) -> None:
     (tmp_path / "truncated.json").write_text(json.dumps([NB101, NB101])[:-9])
     monkeypatch.chdir(tmp_path)
@@ -132,7 +155,13 @@ def test_a_wrong_input_is_one_helpful_line(
     assert "Traceback" not in result.stderr
 
 
-def test_unknown_predictor_table_and_recipe_are_named(tmp_path: Path) -> None:
+def test_the_shell_sees_one_line_and_exit_code_2(nb101: str) -> None:
+    command = [sys.executable, "-m", "narformer.cli", "predict", "conv3x3 | 01", "-p", nb101]
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, len(result.stderr.strip().splitlines())) == (2, "", 1)
+
+
+def test_unknown_predictor_table_and_recipe_are_named(tmp_path: Path, run: Callable[..., Outcome]) -> None:
     for words, says in (
         (["predict", NB101, "-p", "nasbench1O1"], "nasbench1O1"),
         (["table", "narformer_v2/nasbench21"], "narformer_v2/nasbench201"),

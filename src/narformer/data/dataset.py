@@ -52,7 +52,8 @@ class Dataset(Sequence[Example]):
     def rows(self, rows: NDArray[np.int64]) -> Sequence[Architecture]:
         """The networks at ``rows``; columns stay columns."""
         if isinstance(self.architectures, Cells):
-            return self.architectures if len(rows) == len(self) else self.architectures.take(rows)
+            everything = np.array_equal(rows, np.arange(len(self)))
+            return self.architectures if everything else self.architectures.take(rows)
         return [self.architectures[row] for row in rows]
 
     def __getitem__(self, row: int) -> Example:  # type: ignore[override]

@@ -79,6 +79,7 @@ def save(predictor: NeuralPredictor, folder: Path) -> None:
             {k: v.contiguous() for k, v in predictor.model.state_dict().items()}, temporary / "weights.safetensors"
         )
         temporary.chmod(0o755)
+        (temporary / "weights.safetensors").chmod(0o644)  # both are made for their owner alone
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)

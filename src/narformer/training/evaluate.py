@@ -24,7 +24,7 @@ def evaluate(
     """
     test = dataset.labels[test_label or dataset.test_label]
     valid = dataset.labels[train_label or dataset.train_label]
-    wanted = np.union1d(split.test, np.concatenate([split.test[:0], *split.parts.values()]))
+    wanted = np.unique(np.concatenate([split.test, *split.parts.values()]))
     value = np.full(len(dataset), np.nan)
     value[wanted] = predictor.predict(dataset.rows(wanted))[:, 0]
 

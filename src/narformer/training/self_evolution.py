@@ -5,6 +5,8 @@
 ȳ are pseudo-labels of the V validation cells. Their labels enter only through the scalars
 e_t = 1/V Σ_j (ŷ_j^t - y_j)², the evaluation score of the predictions ŷ^t of round t: geometrically, ȳ is sought
 where T spheres around past predictions meet. θ and ȳ descend, λ ascends, at the same time.
+The two sums are taken as means over a batch, so that α does not depend on how many cells there are; the first one is
+the recipe's whole loss.
 
 Letters: V validation cells, T rounds so far.
 """
