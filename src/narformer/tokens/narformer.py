@@ -4,9 +4,11 @@ Letters: M cells, N vertices (padded), C numbers per scalar code (2L).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from narformer.arch.cells import PADDING, Cells
 from narformer.tokens.batch import Batch
@@ -41,36 +43,43 @@ class NarFormerTokenizer(Tokenizer):
     def cells(self, cells: Cells) -> Batch:
         """A column of cells as a Batch of N + 1 tokens (nodes, then the end token)."""
         M, N = cells.kind_MN.shape
-        C = 2 * self.length
-        count_M = cells.count_M
+        row_M, count_M = np.arange(M), cells.count_M
         real_MN = cells.kind_MN != PADDING
-        op_VC = nerf_table(range(len(self.vocabulary)), self.length, self.precision)
-        position_NC = nerf_table(range(N), self.length, self.precision)
-        end_C = nerf_code(END, self.length, self.precision)
+        end, nothing = len(self.vocabulary), len(self.vocabulary) + 1
+        kind_MN = np.full((M, N + 1), nothing)
+        kind_MN[:, :N][real_MN] = cells.kind_MN[real_MN]
+        kind_MN[row_M, count_M] = end
+        position_MN = np.where(kind_MN == nothing, N + 1, np.arange(N + 1))
+        position_MN[row_M, count_M] = N
 
-        source_MNN = cells.adj_MNN.transpose(0, 2, 1).astype(np.float32)
-        rootless_MN = real_MN & (cells.adj_MNN.sum(axis=1) == 0)
-        source_MNC = (source_MNN.reshape(M * N, N) @ position_NC).reshape(M, N, C)
-        source_MNC[rootless_MN] = position_NC[0] if N else 0
-        source_MNC[:, :1] = nerf_code(-1, self.length, self.precision)
+        # What each token's source is the sum of: positions 0 … N-1, then f(1e5), then f(-1)
+        source_MNS = np.zeros((M, N + 1, N + 2), dtype=np.float32)
+        source_MNS[:, :N, :N] = cells.adj_MNN.transpose(0, 2, 1)
+        source_MNS[:, :N, 0][real_MN & (cells.adj_MNN.sum(axis=1) == 0)] = 1
+        source_MNS[row_M, count_M, N] = 1
+        source_MNS[:, 0] = 0
+        source_MNS[:, 0, N + 1] = 1
 
-        x_MNF = np.zeros((M, N + 1, 3 * C), dtype=np.float32)
-        x_MNF[:, :N, :C] = op_VC[cells.kind_MN]
-        x_MNF[:, :N, C : 2 * C] = position_NC
-        x_MNF[:, :N, 2 * C :] = source_MNC
-        x_MNF[:, :N] *= real_MN[:, :, None]
-        x_MNF[np.arange(M), count_M] = np.tile(end_C, 3)
-
-        kind_MN = np.zeros((M, N + 1), dtype=np.int64)
-        kind_MN[:, :N] = np.where(real_MN, cells.kind_MN, 0)
-        kind_MN[np.arange(M), count_M] = len(self.vocabulary)
+        code = partial(nerf_code, length=self.length, precision=self.precision)
+        end_C, zero_C = code(END), np.zeros_like(code(END))
+        op_VC = np.stack([*(code(kind) for kind in range(end)), end_C, zero_C])
+        position_NC = np.stack([*(code(position) for position in range(N)), end_C, zero_C])
+        source_SC = np.stack([*(code(position) for position in range(N)), end_C, code(-1)])
+        x_MNF = torch.cat(
+            [
+                functional.embedding(torch.from_numpy(kind_MN), torch.from_numpy(op_VC)),
+                functional.embedding(torch.from_numpy(position_MN), torch.from_numpy(position_NC)),
+                torch.from_numpy(source_MNS) @ torch.from_numpy(source_SC),
+            ],
+            dim=2,
+        )
         adj_MNN = np.zeros((M, N + 1, N + 1), dtype=np.float32)
         adj_MNN[:, :N, :N] = cells.adj_MNN
         depth_NG = nerf_table(range(N + 1), 3 * self.length, self.precision)
         return Batch(
-            torch.from_numpy(x_MNF),
-            torch.from_numpy(kind_MN),
+            x_MNF,
+            torch.from_numpy(np.where(kind_MN == nothing, 0, kind_MN)),
             torch.from_numpy(adj_MNN),
-            torch.from_numpy(np.arange(N + 1) <= count_M[:, None]),
+            torch.from_numpy(kind_MN != nothing),
             torch.from_numpy(depth_NG[count_M]),
         )
