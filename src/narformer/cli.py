@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ app.add_typer(data_app, name="data")
 out, err = Console(), Console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default.", min=1)]
+Device = Annotated[str, typer.Option(help="cpu, or cuda where there is one.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that chance decides.")]
 
 
@@ -37,14 +39,13 @@ def main() -> None:
     """Run the command line; an expected error is one line and exit code 2, an interruption is 130."""
     try:
         app()
+        sys.stdout.flush()
     except NarformerError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("interrupted; what was saved stays, and the same command resumes from it", highlight=False)
-        sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()
+        # Whoever read our output has left; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
 
@@ -69,7 +70,7 @@ def train(
     seed: Seed = 0,
     save_to: Annotated[Path | None, typer.Option("--out", help="Folder of the run.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="Change a key: training.epochs=50.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, or cuda where there is one.")] = "cpu",
+    device: Device = "cpu",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -83,9 +84,10 @@ def train(
     if as_json:
         _print_json(facts)
         return
-    out.print(f"{facts['system']} trained on {_trained_on(facts)} in {facts['seconds']:.0f} s (seed {facts['seed']})")
+    text = f"{facts['system']} trained on {_trained_on(facts)} in {facts['seconds']:.0f} s (seed {facts['seed']})"
+    out.print(escape(text), highlight=False)
     _print_scores(facts["scores"])
-    out.print(f"saved to {facts['predictor']}", highlight=False)
+    out.print(escape(f"saved to {facts['predictor']}"), highlight=False)
 
 
 @app.command()
@@ -93,6 +95,7 @@ def predict(
     cells: Annotated[list[str], typer.Argument(help="Cells, files of cells, '-', or a space's name.")],
     predictor: Annotated[str, typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder.")],
     best: Annotated[int | None, typer.Option("--best", "-n", help="Only the best so many.", min=1)] = None,
+    device: Device = "cpu",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -102,18 +105,21 @@ def predict(
     """
     jobs = _jobs(threads)
     with _bars() as bars:
-        answer = jobs.predict(cells, predictor, best, lambda done, total: bars("predict", done, total, None))
+        answer = jobs.predict(cells, predictor, best, device, bars)
     if as_json:
         _print_json(dataclasses.asdict(answer))
         return
     table = Table(
         title=f"{answer.attribute} predicted by {answer.predictor}: {answer.scored:,} scored", title_justify="left"
     )
-    for title, side in (("rank", "right"), (answer.unit, "right"), ("cell", "left")):
+    for title, side in (("rank", "right"), (escape(answer.unit), "right"), ("cell", "left")):
         table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
-    for entry in answer.ranked:
+    shown = answer.ranked if best else answer.ranked[:SHOWN]
+    for entry in shown:
         table.add_row(str(entry.rank), f"{entry.value:.4f}", escape(entry.text))
     out.print(table)
+    if len(shown) < len(answer.ranked):
+        out.print(f"the best {SHOWN}; --best for another number, --json or a pipe for all", highlight=False)
 
 
 @app.command()
@@ -123,6 +129,7 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Split; the one it was trained on by default.")] = None,
     n: Annotated[int | None, typer.Option("--train", help="Training size of the split.", min=1)] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of a random split.")] = None,
+    device: Device = "cpu",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -132,8 +139,7 @@ def evaluate(
     """
     jobs = _jobs(threads)
     with _bars() as bars:
-        bars("score", 0, 1, None)
-        scores = jobs.evaluate(predictor, data, split, n, seed)
+        scores = jobs.evaluate(predictor, data, split, n, seed, device, bars)
     if as_json:
         _print_json(scores)
     else:
@@ -169,6 +175,8 @@ def table(
             overview.add_row(n, f"{printed.paper.partition(':')[0]}, {printed.number}", escape(printed.title))
         out.print(overview)
         return
+    if not (results / "runs").is_dir():
+        err.print(escape(f"no stored runs in {results}: start in the clone, or name its folder with --results"))
     with _bars() as bars:
         result = jobs.table(name, results, row, size, seeds or int(fresh), variant, fresh, bars)
     if as_json:
@@ -177,6 +185,7 @@ def table(
     _print_table(result)
 
 
+SHOWN = 20  # rows of a ranking when nobody said how many
 COLOURS = {"reproduced": "green", "near": "yellow", "off": "red", "not run": "dim"}
 
 
@@ -199,13 +208,14 @@ def _print_table(result: Any) -> None:
             if cell.runs_here:
                 sd = "" if cell.sd is None else f" ± {cell.sd:.{digits}f}"
                 ours = "" if cell.mean is None else f"[bold]{cell.mean:.{digits}f}[/]{sd}, {cell.seconds:.0f} s\n"
-                text += f"\n{ours}[{COLOURS[cell.status]}]{cell.status}[/]"
+                recipe = "" if cell.recipe is None else f"{cell.recipe}: "
+                text += f"\n{ours}[{COLOURS[cell.status]}]{recipe}{cell.status}[/]"
             texts.append(text)
         shown.add_row(escape(row.system + row.mark), *texts)
     out.print(shown)
     for sign, text in table.footnotes.items():
         out.print(f"{sign} {escape(text)}", highlight=False)
-    out.print("Printed number, then ours: mean ± sd over the seeds, seconds of one training, how it compares.")
+    out.print("Printed number, then ours: mean ± sd over the seeds, seconds of one training; recipe, comparison.")
     out.print(f"All columns, seeds and differences: results/{table.name.replace('/', '_')}.md", highlight=False)
 
 
@@ -223,10 +233,10 @@ def predictors(as_json: Json = False) -> None:
     for entry in found:
         tau = (entry["scores"] or {}).get("tau")
         table.add_row(
-            entry["name"],
-            f"{entry['attribute']} ({entry['unit']})",
-            entry["system"] or "",
-            _trained_on(entry),
+            escape(entry["name"]),
+            escape(f"{entry['attribute']} ({entry['unit']})"),
+            escape(entry["system"] or ""),
+            escape(_trained_on(entry)),
             "" if tau is None else f"{tau:.3f}",
         )
     out.print(table)
@@ -319,7 +329,8 @@ def data_doctor(as_json: Json = False) -> None:
 
 def _jobs(threads: int | None) -> Any:
     """The jobs, imported now; ``threads`` CPU threads for all of them."""
-    with err.status("starting", spinner="dots"):
+    waiting = err.status("starting", spinner="dots") if err.is_terminal else nullcontext()
+    with waiting:
         import torch
 
         from narformer import jobs
@@ -340,7 +351,7 @@ def _bars() -> Iterator[Callable[[str, int, int, float | None], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         tasks: dict[str, Any] = {}
 
         def show(phase: str, done: int, total: int, tau: float | None) -> None:
@@ -350,7 +361,12 @@ def _bars() -> Iterator[Callable[[str, int, int, float | None], None]]:
             if tau is not None:
                 progress.update(tasks[phase], note=f"validation τ {tau:.3f}")
 
-        yield show
+        try:
+            yield show
+        except KeyboardInterrupt:
+            progress.stop()
+            err.print("interrupted: the same command goes on from the last saved state", highlight=False)
+            raise typer.Exit(130) from None
 
 
 def _changes(settings: list[str]) -> dict[str, Any]:

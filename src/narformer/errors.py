@@ -7,7 +7,8 @@ NarformerError
 ├── MissingData         a data source that is not in the data folder
 ├── MissingExtra        an optional dependency that is not installed
 ├── BadRecipe           a recipe that does not validate or contradicts itself
-└── BadPredictor        a saved predictor that does not fit its manifest
+├── BadPredictor        a saved predictor that does not fit its manifest
+└── Diverged            a training whose loss is no number any more
 """
 
 import difflib
@@ -54,6 +55,10 @@ class BadRecipe(NarformerError):
 
 class BadPredictor(NarformerError):
     """A saved predictor that does not fit its manifest."""
+
+
+class Diverged(NarformerError):
+    """A training whose loss is no number any more."""
 
 
 def lookup(table: Mapping[str, T], name: str, kind: str) -> T:

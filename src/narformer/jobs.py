@@ -2,10 +2,10 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -17,18 +17,21 @@ from narformer.errors import BadArchitecture, BadFile, BadPredictor, BadRecipe, 
 from narformer.papers import assemble, read_table, run_row, write_all
 from narformer.papers.recipes import Variant
 from narformer.papers.results import TableResult
+from narformer.papers.runs import write_whole
 from narformer.predictors import saved
 from narformer.predictors.neural import NeuralPredictor
 from narformer.spaces import SPACES
 from narformer.spaces.space import Space
 from narformer.training import experiment
 from narformer.training.evaluate import evaluate as score
+from narformer.training.experiment import check_device
+from narformer.training.loop import Progress, silent
 from narformer.training.recipe import Recipe
 
 RESULTS = Path("results")
 PRETRAINED = Path(__file__).parent / "pretrained"
 LARGEST_LIST = 2**28  # bytes of a file of cells
-Silent = Callable[[str, int, int, float | None], None]
+LONGEST_NAME = 255  # characters of a file's name
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,16 @@ def train(
     out: Path | None = None,
     changes: dict[str, Any] | None = None,
     device: str = "cpu",
-    progress: Silent = lambda phase, done, total, tau: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Train a recipe and save the predictor to ``out`` (runs/<system>-<hash>-s<seed>); the scores and the facts.
 
     An interrupted run resumes from its folder; a finished one is not trained again.
     """
-    read = Recipe.read(recipe, **(changes or {}))
+    read = Recipe.read(recipe, changes)
     folder = out or Path("runs") / f"{read.system}-{read.hash()}-s{seed}"
+    if folder.exists() and not folder.is_dir():
+        raise BadFile(folder, "a file", "a folder for the run", "Choose another --out.")
     result = folder / "result.json"
     if result.exists() and (folder / "predictor").exists():
         facts: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
@@ -75,13 +80,11 @@ def train(
             )
         return facts
     trained = experiment.train(read, seed, folder=folder, progress=progress, device=device)
-    progress("score", 0, 1, None)
-    scores = score(trained.predictor, trained.dataset, trained.split, read.data.test_label, read.data.label)
-    progress("score", 1, 1, None)
+    scores = score(trained.predictor, trained.dataset, trained.split, read.data.test_label, read.data.label, progress)
     trained.predictor.facts |= {"scores": scores}
     saved.save(trained.predictor, folder / "predictor")
     facts = trained.facts | {"scores": scores, "predictor": str(folder / "predictor")}
-    write_text(result, json.dumps(facts, indent=1))
+    write_whole(result, json.dumps(facts, indent=1) + "\n")
     (folder / "state.safetensors").unlink(missing_ok=True)
     return facts
 
@@ -90,10 +93,13 @@ def predict(
     cells: Sequence[str],
     predictor: str,
     best: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    device: str = "cpu",
+    progress: Progress = silent,
 ) -> Prediction:
     """Rank architectures: texts of cells, files of them (.txt, .json, .jsonl, .csv), ``-``, or a space's name."""
+    check_device(device)
     loaded = load_predictor(predictor)
+    loaded.model.to(device)
     space = lookup(SPACES, loaded.space, "space")
     architectures = read_architectures(cells, space)
     done = 0
@@ -101,7 +107,7 @@ def predict(
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        progress(done, len(architectures))
+        progress("predict", done, len(architectures), None)
 
     value_M = loaded.predict(architectures, advance=advance)[:, 0]
     order_M = np.argsort(-value_M, kind="stable")[:best]
@@ -119,23 +125,41 @@ def predict(
 
 
 def evaluate(
-    predictor: str, data: str | None = None, split: str | None = None, train: int | None = None, seed: int | None = None
+    predictor: str,
+    data: str | None = None,
+    split: str | None = None,
+    train: int | None = None,
+    seed: int | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
 ) -> dict[str, float]:
-    """Scores of a saved predictor; data, split and training size default to those of its own training."""
+    """Scores of a saved predictor; data, split and training size default to those of its own training.
+
+    ``tau_unseen`` leaves out what the predictor was trained on or selected with, whatever the split; on other data
+    than its own that is not known, and the score is left out. Raises BadPredictor for data of another space.
+    """
+    check_device(device)
     loaded = load_predictor(predictor)
-    trained_on = loaded.facts.get("trained_on", {})
-    dataset = load_data(data or trained_on.get("data", loaded.space))
+    loaded.model.to(device)
+    own = loaded.facts.get("trained_on") or {}
+    dataset = load_data(data or own.get("data", loaded.space))
     if dataset.space != loaded.space:
         raise BadPredictor(f"'{predictor}' predicts cells of {loaded.space}; '{dataset.name}' holds {dataset.space}")
-    recorded = loaded.facts.get("recipe", {}).get("data", {})
-    rows = split_data(
+    seed = own.get("split_seed") if seed is None else seed
+    rows = split_data(dataset, split or own.get("split", "paper"), train or own.get("train", 1), seed)
+    at_home = own.get("data") == dataset.name
+    if at_home:
+        seen = split_data(dataset, own["split"], own["train"], own["split_seed"])
+        rows = replace(rows, train=np.union1d(seen.train, seen.validation))
+    scores = score(
+        loaded,
         dataset,
-        split or trained_on.get("split", "paper"),
-        train or trained_on.get("train", 1),
-        seed if seed is not None else recorded.get("split_seed"),
+        rows,
+        test_label=own.get("test_label") if at_home else None,
+        train_label=own.get("label") if at_home else None,
+        progress=progress,
     )
-    label = trained_on.get("label")
-    return score(loaded, dataset, rows, train_label=label if label in dataset.labels else None)
+    return scores if at_home else {name: value for name, value in scores.items() if name != "tau_unseen"}
 
 
 def table(
@@ -146,18 +170,22 @@ def table(
     seeds: int = 0,
     variant: Variant = "quick",
     fresh: bool = False,
-    progress: Silent = lambda phase, done, total, tau: None,
+    progress: Progress = silent,
 ) -> TableResult:
     """A printed table with our stored runs beside it; with ``seeds`` > 0 its missing runs are made first.
 
     row, size: only the runs of this system, of this number of training cells; fresh: make them even if stored.
     """
     printed = read_table(name)
+    lookup(dict.fromkeys(get_args(Variant)), variant, "kind of recipe")
+    rows = [printed.row(row)] if row is not None else [r for r in printed.rows if r.recipe is not None]
+    wanted = [(r, n) for r in rows for n in printed.sizes(r) if size in (None, n)]
+    if not wanted:
+        sizes = sorted({n for r in rows for n in printed.sizes(r) if n is not None})
+        raise BadRecipe(f"{name} has no number for {size} training cells; it has {', '.join(map(str, sizes))}")
+    if fresh and row is None:
+        raise BadRecipe("--fresh runs again what is stored: say which with --row (and --size)")
     if seeds:
-        rows = [printed.row(row)] if row is not None else [r for r in printed.rows if r.recipe is not None]
-        wanted = [(r, n) for r in rows for n in printed.sizes(r) if size in (None, n)]
-        if not wanted:
-            raise BadRecipe(f"{name}: no number of '{row}' is printed for {size} training cells")
         for r, n in wanted:
             for seed in range(seeds):
                 label = f"{r.system} {n or ''} seed {seed}"
@@ -224,11 +252,15 @@ def _texts(item: str) -> list[tuple[str, str]]:
     """(where, text) of each cell that one argument stands for."""
     if item == "-":
         return _lines("standard input", sys.stdin.read())
-    path = Path(item)
-    if "|" in item or "{" in item or (not path.suffix and not path.exists()):
+    if "|" in item or "{" in item:
         return [(f"cell '{item[:60]}'", item)]
-    if not path.is_file():
+    path = Path(item[:LONGEST_NAME])
+    if path.is_dir():
+        raise BadFile(path, "a folder", "a file of cells, one per line, or the text of a cell")
+    if not path.is_file() and path.suffix:
         raise BadFile(path, "no such file", "a file of cells, one per line, or the text of a cell")
+    if not path.is_file():
+        lookup(dict.fromkeys([*SPACES, "-"]), item[:LONGEST_NAME], "file, cell or space")
     if path.stat().st_size > LARGEST_LIST:
         raise BadFile(path, f"{path.stat().st_size} bytes", f"at most {LARGEST_LIST}", "Split it.")
     try:
@@ -252,14 +284,6 @@ def _lines(name: str, content: str) -> list[tuple[str, str]]:
     return [(f"{name}, line {number}", line) for number, line in lines if line and not line.startswith("#")]
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a temporary name, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
-
-
 __all__ = [
     "NarformerError",
     "Prediction",
@@ -271,5 +295,4 @@ __all__ = [
     "read_architectures",
     "table",
     "train",
-    "write_text",
 ]

@@ -62,11 +62,3 @@ def _pair(predicted: ArrayLike, true: ArrayLike) -> tuple[np.ndarray, np.ndarray
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError("predictions and labels must be finite; drop rows without a label first")
     return x, y
-
-
-METRICS = {
-    "kendall_tau": kendall_tau,
-    "spearman_rho": spearman_rho,
-    "mean_absolute_error": mean_absolute_error,
-    "mape": mape,
-}

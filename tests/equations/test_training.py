@@ -50,7 +50,7 @@ def evolution(validation=9, rounds=3, alpha=0.7):
     """A SelfEvolution in the middle of its third round, its fit a stand-in, everything in float64."""
     generator = torch.Generator().manual_seed(0)
     labels, first = torch.randn(2, validation, generator=generator).double()
-    fit = SimpleNamespace(validation_V=labels.numpy(), predict_validation=lambda: first.numpy())
+    fit = SimpleNamespace(evolution={}, validation_V=labels.numpy(), predict_validation=lambda: first.numpy())
     it = SelfEvolution(fit, Settings(alpha=alpha, label_rate=0.3, multiplier_rate=0.2))
     it.pseudo_V = torch.randn(validation, generator=generator).double()
     it.predicted_TV = torch.randn(rounds, validation, generator=generator).double()
@@ -76,7 +76,7 @@ def test_a_step_of_self_evolution_is_equations_11_to_13():
     x_train, x_validation = torch.eye(2).double(), torch.tensor([[1.0, 2.0], [-1.0, 1.0]]).double()
     seen = {}
     it.fit.loss = losses.mse
-    it.fit._step = lambda loss: seen.update(theta=torch.autograd.grad(loss, theta)[0])
+    it.fit.step = lambda loss: seen.update(theta=torch.autograd.grad(loss, theta)[0])
     before = (it.pseudo_V.clone(), it.multiplier_T.clone())
     slopes = it.gradients((x_validation @ theta).detach(), rows)
     it.step(x_train @ theta, targets, x_validation @ theta, rows)

@@ -1,4 +1,6 @@
-"""Laws over every entry of MODELS. Run this file as a script to write golden.json anew."""
+"""Laws over every entry of MODELS. Run this file as a script, with tests/equations on PYTHONPATH, to write
+golden.json anew.
+"""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -8,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cells_101 import some_cells
 
-from narformer.arch.cells import Cells
 from narformer.models import MODELS
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
-from narformer.spaces.nasbench101_cell import INTERIOR, fits, pruned
 from narformer.training.augmentation import twins
 
 GOLDEN = Path(__file__).parent / "golden.json"
@@ -69,20 +70,6 @@ def in_float64(name, **options):
     tokenizer, model = build(name, **options)
     model.double().precision = torch.float64
     return tokenizer, model
-
-
-def some_cells(count, seed=0):
-    """``count`` different cells of two to seven vertices: each vertex reads a random one before it, and more."""
-    space, rng = NasBench101(), np.random.default_rng(seed)
-    cells = [space.parse("| 01"), space.parse("maxpool3x3 | 01 12")]
-    while len(cells) < count:
-        size = int(rng.integers(4, 8))
-        edges = {(int(rng.integers(0, v)), v) for v in range(1, size)}
-        edges |= {(v, int(rng.integers(v + 1, size))) for v in range(size - 1) if rng.random() < 0.5}
-        cell = pruned(["input", *rng.choice(INTERIOR, size - 2), "output"], sorted(edges))
-        if cell is not None and fits(cell) and cell not in cells:
-            cells.append(cell)
-    return Cells.of(cells, VOCABULARY)
 
 
 @pytest.fixture(scope="module")

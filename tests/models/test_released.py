@@ -6,13 +6,12 @@ import torch
 
 from narformer.models import NarFormerV2, Tnasp
 from narformer.models.narformer_v2 import GroupedLinear
+from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
 from narformer.tokens import TnaspTokenizer
 
 
 def test_tnasp_drops_out_before_its_first_norm():
     """Sum of embeddings, dropout, LayerNorm: what enters the first layer is normalised in training, too."""
-    from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
-
     torch.manual_seed(0)
     batch = TnaspTokenizer(vocabulary=VOCABULARY, vertices=7).batch([NasBench101().parse("conv3x3 | 01 12")])
     model = Tnasp(Tnasp.Config(kinds=5, features=7, dropout=0.5)).train()

@@ -12,7 +12,6 @@ PAPER = {
     "narformer": {
         "optimiser": {"learning_rate": 1e-4, "weight_decay": 0.01, "schedule": "linear", "warmup": 0.1, "ema": 0.99},
         "loss": {"regression": "mse", "ranking": 0.1, "consistency": 0.5, "pairwise": 0.0},
-        "augmentation": {"orderings": "swap"},
         "training": {"batch": 128, "precision": "float32", "selection": "best"},
     },
     "narformer_v2": {

@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from narformer.errors import BadPredictor
+from narformer.predictors.manifest import LARGEST_MANIFEST
 from narformer.predictors.saved import load, save
+from narformer.predictors.target import Target
 
 
 @pytest.fixture
@@ -122,15 +124,82 @@ def test_a_tensor_of_another_shape(folder):
         (lambda m: m["model"].update(width="wide"), "no model that can be built"),
         (lambda m: m["model"].update(groups=0), "no model that can be built"),
         (lambda m: m["model"].update(width=2**40), "no model that can be built|at most"),
-        (lambda m: m["model"].pop("name"), "no model that can be built"),
+        (lambda m: m["model"].update(blocks=10**9), "no model that can be built"),
+        (lambda m: m["model"].update(features="wide"), "features: found 'wide'"),
+        (lambda m: m["model"].update(targets=2), "targets: found 2"),
+        (lambda m: m["model"].pop("name"), r"model\.name"),
+        (lambda m: m["model"].update(name=["tnasp"]), r"model\.name"),
         (lambda m: m["tokenizer"].update(name="narformer-v3"), "Did you mean"),
-        (lambda m: m["tokenizer"].update(length=5), "weights do not belong"),
-        (lambda m: m["tokenizer"].pop("vocabulary"), "no model that can be built"),
+        (lambda m: m["tokenizer"].update(length=5), "features: found 16; its tokenizer asks for 20"),
+        (lambda m: m["tokenizer"].pop("vocabulary"), r"tokenizer\.vocabulary"),
+        (lambda m: m["tokenizer"].update(vocabulary=[["input"], ["output"]]), r"tokenizer\.vocabulary\.0"),
+        (lambda m: m["tokenizer"].update(vocabulary="abcde"), r"tokenizer\.vocabulary"),
+        (lambda m: m["tokenizer"].update(vocabulary=["input"] * 5), "vocabulary: found an operation twice"),
+        (lambda m: m["target"].update(knots=[]), "knots: found none"),
+        (lambda m: m["target"].update(knots=[[1, 1], [1, 2]]), "both must increase"),
+        (lambda m: m["target"].update(knots=[[1, 2], [2, 2]]), "both must increase"),
+        (lambda m: m["target"].update(knots=[[2, 1], [1, 2]]), "both must increase"),
+        (lambda m: m["target"].update(knots=[[1, 2, 3]]), r"target\.knots\.0"),
+        (lambda m: m["target"].update(knots=[[float("nan"), 2]]), r"target\.knots\.0\.0"),
+        (lambda m: m["target"].update(scale=0), r"target\.scale"),
+        (lambda m: m["target"].update(sd=0), r"target\.sd"),
+        (lambda m: m["facts"].update(recipe=5), r"facts\.recipe"),
+        (lambda m: m["facts"].update(recipe={"data": "x"}), r"facts\.recipe\.data"),
+        (lambda m: m["facts"].update(trained_on="x"), r"facts\.trained_on"),
+        (lambda m: m["facts"].update(trained_on={"train": "all"}), r"facts\.trained_on\.train"),
+        (lambda m: m["facts"].update(scores={"tau": "high"}), r"facts\.scores\.tau"),
+        (lambda m: m.update(facts=[]), "facts"),
     ],
 )
 def test_manifests_that_do_not_fit(folder, edit, said):
     change(folder, edit)
     refused(folder, said)
+
+
+def test_more_facts_than_known_are_kept(folder):
+    change(folder, lambda m: m["facts"].update(weather="rain", trained_on={"data": "mine", "hours": 3}))
+    assert load(folder).facts == {"seed": 1, "weather": "rain", "trained_on": {"data": "mine", "hours": 3}}
+
+
+def test_a_unit_may_be_any_text(folder, cells):
+    before = load(folder).predict(cells)
+    change(folder, lambda m: m["attribute"].update(unit="[/bold][red]%{0}"))
+    assert load(folder).attribute.unit == "[/bold][red]%{0}"
+    np.testing.assert_array_equal(load(folder).predict(cells), before)
+
+
+def test_what_is_saved_can_be_loaded_however_many_labels(v2, tmp_path, cells):
+    v2.target = Target.fit(np.random.default_rng(0).normal(size=21_180), "normal-scores", 1.0)
+    v2.facts = {"history": [{"epoch": e, "loss": 0.123456789012345678, "validation_tau": None} for e in range(6000)]}
+    save(v2, tmp_path / "saved")
+    loaded = load(tmp_path / "saved")
+    assert loaded.target == v2.target
+    assert loaded.facts == v2.facts
+    np.testing.assert_array_equal(loaded.predict(cells), v2.predict(cells))
+
+
+def test_a_manifest_fits_on_a_screen(folder):
+    text = (folder / "manifest.json").read_text()
+    assert len(text.splitlines()) < 60
+    assert next(line for line in text.splitlines() if "knots" in line).endswith("]]")
+
+
+@pytest.mark.parametrize("facts", [{"recipe": 5}, {"note": "x" * LARGEST_MANIFEST}])
+def test_what_could_not_be_loaded_is_not_saved(folder, v2, cells, facts):
+    before = v2.predict(cells)
+    v2.facts = facts
+    with pytest.raises(BadPredictor):
+        save(v2, folder)
+    np.testing.assert_array_equal(load(folder).predict(cells), before)
+
+
+def test_weights_that_could_not_be_loaded_are_not_saved(folder, v2, cells):
+    before = v2.predict(cells)
+    with torch.no_grad():
+        v2.model.head[0].bias[0] = float("nan")
+    with pytest.raises(BadPredictor, match=r"head\.0\.bias"):
+        save(v2, folder)
+    np.testing.assert_array_equal(load(folder).predict(cells), before)
 
 
 @pytest.mark.parametrize(

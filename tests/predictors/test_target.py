@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from narformer.predictors.target import Target
+from narformer.errors import BadRecipe
+from narformer.metrics import kendall_tau
+from narformer.predictors.target import MOST_KNOTS, Target
 
 TRANSFORMS = ("none", "standard", "normal-scores")
 LABELS = st.lists(st.integers(0, 10_000), min_size=2, max_size=60, unique=True)
@@ -48,3 +51,37 @@ def test_equal_labels_do_no_harm(transform):
 def test_equal_labels_have_equal_targets(transform):
     labels = np.array([0.1, 0.5, 0.5, 0.5, 0.9])
     assert len(set(Target.fit(labels, transform, 1.0).forward(labels).tolist())) == 3
+
+
+def test_up_to_256_labels_every_one_is_a_knot():
+    labels = np.random.default_rng(0).normal(size=MOST_KNOTS)
+    fitted = Target.fit(labels, "normal-scores", 1.0)
+    assert [label for label, _ in fitted.knots] == sorted(labels.tolist())
+    expected = stats.norm.ppf((stats.rankdata(labels) - 0.5) / MOST_KNOTS)
+    np.testing.assert_allclose(fitted.forward(labels), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("count", [257, 2_000, 21_180])
+@pytest.mark.parametrize("draw", ["normal", "exponential", "ties"])
+def test_of_more_labels_256_are_knots(count, draw):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 500, count) / 500 if draw == "ties" else getattr(rng, draw)(size=count)
+    fitted = Target.fit(labels, "normal-scores", 100.0)
+    knots = np.array(fitted.knots)
+    assert len(knots) <= MOST_KNOTS
+    assert (np.diff(knots, axis=0) > 0).all()
+    assert (knots[0, 0], knots[-1, 0]) == (labels.min() * 100, labels.max() * 100)
+    targets = fitted.forward(labels)
+    back = fitted.inverse(targets)
+    assert kendall_tau(back, labels) > 0.999
+    assert kendall_tau(targets, labels) > 0.999
+    np.testing.assert_allclose(back, labels, atol=1e-9)
+    exact = stats.norm.ppf((stats.rankdata(labels) - 0.5) / count)
+    inside = slice(None) if draw == "ties" else np.argsort(labels)[10:-10]  # steps of single labels at the ends
+    assert np.abs(targets - exact)[inside].max() < 0.05
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_scale_that_is_not_positive_is_refused(scale):
+    with pytest.raises(BadRecipe, match="scale: found"):
+        Target.fit(np.arange(3.0), "none", scale)

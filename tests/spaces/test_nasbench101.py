@@ -1,6 +1,7 @@
 """NAS-Bench-101: reading, writing, hashing, enumerating and unrolling agree with the published benchmark."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -70,6 +71,27 @@ def test_a_bad_cell_is_one_helpful_line(text, words):
         SPACE.parse(text)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 20_000,
+        "x" * 9_000 + " | 01",
+        "a" * 9_000,
+        "| " + "1" * 9_000,
+        json.dumps({"adjacency": [[0, 1], [0, 0]], "ops": ["y" * 9_000, "output"]}),
+        json.dumps({"adjacency": [[0] * 3] * 3, "ops": ["input", "y" * 9_000, "output"]}),
+        '{"adjacency": ' + " " * 10_000 + "}",
+    ],
+    ids=range(7),
+)
+def test_a_long_text_is_refused_at_once_and_not_repeated(text):
+    start = time.perf_counter()
+    with pytest.raises(BadArchitecture) as caught:
+        SPACE.parse(text)
+    assert time.perf_counter() - start < 0.1
+    assert len(str(caught.value)) < 300
 
 
 def test_a_network_that_is_no_cell_is_not_written():

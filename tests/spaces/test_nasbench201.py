@@ -1,5 +1,7 @@
 """NAS-Bench-201: strings, columns, functions and whole networks agree with the published benchmark."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,15 @@ def test_a_bad_string_is_one_helpful_line(text, words):
         SPACE.parse(text)
     with pytest.raises(BadArchitecture, match="row 1: "):
         from_arch_strings([TEXT, text])
+
+
+@pytest.mark.parametrize("text", ["a" * 20_000, "|a~0" * 5_000, "~" * 1_001, f"|{'b' * 990}~0|"])
+def test_a_long_text_is_refused_at_once(text):
+    start = time.perf_counter()
+    with pytest.raises(BadArchitecture) as caught:
+        SPACE.parse(text)
+    assert time.perf_counter() - start < 0.1
+    assert len(str(caught.value)) < 350
 
 
 def test_another_wiring_is_no_cell():

@@ -1,5 +1,7 @@
 """Laws over every entry of TOKENIZERS, and the facts about the scalar codes that they rest on."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 import torch
@@ -113,3 +115,38 @@ def test_the_float32_option_reaches_depth_codes_of_96_frequencies():
 def test_a_tokenizer_is_rebuilt_from_its_config():
     for name in TOKENIZERS:
         assert TOKENIZERS[name](**tokenizer(name).config()) == tokenizer(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("narformer", {"length": 1}),
+        ("narformer", {"length": "32"}),
+        ("narformer", {"precision": "float16"}),
+        ("narformer", {"length": 41, "precision": "float32"}),
+        ("narformer-v2", {"operation": "onehot"}),
+        ("narformer-v2", {"operation": "one-hot", "length": 2}),
+        ("narformer-v2", {"colour": "red"}),
+        ("tnasp", {"vertices": 0}),
+        ("tnasp", {"severed": ("conv7x7",)}),
+        ("tnasp", {"vocabulary": ("input", "input")}),
+        ("tnasp", {"vocabulary": "input"}),
+    ],
+)
+def test_fields_are_validated(name, options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        TOKENIZERS[name](**{"vocabulary": VOCABULARY} | OPTIONS[name] | options)
+
+
+@pytest.mark.parametrize("name", ["narformer", "narformer-v2"])
+def test_the_longest_float32_codes_are_finite(name):
+    longest = {"narformer": 40, "narformer-v2": 100}[name]
+    made = TOKENIZERS[name](vocabulary=VOCABULARY, length=longest, precision="float32")
+    batch = made.batch([NasBench101().parse("conv3x3 conv3x3 conv3x3 conv3x3 conv3x3 | 01 12 23 34 45 56")])
+    assert torch.isfinite(batch.x_BNF).all()
+    assert torch.isfinite(batch.whole_BG).all()
+
+
+def test_a_tokenizer_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        tokenizer("narformer").length = 6

@@ -27,7 +27,7 @@ def written(folder, text=TOML):
 
 
 def test_a_recipe_is_read_and_changed(tmp_path):
-    recipe = Recipe.read(written(tmp_path), **{"data.train": 156, "optimiser.ema": 0.9})
+    recipe = Recipe.read(written(tmp_path), {"data.train": 156, "optimiser.ema": 0.9})
     assert (recipe.data.train, recipe.optimiser.ema, recipe.training.epochs) == (156, 0.9, 2)
     assert recipe.model.options == {"depths": (1, 1, 1, 1)}
     assert recipe.tokenizer.options == {"length": 4}
@@ -71,24 +71,24 @@ def test_files_that_are_no_recipes(tmp_path):
 
 def test_changes_with_an_unknown_key_are_refused(tmp_path):
     with pytest.raises(NarformerError, match=r"data\.trian"):
-        Recipe.read(written(tmp_path), **{"data.trian": 5})
+        Recipe.read(written(tmp_path), {"data.trian": 5})
 
 
 @pytest.mark.parametrize("key", ["system.name", "system.name.first", "data.train.first"])
 def test_a_change_below_a_value_is_refused(tmp_path, key):
     with pytest.raises(BadRecipe):
-        Recipe.read(written(tmp_path), **{key: 5})
+        Recipe.read(written(tmp_path), {key: 5})
 
 
 def test_the_hash_changes_with_what_changes_the_run(tmp_path):
     path = written(tmp_path)
     hashes = [
-        Recipe.read(path, **changes).hash()
+        Recipe.read(path, changes).hash()
         for changes in ({}, {"system": "other"}, {"data.train": 79}, {"model.heads": 2}, {"loss.ranking": 0.1})
     ]
     assert hashes[0] == hashes[1]
     assert len(set(hashes[1:])) == 4
-    assert Recipe.read(path, **{"optimiser.warmup": 0.1}).hash() == hashes[0]  # a default written out
+    assert Recipe.read(path, {"optimiser.warmup": 0.1}).hash() == hashes[0]  # a default written out
 
 
 def test_a_recipe_survives_its_own_json(recipe):

@@ -37,7 +37,7 @@ def make_fit(recipe, dataset, path=None, seed=3, interval=0.0):
 
 
 def stop_after(epoch):
-    def report(done, total, tau):
+    def report(phase, done, total, tau):
         if done == epoch:
             raise Interrupted
 
@@ -67,7 +67,7 @@ def test_resuming_changes_nothing(content, dataset, tmp_path, orderings, ema, se
     torch.manual_seed(12345)  # chance elsewhere in the program is of no effect
     resumed = make_fit(recipe, dataset, path)
     started = []
-    resumed.run(lambda done, total, tau: started.append(done))
+    resumed.run(lambda phase, done, total, tau: started.append(done))
     assert started == [4, 5]
     assert_same_weights(whole.model.state_dict(), resumed.model.state_dict())
     assert whole.history == resumed.history
@@ -124,8 +124,11 @@ def test_a_kill_between_writing_and_renaming_keeps_the_old_state(recipe, dataset
 
 
 def test_a_state_is_saved_no_more_often_than_asked(recipe, dataset, tmp_path):
-    make_fit(recipe, dataset, tmp_path / "state", interval=3600.0).run()
-    assert not (tmp_path / "state").exists()
+    fit = make_fit(recipe, dataset, tmp_path / "state", interval=3600.0)
+    saved, save = [], fit.checkpoint.save
+    fit.checkpoint.save = lambda fit: (saved.append(fit.epoch), save(fit))
+    fit.run()
+    assert saved == [1, fit.recipe.training.epochs], "after the first and the last epoch, and by the clock between"
 
 
 def test_the_state_of_another_run_is_refused(recipe, content, dataset, tmp_path):

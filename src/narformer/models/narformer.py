@@ -8,22 +8,23 @@ E_s = aggregate(Q_s, fuse(E_{s-1}, H))        s = 2, 3
 Letters: B networks, N tokens, Q queries, D width, H heads, K numbers per head, G numbers per network, T targets.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
 from narformer.models.precision import Linear, Model, dropout, relu_dropout
+from narformer.models.sizes import STRICT, Counts, Rate, Size
 from narformer.tokens.batch import Batch
 
 
 class NarFormer(Model):
     """Tokens of a network to T attributes."""
 
-    @dataclass(frozen=True, kw_only=True)
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
         """Sizes of the paper (Sec. 4.1).
 
@@ -33,15 +34,25 @@ class NarFormer(Model):
         head:    ``sigmoid`` for accuracies in [0, 1], ``mlp`` for latencies, ``linear`` for free targets
         """
 
-        features: int = 192
-        whole: int = 192
-        heads: int = 6
-        depths: tuple[int, ...] = (6, 1, 1, 1)
-        queries: tuple[int, ...] = (4, 2, 1)
-        expansion: int = 4
-        dropout: float = 0.1
+        features: Size = 192
+        whole: Size = 192
+        heads: Size = 6
+        depths: Counts = (6, 1, 1, 1)
+        queries: Counts = (4, 2, 1)
+        expansion: Size = 4
+        dropout: Rate = 0.1
         head: Literal["sigmoid", "mlp", "linear"] = "sigmoid"
-        targets: int = 1
+        targets: Size = 1
+
+        def __post_init__(self) -> None:
+            if self.features % self.heads:
+                raise ValueError(f"heads: found {self.heads}; expected a divisor of the width {self.features}")
+            if len(self.depths) != len(self.queries) + 1:
+                raise ValueError(
+                    f"depths: found {len(self.depths)} numbers; expected {len(self.queries) + 1}, one more than queries"
+                )
+            if self.head == "mlp" and self.features < 8:
+                raise ValueError(f"head: found 'mlp' for the width {self.features}; expected a width of 8 or more")
 
     def __init__(self, config: Config) -> None:
         super().__init__()

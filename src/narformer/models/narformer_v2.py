@@ -7,21 +7,23 @@ H' = Z + γ ⊙ GFFN(LN Z)                                                      
 Letters: B networks, N nodes, F features, D width, G groups, S static numbers per network, L blocks, T targets.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
 from narformer.models.precision import Linear, Model, dropout, relu_dropout
+from narformer.models.sizes import STRICT, Count, Rate, Size
 from narformer.tokens.batch import Batch
 
 
 class NarFormerV2(Model):
     """Tokens and adjacency of a network to T attributes."""
 
-    @dataclass(frozen=True, kw_only=True)
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
         """Sizes and switches of the released code; the comments name what the printed equations leave out.
 
@@ -31,17 +33,17 @@ class NarFormerV2(Model):
         head: ``softplus`` for positive targets (as released, for accuracies too), ``linear`` for free targets
         """
 
-        features: int = 128
-        whole: int = 0
-        width: int = 512
-        blocks: int = 6
-        expansion: int = 4
-        groups: int = 8
-        dropout: float = 0.05
+        features: Size = 128
+        whole: Annotated[int, Field(ge=0, le=2**16)] = 0
+        width: Annotated[Size, Field(ge=4)] = 512  # the fusion of layers divides it by 4
+        blocks: Count = 6
+        expansion: Size = 4
+        groups: Size = 8
+        dropout: Rate = 0.05
         pooling: Literal["sum", "mean"] = "mean"
         layer_fusion: bool = True
         head: Literal["softplus", "linear"] = "softplus"
-        targets: int = 1
+        targets: Size = 1
         type_aware: bool = True  # Table 5, row 6
         undirected: bool = True  # code: A + Aᵀ without self loops feeds attention and degree
         root: bool = True  # code only: + W_r H̃, the root branch of a GraphSAGE layer
@@ -49,6 +51,10 @@ class NarFormerV2(Model):
         relu: bool = True  # code only: ReLU and dropout after the attention
         group_norm: bool = True  # code only: LayerNorm over each group's channels after each grouped Linear
         layer_scale: float | None = 1e-4  # code only: γ; None is 1, as printed
+
+        def __post_init__(self) -> None:
+            if self.width % self.groups:
+                raise ValueError(f"groups: found {self.groups}; expected a divisor of width = {self.width}")
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -6,34 +6,34 @@ The sizes are those of the line's public descendant (same first author).
 Letters: B networks, N nodes, P numbers of a Laplacian row, D width, H heads, K numbers per head, T targets.
 """
 
-from dataclasses import dataclass
-
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
 from narformer.models.precision import Model
+from narformer.models.sizes import STRICT, Count, Rate, Size
 from narformer.tokens.batch import Batch
 
 
 class Tnasp(Model):
     """Operations and Laplacian rows of a cell to T attributes."""
 
-    @dataclass(frozen=True, kw_only=True)
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
         """kinds: operations of the vocabulary; features: P; divisor: vertices of the mean, None for the real ones."""
 
-        kinds: int
-        features: int
-        width: int = 80
-        heads: int = 4
-        key: int = 64
-        layers: int = 3
-        feed_forward: int = 512
-        regressor: int = 96
-        dropout: float = 0.1
+        kinds: Size
+        features: Size
+        width: Size = 80
+        heads: Size = 4
+        key: Size = 64
+        layers: Count = 3
+        feed_forward: Size = 512
+        regressor: Size = 96
+        dropout: Rate = 0.1
         positions: bool = True  # False: the ablation without Laplacian positions
-        divisor: int | None = 7  # the released line divides by the padded length
-        targets: int = 1
+        divisor: Size | None = 7  # the released line divides by the padded length
+        targets: Size = 1
 
     def __init__(self, config: Config) -> None:
         super().__init__()

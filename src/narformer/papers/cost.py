@@ -7,7 +7,8 @@ import torch
 
 from narformer.data.dataset import Dataset
 from narformer.papers.recipes import read_recipe
-from narformer.training.experiment import Progress, train
+from narformer.training.experiment import train
+from narformer.training.loop import Progress
 from narformer.training.recipe import Recipe
 
 CELLS = 100

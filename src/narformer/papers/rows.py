@@ -12,7 +12,8 @@ from narformer.papers.recipes import Variant, read_recipe
 from narformer.papers.runs import Machine, Run, find, keep, run_name
 from narformer.papers.tables import Row, Table
 from narformer.training.evaluate import evaluate
-from narformer.training.experiment import Progress, train
+from narformer.training.experiment import train
+from narformer.training.loop import Progress, silent
 from narformer.training.recipe import Recipe
 
 
@@ -41,7 +42,7 @@ def run_row(
     *,
     results: Path,
     folder: Path | None = None,
-    progress: Progress = lambda phase, done, total, tau: None,
+    progress: Progress = silent,
     fresh: bool = False,
     dataset: Dataset | None = None,
 ) -> Run:
@@ -67,7 +68,9 @@ def run_row(
 def _trained(recipe: Recipe, seed: int, dataset: Dataset | None, folder: Path | None, progress: Progress) -> Run:
     trained = train(recipe, seed, dataset=dataset, folder=folder, progress=progress)
     started = time.perf_counter()
-    scores = evaluate(trained.predictor, trained.dataset, trained.split, recipe.data.test_label, recipe.data.label)
+    scores = evaluate(
+        trained.predictor, trained.dataset, trained.split, recipe.data.test_label, recipe.data.label, progress
+    )
     facts, tau = trained.facts, float(trained.facts["best_validation_tau"])
     return _run(
         recipe,

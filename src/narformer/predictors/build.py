@@ -5,17 +5,22 @@ from dataclasses import asdict, fields
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from narformer.errors import BadRecipe, lookup
 from narformer.models import MODELS, Model
 from narformer.tokens import TOKENIZERS, Tokenizer
 
+DERIVED = frozenset({"vocabulary", "features", "whole", "kinds", "targets"})  # decided by the data and the tokenizer
+LONGEST_ECHO = 80  # characters of a wrong value that an error repeats
+
 
 def make_tokenizer(name: str, options: Mapping[str, Any], vocabulary: tuple[str, ...]) -> Tokenizer:
     """The tokenizer called ``name`` over a space's operations. Raises UnknownName or BadRecipe."""
-    tokenizer = lookup(TOKENIZERS, name, "tokenizer")
-    check_options("tokenizer", tokenizer, options)
-    return tokenizer(vocabulary=vocabulary, **options)
+    tokenizer: Tokenizer = _build(
+        "tokenizer", lookup(TOKENIZERS, name, "tokenizer"), options, {"vocabulary": vocabulary}
+    )
+    return tokenizer
 
 
 def make_model(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, seed: int = 0) -> Model:
@@ -24,23 +29,74 @@ def make_model(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, seed
     Raises UnknownName or BadRecipe.
     """
     model = lookup(MODELS, name, "model")
-    config = model.Config
-    check_options("model", config, options)
-    widths = {"features": tokenizer.features, "whole": tokenizer.whole, "kinds": len(tokenizer.vocabulary)}
-    known = {field.name for field in fields(config)}
+    config = _build("model", model.Config, options, _widths(tokenizer))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return model(config(**{k: v for k, v in widths.items() if k in known}, **options))
+        return model(config)
 
 
 def check_options(kind: str, accepts: Any, options: Mapping[str, Any]) -> None:
-    """Raise BadRecipe for an option that the tokenizer's or model's fields do not have."""
-    known = {field.name for field in fields(accepts)}
-    for option in options:
-        if option not in known:
-            raise BadRecipe(f"[{kind}] has no option '{option}'; it has {', '.join(sorted(known))}")
+    """Raise BadRecipe for an option that the tokenizer's or model's fields do not have, or not with this value.
+
+    What depends on the data or on the other section passes here and is checked by make_tokenizer and make_model.
+    """
+    heads, severed = options.get("heads"), options.get("severed")
+    stand_ins = {
+        # a width that every number of heads divides; and the vocabulary holds what is severed
+        "features": 8 * heads if isinstance(heads, int) and 0 < heads < 2**13 else 480,
+        "vocabulary": tuple(dict.fromkeys(severed)) if isinstance(severed, list | tuple) and _names(severed) else (),
+        "whole": 1,
+        "kinds": 1,
+        "targets": 1,
+    }
+    _build(kind, accepts, options, stand_ins)
 
 
 def model_options(model: Model) -> dict[str, Any]:
     """Every field of the model's Config, for the manifest."""
     return asdict(model.config)
+
+
+def _widths(tokenizer: Tokenizer) -> dict[str, int]:
+    return {
+        "features": tokenizer.features,
+        "whole": tokenizer.whole,
+        "kinds": tokenizer.kinds,
+        "targets": 1,  # one attribute a predictor
+    }
+
+
+def _build(kind: str, accepts: Any, options: Mapping[str, Any], derived: Mapping[str, Any]) -> Any:
+    """``accepts`` with these options, or BadRecipe naming the first option that is wrong."""
+    known = {field.name for field in fields(accepts)}
+    for option in options:
+        if option not in known:
+            raise BadRecipe(f"[{kind}] has no option {option!r}; it has {', '.join(sorted(known - DERIVED))}")
+        if option in DERIVED:
+            raise BadRecipe(f"[{kind}] {option}: found {_cut(options[option])}; expected none: the data decide it")
+    try:
+        return accepts(**{k: v for k, v in derived.items() if k in known}, **options)
+    except ValidationError as error:
+        raise BadRecipe(f"[{kind}] {_said(error)}") from None
+
+
+def _said(error: ValidationError) -> str:
+    """The first thing wrong, in one line."""
+    first = error.errors()[0]
+    if not first["loc"]:  # from __post_init__, which names the key itself
+        return first["msg"].removeprefix("Value error, ")
+    key, message = ".".join(map(str, first["loc"])), first["msg"]
+    if first["type"] == "missing":
+        return f"{key}: found nothing; it has no default"
+    because = " (which the tokenizer decides)" if key in DERIVED else ""
+    expected = message.replace("Input should be", "expected", 1)
+    return f"{key}: found {_cut(first['input'])}{because}; {expected}"
+
+
+def _cut(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_ECHO else f"{text[:LONGEST_ECHO]}…"
+
+
+def _names(values: Any) -> bool:
+    return all(isinstance(value, str) for value in values)

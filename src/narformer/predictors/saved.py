@@ -1,66 +1,35 @@
 """A saved predictor: a folder with manifest.json (what a person reads) and weights.safetensors. No pickle."""
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from narformer.data.dataset import Attribute
 from narformer.errors import BadPredictor, NarformerError
 from narformer.models import MODELS
-from narformer.predictors.build import make_model, make_tokenizer, model_options
+from narformer.predictors.build import DERIVED, make_model, make_tokenizer, model_options
+from narformer.predictors.manifest import FORMAT, printed, read_manifest, validated
 from narformer.predictors.neural import NeuralPredictor
-from narformer.predictors.target import Target, Transform
+from narformer.predictors.target import Target
 from narformer.tokens import TOKENIZERS
 
-FORMAT = 1
-LARGEST_MANIFEST = 2**20  # bytes
+__all__ = ["FORMAT", "load", "read_manifest", "save"]
+
 LARGEST_MODEL = 2**28  # numbers; a manifest could otherwise ask for any amount of memory
 
 
-class TargetFacts(BaseModel):
-    """The fields of a Target."""
-
-    model_config = ConfigDict(extra="forbid")
-    transform: Transform
-    scale: float
-    mean: float
-    sd: float
-    knots: tuple[tuple[float, float], ...] = Field(max_length=100_000)
-
-
-class AttributeFacts(BaseModel):
-    """The fields of an Attribute."""
-
-    model_config = ConfigDict(extra="forbid")
-    name: str
-    unit: str
-    note: str = ""
-
-
-class Manifest(BaseModel):
-    """Everything about a saved predictor but its weights."""
-
-    model_config = ConfigDict(extra="forbid")
-    format: Literal[1]
-    space: str
-    attribute: AttributeFacts
-    tokenizer: dict[str, Any]
-    model: dict[str, Any]
-    target: TargetFacts
-    precision: Literal["float32", "bfloat16"]
-    facts: dict[str, Any] = {}
-
-
 def save(predictor: NeuralPredictor, folder: Path) -> None:
-    """Write the predictor to ``folder``: to a temporary name first, then renamed in place of an older one."""
+    """Write the predictor to ``folder``: to a temporary name first, then renamed in place of an older one.
+
+    Raises BadPredictor, and leaves the older one, where ``load`` would refuse what is written.
+    """
     names = _names(predictor)
+    weights = {name: value.contiguous() for name, value in predictor.model.state_dict().items()}
+    _agree_finite(weights, folder)
     manifest = {
         "format": FORMAT,
         "space": predictor.space,
@@ -71,13 +40,13 @@ def save(predictor: NeuralPredictor, folder: Path) -> None:
         "precision": str(predictor.precision).removeprefix("torch."),
         "facts": predictor.facts,
     }
+    text = printed(manifest) + "\n"
+    validated(text.encode(), folder / "manifest.json")
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        save_file(
-            {k: v.contiguous() for k, v in predictor.model.state_dict().items()}, temporary / "weights.safetensors"
-        )
+        (temporary / "manifest.json").write_text(text, encoding="utf-8")
+        save_file(weights, temporary / "weights.safetensors")
         temporary.chmod(0o755)
         (temporary / "weights.safetensors").chmod(0o644)  # both are made for their owner alone
         if folder.exists():
@@ -87,35 +56,20 @@ def save(predictor: NeuralPredictor, folder: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a saved predictor. Raises BadPredictor where there is none or it does not validate."""
-    path = folder / "manifest.json"
-    if not path.is_file():
-        raise BadPredictor(f"{folder}: found no manifest.json; expected a folder that `narformer train` wrote")
-    if path.stat().st_size > LARGEST_MANIFEST:
-        raise BadPredictor(f"{path}: found {path.stat().st_size} bytes; a manifest has at most {LARGEST_MANIFEST}")
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadPredictor(f"{path}: {where}: {first['msg']}; it is damaged or of another version") from None
-
-
 def load(folder: Path) -> NeuralPredictor:
     """The predictor saved in ``folder``. Raises BadPredictor where weights and manifest do not fit each other."""
     manifest = read_manifest(folder)
     try:
-        tokenizer_options = {k: _plain(v) for k, v in manifest.tokenizer.items() if k not in ("name", "vocabulary")}
         tokenizer = make_tokenizer(
-            str(manifest.tokenizer["name"]), tokenizer_options, tuple(manifest.tokenizer["vocabulary"])
+            manifest.tokenizer.name, manifest.tokenizer.model_extra or {}, manifest.tokenizer.vocabulary
         )
-        model_choice = {
-            k: _plain(v) for k, v in manifest.model.items() if k not in ("name", "features", "whole", "kinds")
-        }
+        options = manifest.model.model_extra or {}
         with torch.device("meta"):  # shapes only: nothing is allocated before the weights are seen to fit
-            model = make_model(str(manifest.model["name"]), model_choice, tokenizer)
-    except (NarformerError, KeyError, TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+            model = make_model(manifest.model.name, {k: v for k, v in options.items() if k not in DERIVED}, tokenizer)
+        for name, value in model_options(model).items():
+            if name in DERIVED and options.get(name, value) != value:
+                raise BadPredictor(f"[model] {name}: found {options[name]!r:.80}; its tokenizer asks for {value}")
+    except (NarformerError, RuntimeError) as error:
         raise BadPredictor(f"{folder / 'manifest.json'}: describes no model that can be built ({error})") from None
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     model.load_state_dict(_read_weights(folder / "weights.safetensors", expected), assign=True)
@@ -127,7 +81,7 @@ def load(folder: Path) -> NeuralPredictor:
         target=Target(**manifest.target.model_dump()),
         attribute=Attribute(**manifest.attribute.model_dump()),
         space=manifest.space,
-        facts=manifest.facts,
+        facts=dict(manifest.facts),
         precision=getattr(torch, manifest.precision),
     )
 
@@ -149,14 +103,14 @@ def _read_weights(path: Path, expected: dict[str, tuple[int, ...]]) -> dict[str,
             weights = {name: file.get_tensor(name).float() for name in expected}
     except (OSError, SafetensorError) as error:
         raise BadPredictor(f"{path}: not a readable safetensors file ({error}); copy or train it again") from None
-    for name, value in weights.items():
-        if not value.isfinite().all():
-            raise BadPredictor(f"{path}: tensor '{name}' holds NaN or infinity; it is damaged, train it again")
+    _agree_finite(weights, path)
     return weights
 
 
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _agree_finite(weights: dict[str, torch.Tensor], path: Path) -> None:
+    for name, value in weights.items():
+        if not value.isfinite().all():
+            raise BadPredictor(f"{path}: tensor '{name}' holds NaN or infinity; it is damaged, train it again")
 
 
 def _names(predictor: NeuralPredictor) -> tuple[str, str]:

@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from narformer.errors import BadRecipe
+
 Transform = Literal["none", "standard", "normal-scores"]
+MOST_KNOTS = 256
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,9 @@ class Target:
     none:          label x scale
     standard:      (label x scale - mean) / sd
     normal-scores: normal quantile of the label's rank, by linear interpolation between ``knots``
-                   (label, score); beyond them the outermost slope goes on
+                   (label, score); beyond them the outermost slope goes on. Up to 256 distinct labels every
+                   one is a knot; of more, at most 256 are: both ends and normal quantiles at even steps of
+                   score between them, and the targets of all other labels are interpolated
     """
 
     transform: Transform = "none"
@@ -28,7 +33,9 @@ class Target:
 
     @classmethod
     def fit(cls, labels: NDArray[np.float64], transform: Transform, scale: float) -> "Target":
-        """The target of the training labels (n,)."""
+        """The target of the training labels (n,). Raises BadRecipe for a scale that is not positive."""
+        if not 0 < scale < np.inf:
+            raise BadRecipe(f"[target] scale: found {scale}; expected a positive number")
         scaled = labels * scale
         if transform == "standard":
             return cls(transform, scale, float(scaled.mean()), float(scaled.std()) or 1.0)
@@ -36,6 +43,9 @@ class Target:
             distinct, counts = np.unique(scaled, return_counts=True)
             share = (np.cumsum(counts) - counts / 2) / counts.sum()
             scores = stats.norm.ppf(share)
+            if len(distinct) > MOST_KNOTS:  # evenly by score, not by rank: the tails keep their steps
+                kept = np.unique(np.searchsorted(scores, np.linspace(scores[0], scores[-1], MOST_KNOTS)))
+                distinct, scores = distinct[kept], scores[kept]
             return cls(transform, scale, knots=tuple(zip(distinct.tolist(), scores.tolist(), strict=True)))
         return cls(transform, scale)
 

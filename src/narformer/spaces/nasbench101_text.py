@@ -8,28 +8,35 @@ import numpy as np
 from narformer.errors import BadArchitecture
 from narformer.spaces.nasbench101_cell import operation
 
+LONGEST_TEXT = 10_000  # characters that are looked at
+LONGEST_ECHO = 80  # characters that an error repeats
+
 # Operations from "input" to "output", and edges between their positions, in any order.
 Written = tuple[list[str], list[tuple[int, int]]]
 
 
 def read_text(text: str) -> Written:
     """What ``conv3x3 conv1x1 | 01 12 23`` says. Raises BadArchitecture."""
+    _agree_to_read(text)
     if text.count("|") != 1:
         raise BadArchitecture(
-            f"found {text!r}; expected operations, one bar and edges, as in 'conv3x3-bn-relu | 01 12 02'"
+            f"found {text[:LONGEST_ECHO]!r}; expected operations, one bar and edges, as in 'conv3x3-bn-relu | 01 12 02'"
         )
     operations, pairs = text.split("|")
-    names = ["input", *(operation(word) for word in operations.split()), "output"]
+    names = ["input", *(operation(word[:LONGEST_ECHO]) for word in operations.split()), "output"]
     edges = []
     for pair in pairs.split():
         if not re.fullmatch("[0-9]{2}", pair):
-            raise BadArchitecture(f"found the edge {pair!r}; expected two digits, source and target, as in '01'")
+            raise BadArchitecture(
+                f"found the edge {pair[:LONGEST_ECHO]!r}; expected two digits, source and target, as in '01'"
+            )
         edges.append((int(pair[0]), int(pair[1])))
     return names, edges
 
 
 def read_json(text: str) -> Written:
     """What ``{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}`` says. Raises BadArchitecture."""
+    _agree_to_read(text)
     try:
         cell = json.loads(text)
         matrix = np.array(cell["adjacency"])
@@ -44,7 +51,13 @@ def read_json(text: str) -> Written:
             "expected a square matrix of 0 and 1 with a row for each"
         )
     if (words[0], words[-1]) != ("input", "output"):
-        raise BadArchitecture(f"the operations go from {words[0]!r} to {words[-1]!r}; expected 'input' to 'output'")
+        first, last = repr(words[0])[:LONGEST_ECHO], repr(words[-1])[:LONGEST_ECHO]
+        raise BadArchitecture(f"the operations go from {first} to {last}; expected 'input' to 'output'")
     sources, targets = np.nonzero(matrix)
-    names = ["input", *(operation(str(word)) for word in words[1:-1]), "output"]
+    names = ["input", *(operation(str(word)[:LONGEST_ECHO]) for word in words[1:-1]), "output"]
     return names, list(zip(sources.tolist(), targets.tolist(), strict=True))
+
+
+def _agree_to_read(text: str) -> None:
+    if len(text) > LONGEST_TEXT:
+        raise BadArchitecture(f"found a text of {len(text):,} characters; a cell has at most {LONGEST_TEXT:,}")

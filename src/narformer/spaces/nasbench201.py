@@ -37,6 +37,9 @@ OPERATIONS = VOCABULARY[1:-1]
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 WIRING = ((0, 1), (0, 2), (0, 4), (1, 3), (1, 5), (2, 6), (3, 6), (4, 7), (5, 7), (6, 7))
 
+LONGEST_TEXT = 1000  # characters that are looked at
+LONGEST_ECHO = 120  # characters that an error repeats: a whole cell
+
 _EXAMPLE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
 _TEMPLATE = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
 
@@ -64,10 +67,14 @@ class NasBench201:
 
     def parse(self, text: str) -> Architecture:
         """The cell of an official architecture string. Raises BadArchitecture."""
+        if len(text) > LONGEST_TEXT:
+            raise BadArchitecture(
+                f"found a text of {len(text):,} characters; a cell has fewer than 120, in the form '{_EXAMPLE}'"
+            )
         words = re.findall(r"\|?([^|~+\s]+)~([0-9]+)", text)
-        names = [_operation(name) for name, _ in words]
+        names = [_operation(name[:80]) for name, _ in words]
         if len(names) != len(EDGES) or _TEMPLATE.format(*names) != text.strip():
-            raise BadArchitecture(f"found the cell {text!r}; expected the form '{_EXAMPLE}'")
+            raise BadArchitecture(f"found the cell {text[:LONGEST_ECHO]!r}; expected the form '{_EXAMPLE}'")
         return _cell(names)
 
     def format(self, architecture: Architecture) -> str:

@@ -3,22 +3,22 @@
 Letters: M cells, N vertices (padded), C numbers per scalar code (2L).
 """
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
+from pydantic.dataclasses import dataclass
 from torch.nn import functional
 
 from narformer.arch.cells import PADDING, Cells
 from narformer.tokens.batch import Batch
 from narformer.tokens.scalar import Precision, nerf_code, nerf_table
-from narformer.tokens.tokenizer import Tokenizer
+from narformer.tokens.tokenizer import STRICT, Length, Tokenizer
 
 END = 100_000  # "a value that is unlikely to appear in the architecture code"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class NarFormerTokenizer(Tokenizer):
     """t_i = (f(op_i), f(i), Σ_{j parent of i} f(j)), then the end token f(1e5) three times (Eq. 1, 2, 6-8).
 
@@ -27,13 +27,23 @@ class NarFormerTokenizer(Tokenizer):
     length: L of each scalar code.
     """
 
-    length: int = 32
+    length: Length = 32
     precision: Precision = "float64"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.precision == "float32" and self.length > 40:
+            raise ValueError(f"length: found {self.length}; expected at most 40, where float32 holds all frequencies")
 
     @property
     def features(self) -> int:
         """6L: three codes of 2L numbers."""
         return 6 * self.length
+
+    @property
+    def kinds(self) -> int:
+        """The operations and the end token."""
+        return len(self.vocabulary) + 1
 
     @property
     def whole(self) -> int:

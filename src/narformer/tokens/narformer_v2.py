@@ -3,28 +3,38 @@
 Letters: M cells, N vertices (padded), C numbers per scalar code (2L).
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
+from pydantic.dataclasses import dataclass
 
 from narformer.arch.cells import PADDING, Cells
 from narformer.tokens.batch import Batch
 from narformer.tokens.scalar import Precision, nerf_table
-from narformer.tokens.tokenizer import Tokenizer
+from narformer.tokens.tokenizer import STRICT, Length, Tokenizer
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class NarFormerV2Tokenizer(Tokenizer):
     """t_i = (op_i, f(i)): the operation as scalar code x.
 
     length: L of each scalar code. A one-hot operation takes 2L numbers as well, so that widths agree.
     """
 
-    length: int = 32
+    length: Length = 32
     operation: Literal["pe", "one-hot"] = "pe"
     precision: Precision = "float64"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.precision == "float32" and self.length > 100:
+            raise ValueError(f"length: found {self.length}; expected at most 100, where float32 holds all frequencies")
+        if self.operation == "one-hot" and len(self.vocabulary) > 2 * self.length:
+            raise ValueError(
+                f"length: found {self.length}; expected at least {(len(self.vocabulary) + 1) // 2}, "
+                f"half of the {len(self.vocabulary)} operations, for a one-hot operation"
+            )
 
     @property
     def features(self) -> int:

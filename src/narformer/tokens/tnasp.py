@@ -3,18 +3,20 @@
 Letters: M cells, N vertices (padded), P = vertices of the largest cell, the length of a Laplacian row.
 """
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from narformer.arch.cells import PADDING, Cells
 from narformer.errors import BadArchitecture
 from narformer.tokens.batch import Batch
-from narformer.tokens.tokenizer import Tokenizer
+from narformer.tokens.tokenizer import STRICT, Names, Tokenizer
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TnaspTokenizer(Tokenizer):
     """Token i = (index of op_i; row i of L = D - A), A directed, D the out-degrees, not normalised.
 
@@ -22,8 +24,14 @@ class TnaspTokenizer(Tokenizer):
     severed:  operations whose edges are left out of A (``none``: its edge carries nothing)
     """
 
-    vertices: int
-    severed: tuple[str, ...] = ()
+    vertices: Annotated[int, Field(ge=2, le=4096)]
+    severed: Names = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for kind in self.severed:
+            if kind not in self.vocabulary:
+                raise ValueError(f"severed: found {kind!r}; expected operations among {', '.join(self.vocabulary)}")
 
     @property
     def features(self) -> int:

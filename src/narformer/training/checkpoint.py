@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Checkpoint:
-    """One file that a run rewrites at most every ``interval`` seconds."""
+    """One file that a run writes after its first and last epoch, and every ``interval`` seconds between."""
 
     def __init__(self, path: Path, interval: float = 20.0) -> None:
-        self.path, self.interval, self.saved = path, interval, time.monotonic()
+        self.path, self.interval, self.saved = path, interval, float("-inf")
 
-    def save_now_and_then(self, fit: "Fit") -> None:
-        """Save when the last save is ``interval`` seconds old."""
-        if time.monotonic() - self.saved >= self.interval:
+    def save_now_and_then(self, fit: "Fit", last: bool = False) -> None:
+        """Save at the ``last`` epoch, and when the last save is ``interval`` seconds old."""
+        if last or time.monotonic() - self.saved >= self.interval:
             self.save(fit)
 
     def save(self, fit: "Fit") -> None:
@@ -31,6 +31,7 @@ class Checkpoint:
         tensors = {f"model/{name}": value for name, value in fit.model.state_dict().items()}
         tensors |= {f"average/{name}": value for name, value in fit.average.items()}
         tensors |= {f"best/{name}": value for name, value in fit.best.items()}
+        tensors |= {f"evolution/{name}": value for name, value in fit.evolution.items()}
         for index, state in fit.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{index}/{name}": value for name, value in state.items()}
         numbers = {
@@ -66,12 +67,14 @@ class Checkpoint:
                 f"recipe {fit.recipe.hash()}, seed {fit.seed}",
                 "Give this run a folder of its own.",
             )
-        parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "average": {}, "best": {}, "optimiser": {}}
+        parts: dict[str, dict[str, torch.Tensor]] = {
+            part: {} for part in ("model", "average", "best", "optimiser", "evolution")
+        }
         for name, value in tensors.items():
             part, _, rest = name.partition("/")
             parts[part][rest] = value
         fit.model.load_state_dict(parts["model"])
-        fit.average, fit.best = parts["average"], parts["best"]
+        fit.average, fit.best, fit.evolution = parts["average"], parts["best"], parts["evolution"]
         state: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in parts["optimiser"].items():
             index, _, key = name.partition("/")

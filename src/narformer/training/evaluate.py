@@ -5,6 +5,7 @@ import numpy as np
 from narformer.data.dataset import Dataset, Split
 from narformer.metrics import kendall_tau, precision_at
 from narformer.predictors.predictor import Predictor
+from narformer.training.loop import Progress, silent
 
 
 def evaluate(
@@ -13,6 +14,7 @@ def evaluate(
     split: Split,
     test_label: str | None = None,
     train_label: str | None = None,
+    progress: Progress = silent,
 ) -> dict[str, float]:
     """Scores on the split's test rows.
 
@@ -26,7 +28,14 @@ def evaluate(
     valid = dataset.labels[train_label or dataset.train_label]
     wanted = np.unique(np.concatenate([split.test, *split.parts.values()]))
     value = np.full(len(dataset), np.nan)
-    value[wanted] = predictor.predict(dataset.rows(wanted))[:, 0]
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress("score", done, len(wanted), None)
+
+    value[wanted] = predictor.predict(dataset.rows(wanted), advance=advance)[:, 0]
 
     unseen = split.unseen()
     scores = {

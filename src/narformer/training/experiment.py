@@ -1,12 +1,12 @@
 """One recipe and one seed, from data set to scored predictor."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from narformer.arch.cells import Cells
 from narformer.data import load, split
@@ -16,11 +16,9 @@ from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.target import Target
 from narformer.training.checkpoint import Checkpoint
-from narformer.training.loop import Fit
+from narformer.training.loop import Fit, Progress, silent
 from narformer.training.recipe import Recipe
 from narformer.training.self_evolution import SelfEvolution
-
-Progress = Callable[[str, int, int, float | None], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,18 +36,21 @@ def train(
     seed: int,
     dataset: Dataset | None = None,
     folder: Path | None = None,
-    progress: Progress = lambda phase, done, total, tau: None,
+    progress: Progress = silent,
     device: str = "cpu",
 ) -> Trained:
     """Train the recipe's model with this seed; resumes from ``folder`` where an interrupted run left its state.
 
-    Raises BadRecipe where the data set does not hold what the recipe asks for.
+    Raises BadRecipe where the data set does not hold what the recipe asks for, or where the targets do not suit the
+    loss or the model's head; Diverged.
     """
+    check_device(device)
     dataset = load(recipe.data.name) if dataset is None else dataset
     rows = split(dataset, recipe.data.split, recipe.data.train, recipe.data.split_seed)
     label = recipe.data.label or dataset.train_label
-    if label not in dataset.labels:
-        raise BadRecipe(f"data set '{dataset.name}' has no label '{label}'; it has {', '.join(dataset.labels)}")
+    for name in (label, recipe.data.test_label or dataset.test_label):
+        if name not in dataset.labels:
+            raise BadRecipe(f"data set '{dataset.name}' has no label '{name}'; it has {', '.join(dataset.labels)}")
     labels = dataset.labels[label]
     cells = dataset.architectures
     if not isinstance(cells, Cells):
@@ -57,23 +58,26 @@ def train(
 
     tokenizer = make_tokenizer(recipe.tokenizer.name, recipe.tokenizer.options, cells.vocabulary)
     target = Target.fit(labels[rows.train], recipe.target.transform, recipe.target.scale)
+    target_M = target.forward(labels[rows.train])
+    model = make_model(recipe.model.name, recipe.model.options, tokenizer, seed)
+    check_targets(recipe, target_M, getattr(model.config, "head", "linear"))
     fit = Fit(
         recipe=recipe,
         seed=seed,
-        model=make_model(recipe.model.name, recipe.model.options, tokenizer, seed),
+        model=model,
         tokenizer=tokenizer,
         cells=cells.take(rows.train),
-        target_M=target.forward(labels[rows.train]),
+        target_M=target_M,
         validation=cells.take(rows.validation),
         validation_V=target.forward(labels[rows.validation]),
         checkpoint=Checkpoint(folder / "state.safetensors") if folder is not None else None,
         device=device,
     )
-    fit.run(lambda epoch, epochs, tau: progress("train", epoch, epochs, tau))
+    fit.run(progress)
     facts = fit.facts()
     if recipe.self_evolution is not None:
         evolution = SelfEvolution(fit, recipe.self_evolution)
-        evolution.run(lambda epoch, epochs, tau: progress("self-evolution", epoch, epochs, tau))
+        evolution.run(progress)
         facts |= evolution.facts()
     predictor = NeuralPredictor(
         model=fit.model,
@@ -91,7 +95,9 @@ def train(
         "trained_on": {
             "data": dataset.name,
             "label": label,
+            "test_label": recipe.data.test_label or dataset.test_label,
             "split": recipe.data.split,
+            "split_seed": recipe.data.split_seed,
             "train": len(rows.train),
             "validation": len(rows.validation),
         },
@@ -101,3 +107,23 @@ def train(
     facts["measured_error"] = {"validation_mean_absolute_error": float(np.abs(error).mean())}
     predictor.facts = facts
     return Trained(predictor, dataset, rows, facts)
+
+
+def check_device(device: str) -> None:
+    """Raise BadRecipe where torch knows no such device, or this machine has none."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise BadRecipe(f"there is no device '{device}' here: use cpu, or cuda where torch finds one") from None
+
+
+def check_targets(recipe: Recipe, target_M: NDArray[np.float64], head: str) -> None:
+    """Raise BadRecipe where targets (M,) are outside of what the loss divides by or the model's head can reach."""
+    low, high = target_M.min(), target_M.max()
+    found = f"[target] makes targets from {low:.4g} to {high:.4g}"
+    if recipe.loss.regression == "relative" and low <= 0:
+        raise BadRecipe(f"{found}; the relative loss divides by them: use transform 'none', or regression 'mse'")
+    if head == "sigmoid" and (low < 0 or high > 1):
+        raise BadRecipe(f"{found}; the head 'sigmoid' reaches 0 to 1: scale them (percent: 0.01), or use head 'linear'")
+    if head == "softplus" and low < 0:
+        raise BadRecipe(f"{found}; the head 'softplus' is positive: use transform 'none', or head 'linear'")

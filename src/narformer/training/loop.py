@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from narformer.arch.cells import Cells
+from narformer.errors import Diverged
 from narformer.metrics import kendall_tau
 from narformer.models import Model
 from narformer.tokens.batch import Batch
@@ -23,7 +24,12 @@ from narformer.training.augmentation import Twins, twins
 from narformer.training.checkpoint import Checkpoint
 from narformer.training.recipe import Recipe
 
-Report = Callable[[int, int, float | None], None]
+Progress = Callable[[str, int, int, float | None], None]
+"""Told (phase, done, total, validation τ or None) as work goes on."""
+
+
+def silent(phase: str, done: int, total: int, tau: float | None) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass(eq=False)
@@ -47,6 +53,7 @@ class Fit:
     epoch: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    evolution: dict[str, Tensor] = field(default_factory=dict)  # the state of self-evolution, once it has begun
 
     def __post_init__(self) -> None:
         recipe = self.recipe
@@ -67,8 +74,11 @@ class Fit:
         """Optimiser steps of one epoch; networks left over after the last full batch wait for another epoch."""
         return max(1, len(self.cells) // self.recipe.training.batch)
 
-    def run(self, report: Report = lambda epoch, epochs, tau: None) -> None:
-        """Train from the checkpoint, or the beginning, to the last epoch; then hold the selected weights."""
+    def run(self, progress: Progress = silent) -> None:
+        """Train from the checkpoint, or the beginning, to the last epoch; then hold the selected weights.
+
+        Raises Diverged where the loss is no number any more.
+        """
         training = self.recipe.training
         if self.checkpoint is not None:
             self.checkpoint.restore(self)
@@ -77,15 +87,21 @@ class Fit:
                 started = time.perf_counter()
                 loss = self._train_epoch()
                 self.epoch += 1
+                if not np.isfinite(loss):
+                    raise Diverged(
+                        f"the loss of epoch {self.epoch} is {loss}: lower optimiser.learning_rate "
+                        f"({self.recipe.optimiser.learning_rate:g}), or set optimiser.clip"
+                    )
                 tau = None
                 if self.epoch % training.validate_every == 0 or self.epoch == training.epochs:
                     tau = self._validate()
                     self.history.append({"epoch": self.epoch, "loss": loss, "validation_tau": tau})
                 self.seconds += time.perf_counter() - started
-                report(self.epoch, training.epochs, tau)
+                progress("train", self.epoch, training.epochs, tau)
                 if self.checkpoint is not None:
-                    self.checkpoint.save_now_and_then(self)
-        self.model.load_state_dict(self.best if training.selection == "best" else self._kept())
+                    self.checkpoint.save_now_and_then(self, last=self.epoch == training.epochs)
+        if not self.evolution:
+            self.model.load_state_dict(self.best if training.selection == "best" else self._kept())
 
     def _train_epoch(self) -> float:
         size = self.recipe.training.batch
@@ -102,7 +118,7 @@ class Fit:
             if twin_tokens is not None:
                 batch = stack(batch, twin_tokens.take(rows).to(self.device))
             loss = self.loss(self.model(batch)[:, 0], target_B)
-            self._step(loss)
+            self.step(loss)
             total += loss.detach().cpu()
         return float(total) / self.steps_per_epoch
 
@@ -120,7 +136,8 @@ class Fit:
             loss = loss + weights.pairwise * losses.pairwise_logistic(y_B, all_B)
         return loss
 
-    def _step(self, loss: Tensor) -> None:
+    def step(self, loss: Tensor) -> None:
+        """One step of the optimiser, and of the average where the recipe has one."""
         optimiser = self.recipe.optimiser
         loss.backward()  # type: ignore[no-untyped-call]
         if optimiser.clip is not None:

@@ -1,5 +1,6 @@
 """A Recipe: everything that decides a training run except its seed, read from TOML; an unknown key stops it."""
 
+import copy
 import hashlib
 import json
 import tomllib
@@ -16,9 +17,9 @@ from narformer.tokens import TOKENIZERS
 
 
 class Section(BaseModel):
-    """A part of a recipe; unknown keys are refused."""
+    """A part of a recipe; unknown keys are refused, and numbers that are none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Choice(BaseModel):
@@ -109,7 +110,7 @@ class SelfEvolution(Section):
 class Recipe(Section):
     """One training run but for its seed."""
 
-    system: str
+    system: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     data: Data
     tokenizer: Choice
     model: Choice
@@ -121,7 +122,7 @@ class Recipe(Section):
     self_evolution: SelfEvolution | None = None
 
     @classmethod
-    def read(cls, path: Path, **changes: Any) -> "Recipe":
+    def read(cls, path: Path, changes: Mapping[str, Any] | None = None) -> "Recipe":
         """The recipe in a TOML file, with ``changes`` given as dotted keys ({"data.train": 781}).
 
         Raises BadRecipe naming the file and the key.
@@ -135,6 +136,7 @@ class Recipe(Section):
     @classmethod
     def of(cls, content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None = None) -> "Recipe":
         """The recipe with this content; ``origin`` is named where it does not validate."""
+        content = copy.deepcopy(content)
         for key, value in (changes or {}).items():
             part = content
             *sections, last = key.split(".")

@@ -1,0 +1,151 @@
+"""manifest.json of a saved predictor: everything but its weights, checked when it is written and when it is read."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
+from typing_extensions import TypedDict  # typing's own is refused by pydantic before Python 3.12
+
+from narformer.errors import BadPredictor
+from narformer.predictors.target import Transform
+
+FORMAT = 1
+LARGEST_MANIFEST = 2**22  # bytes; the history of 6,000 epochs takes half a million
+
+
+class TargetFacts(BaseModel):
+    """The fields of a Target."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    transform: Transform
+    scale: float = Field(gt=0)
+    mean: float
+    sd: float = Field(gt=0)
+    knots: tuple[tuple[float, float], ...] = Field(max_length=100_000)
+
+    @model_validator(mode="after")
+    def _knots_increase(self) -> "TargetFacts":
+        if self.transform == "normal-scores" and not self.knots:
+            raise ValueError("knots: found none; normal-scores have at least one")
+        for (label, score), (next_label, next_score) in pairwise(self.knots):
+            if not (label < next_label and score < next_score):
+                raise ValueError(f"knots: found {(next_label, next_score)} after {(label, score)}; both must increase")
+        return self
+
+
+class AttributeFacts(BaseModel):
+    """The fields of an Attribute."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    unit: str
+    note: str = ""
+
+
+class TokenizerFacts(BaseModel):
+    """The tokenizer's name in TOKENIZERS, the operations it knows, and its options."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str
+    vocabulary: tuple[str, ...]
+
+
+class ModelFacts(BaseModel):
+    """The model's name in MODELS, and every field of its Config."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str
+
+
+@with_config(ConfigDict(extra="allow"))
+class DataFacts(TypedDict, total=False):
+    """The part of a recipe that says what was trained on, as far as it is read again."""
+
+    name: str
+    split: str
+    train: int
+    split_seed: int | None
+
+
+@with_config(ConfigDict(extra="allow"))
+class RecipeFacts(TypedDict, total=False):
+    """The recipe, as far as it is read again."""
+
+    data: DataFacts
+
+
+@with_config(ConfigDict(extra="allow"))
+class TrainedOn(TypedDict, total=False):
+    """Which networks trained and validated, and how many."""
+
+    data: str
+    label: str
+    split: str
+    train: int
+    validation: int
+
+
+@with_config(ConfigDict(extra="allow"))
+class Facts(TypedDict, total=False):
+    """What is known of the training; all of it may be absent, and more may be told."""
+
+    system: str
+    seed: int
+    epochs: int
+    seconds: float
+    best_validation_tau: float | None
+    recipe: RecipeFacts
+    recipe_hash: str
+    trained_on: TrainedOn
+    history: list[dict[str, Any]]
+    measured_error: dict[str, float | None]
+    scores: dict[str, float | None]
+
+
+class Manifest(BaseModel):
+    """Everything about a saved predictor but its weights."""
+
+    model_config = ConfigDict(extra="forbid")
+    format: Literal[1]
+    space: str
+    attribute: AttributeFacts
+    tokenizer: TokenizerFacts
+    model: ModelFacts
+    target: TargetFacts
+    precision: Literal["float32", "bfloat16"]
+    facts: Facts = {}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a saved predictor. Raises BadPredictor where there is none or it does not validate."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise BadPredictor(f"{folder}: found no manifest.json; expected a folder that `narformer train` wrote")
+    with path.open("rb") as file:
+        return validated(file.read(LARGEST_MANIFEST + 1), path)
+
+
+def validated(text: bytes, path: Path) -> Manifest:
+    """The manifest with this text; ``path`` is named where it does not validate. Raises BadPredictor."""
+    if len(text) > LARGEST_MANIFEST:
+        raise BadPredictor(f"{path}: found more than {LARGEST_MANIFEST} bytes; no manifest has so many")
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))[:80] or "the file"
+        message = " ".join(first["msg"].removeprefix("Value error, ").split())
+        raise BadPredictor(f"{path}: {where!r}: {message}; it is damaged or of another version") from None
+
+
+def printed(value: Any, margin: str = "\n") -> str:
+    """JSON as a person reads it: one key a line, a list on one line, but a list of objects with each on its own."""
+    inner = f"{margin} "
+    if isinstance(value, dict) and value:
+        rows = [f"{json.dumps(key)}: {printed(part, inner)}" for key, part in value.items()]
+        return "{" + inner + f",{inner}".join(rows) + margin + "}"
+    if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+        return "[" + inner + f",{inner}".join(map(json.dumps, value)) + margin + "]"
+    return json.dumps(value)
