@@ -100,6 +100,15 @@ def test_predict_reads_texts_files_and_standard_input_alike(predictor: tuple[str
     assert sorted(line["text"] for line in answers[0]) == sorted(texts)
 
 
+def test_a_pipe_gets_one_whole_cell_a_line(predictor: tuple[str, str]) -> None:
+    name, folder = predictor
+    space, rng = SPACES[name], np.random.default_rng(2)
+    texts = [space.format(space.sample(rng)) for _ in range(4)]
+    lines = CliRunner().invoke(app, ["predict", *texts, "-p", folder]).stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["1", "2", "3", "4"]
+    assert sorted(line.split("\t")[2] for line in lines) == sorted(texts)
+
+
 def test_best_keeps_only_the_first(predictor: tuple[str, str]) -> None:
     name, folder = predictor
     space, rng = SPACES[name], np.random.default_rng(1)

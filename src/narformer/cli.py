@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -36,17 +35,12 @@ Seed = Annotated[int, typer.Option(help="Seed of everything that chance decides.
 
 
 def main() -> None:
-    """Run the command line; an expected error is one line and exit code 2, an interruption is 130."""
+    """Run the command line; an expected error is one line and exit code 2."""
     try:
         app()
-        sys.stdout.flush()
     except NarformerError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except BrokenPipeError:
-        # Whoever read our output has left; what is still buffered goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 def _version(show: bool) -> None:
@@ -109,9 +103,12 @@ def predict(
     if as_json:
         _print_json(dataclasses.asdict(answer))
         return
-    table = Table(
-        title=f"{answer.attribute} predicted by {answer.predictor}: {answer.scored:,} scored", title_justify="left"
-    )
+    if not out.is_terminal:  # for programs that read lines: one whole cell in each
+        for entry in answer.ranked:
+            print(f"{entry.rank}\t{entry.value:.6g}\t{entry.text}")
+        return
+    title = escape(f"{answer.attribute} predicted by {answer.predictor}: {answer.scored:,} scored")
+    table = Table(title=title, title_justify="left")
     for title, side in (("rank", "right"), (escape(answer.unit), "right"), ("cell", "left")):
         table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
     shown = answer.ranked if best else answer.ranked[:SHOWN]
@@ -294,7 +291,7 @@ def data_add(
 def data_fetch(
     name: Annotated[str, typer.Argument(help="The source, as `narformer data` lists it.")], as_json: Json = False
 ) -> None:
-    """Download an official file with a pinned checksum, and add it.
+    """Download an official file where an address serves it with a known checksum; else say where to take it.
 
     Example: narformer data fetch nasbench101
     """

@@ -9,89 +9,62 @@ colour are told apart one at a time (McKay & Piperno 2014, "Practical graph isom
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from narformer.arch.graph import Architecture, Op, Value
-from narformer.arch.ops import ALIASES, OPS
+from narformer.arch.graph import Architecture
+from narformer.arch.ops import filled
+from narformer.arch.rewriting import rewritten
 
 __all__ = ["FORM", "canonical", "fingerprint"]
 
-FORM = 1  # of the fingerprint: raise it when the canonical form of any network changes
-PASSING_ON = ("Identity", "Dropout")
+FORM = 2  # of the fingerprint: raise it when the canonical form of any network changes
 # How many trial refinements may tell alike vertices apart. Networks of many long identical branches reach it; from
 # there on alike vertices are taken for interchangeable, as in such networks they are.
 TRIALS = 1000
 
 
 def canonical(architecture: Architecture) -> Architecture:
-    """The same network with aliases resolved, defaults filled in, pass-through operations dropped, in unique order.
+    """The same network with aliases resolved, defaults filled in, ways of writing unified, in unique order.
 
-    An Identity or Dropout stays, as Identity, where it alone marks as an output a value that is used elsewhere, too.
+    What ``rewriting`` lists is unified; pass-through operations are dropped, but an Identity or Dropout stays, as
+    Identity, where it alone marks as an output a value that is used elsewhere, too.
     Operations that are not in the op table are kept as they are.
     """
-    plain = _without_pass_through(replace(architecture, ops=tuple(_filled(op) for op in architecture.ops)))
+    plain = rewritten(replace(architecture, ops=tuple(filled(op) for op in architecture.ops)))
     order = _canonical_order(plain)
     rank = {vertex: position for position, vertex in enumerate(order)}
     edges = tuple((rank[i], rank[j]) for i, j in plain.edges)
-    return Architecture(tuple(plain.ops[v] for v in order), edges, architecture.name)
+    return Architecture(tuple(plain.ops[v] for v in order), edges, architecture.name, plain.slots)
 
 
 def fingerprint(architecture: Architecture) -> str:
     """SHA-256 of the canonical form, 64 hexadecimal digits. Names and weights do not enter."""
     form = canonical(architecture)
     ops = [[op.kind, op.attributes, op.shape] for op in form.ops]
-    text = json.dumps([FORM, ops, form.edges], separators=(",", ":"))
+    text = json.dumps([FORM, ops, form.edges, form.slots], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _filled(op: Op) -> Op:
-    name = ALIASES.get(op.kind, op.kind)
-    if name not in OPS:
-        return replace(op, kind=name, attributes=tuple(sorted(op.attributes)))
-    attributes: dict[str, Value] = dict(op.attributes)
-    for attribute, default in OPS[name].attributes.items():
-        value = default(op) if callable(default) else default
-        if value is not None:
-            given = attributes.setdefault(attribute, value)
-            if isinstance(value, int | float) and isinstance(given, int | float):
-                attributes[attribute] = type(value)(given)  # 1, 1.0 and True are one value to Python, not in JSON
-    return replace(op, kind=name, attributes=tuple(sorted(attributes.items())))
-
-
-def _without_pass_through(architecture: Architecture) -> Architecture:
-    parents = architecture.parents()
-    read = {i for i, _ in architecture.edges}
-    passing = [op.kind in PASSING_ON and len(above) == 1 for op, above in zip(architecture.ops, parents, strict=True)]
-    origin = list(range(len(architecture)))  # the vertex whose value this one is
-    for v, above in enumerate(parents):
-        if passing[v]:
-            origin[v] = origin[above[0]]
-    inner = {v for v in range(len(architecture)) if passing[v] and v in read}
-    uses = Counter(origin[i] for i, j in architecture.edges if j not in inner)
-    marks = {v for v in range(len(architecture)) if passing[v] and v not in read and uses[origin[v]] > 1}
-    kept = [v for v in range(len(architecture)) if not passing[v] or v in marks]
-    rank = {vertex: position for position, vertex in enumerate(kept)}
-    ops = tuple(Op("Identity", (), architecture.ops[v].shape) if v in marks else architecture.ops[v] for v in kept)
-    edges = tuple((rank[origin[i]], rank[j]) for i, j in architecture.edges if j in rank)
-    return Architecture(ops, edges, architecture.name)
-
-
 def _canonical_order(architecture: Architecture) -> list[int]:
-    parents, children = architecture.parents(), architecture.children()
-    colours = _Colours.of(architecture, parents, children)
-    colours.refine(range(len(architecture)))
+    colours = _Colours.of(architecture)
+    colours.refine(range(len(architecture)), traced=False)
     trials = TRIALS
     while tied := colours.smallest_tie():
+        if colours.number_alike_parts():
+            continue
         best = tied[0]
         if trials >= len(tied):
             trials -= len(tied)
             best = min(tied, key=colours.trial)
         colours.single_out(best)
     depth = [0] * len(architecture)
-    for v, above in enumerate(parents):
-        depth[v] = max((depth[p] + 1 for p in above), default=0)
+    for v, operands in enumerate(colours.operands):
+        depth[v] = max((depth[p] + 1 for _, p in operands), default=0)
     return sorted(range(len(architecture)), key=lambda v: (depth[v], colours.of_vertex[v]))
+
+
+Ends = list[list[tuple[int, int]]]  # per vertex: (slot of the edge, vertex at its other end)
 
 
 @dataclass
@@ -101,38 +74,79 @@ class _Colours:
     The journal holds the colours that vertices had before a trial.
     """
 
-    parents: list[list[int]]
-    children: list[list[int]]
+    operands: Ends
+    readers: Ends
     of_vertex: list[str]
     members: dict[str, set[int]]
     journal: dict[int, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, architecture: Architecture, parents: list[list[int]], children: list[list[int]]) -> "_Colours":
+    def of(cls, architecture: Architecture) -> "_Colours":
         """First colours: the operation and everything before it and behind it, in one sweep each way."""
         count = len(architecture)
+        operands = architecture.operands()
+        readers: Ends = [[] for _ in range(count)]
+        for v, pairs in enumerate(operands):
+            for slot, p in pairs:
+                readers[p].append((slot, v))
         own = [repr((op.kind, op.attributes, op.shape)) for op in architecture.ops]
         # Alike vertices with the same neighbours can be swapped: number them at once, whichever comes first.
-        twins: Counter[tuple[str, tuple[int, ...], tuple[int, ...]]] = Counter()
+        twins: Counter[tuple[str, tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]] = Counter()
+        digests: dict[tuple[str, int], str] = {}  # of operations, most of which occur many times
         for v in range(count):
-            twin = (own[v], tuple(parents[v]), tuple(children[v]))
-            own[v] = _digest(own[v], twins[twin])
+            twin = (own[v], tuple(operands[v]), tuple(readers[v]))
+            number = twins[twin]
             twins[twin] += 1
+            if (own[v], number) not in digests:
+                digests[own[v], number] = _digest(own[v], number)
+            own[v] = digests[own[v], number]
         before, behind = list(own), list(own)
         for v in range(count):
-            before[v] = _digest(own[v], sorted(before[p] for p in parents[v]))
+            before[v] = _digest(own[v], sorted((slot, before[p]) for slot, p in operands[v]))
         for v in reversed(range(count)):
-            behind[v] = _digest(own[v], sorted(behind[c] for c in children[v]))
-        of_vertex = [_digest(before[v], behind[v]) for v in range(count)]
+            behind[v] = _digest(own[v], sorted((slot, behind[c]) for slot, c in readers[v]))
+        of_vertex = [before[v] + behind[v] for v in range(count)]
         members: defaultdict[str, set[int]] = defaultdict(set)
         for v, colour in enumerate(of_vertex):
             members[colour].add(v)
-        return cls(parents, children, of_vertex, dict(members))
+        return cls(operands, readers, of_vertex, dict(members))
 
     def smallest_tie(self) -> list[int]:
         """The vertices of the smallest colour class with more than one, the first colour among equals; or none."""
         ties = [(len(vertices), colour) for colour, vertices in self.members.items() if len(vertices) > 1]
         return sorted(self.members[min(ties)[1]]) if ties else []
+
+    def number_alike_parts(self) -> bool:
+        """Tell apart, all at once, connected parts that can be swapped, such as equal branches; False: there is none.
+
+        Colours being refined, an edge to a vertex of unique colour, or one of a complete set of edges between two
+        colours, tells nothing. Two parts that hang together by other edges alone, hold no colour twice and hold the
+        same colours, are alike edge by edge, so they can be numbered in any order.
+        """
+        tied = {v for vertices in self.members.values() if len(vertices) > 1 for v in vertices}
+        between: defaultdict[tuple[str, str], list[tuple[int, int, int]]] = defaultdict(list)
+        for v in tied:
+            for slot, c in self.readers[v]:
+                if c in tied:
+                    between[self.of_vertex[v], self.of_vertex[c]].append((v, c, slot))
+        near: defaultdict[int, list[int]] = defaultdict(list)
+        for (one, other), edges in between.items():
+            complete = len(self.members[one]) * len(self.members[other])
+            if not (len(edges) == len({e[:2] for e in edges}) == complete and len({slot for *_, slot in edges}) == 1):
+                for v, c, _ in edges:
+                    near[v].append(c)
+                    near[c].append(v)
+        numbers: Counter[tuple[str, ...]] = Counter()
+        changed = []
+        for part in _parts_of(tied, near):
+            key = tuple(sorted(self.of_vertex[v] for v in part))
+            if len(set(key)) == len(key):
+                changed += [(v, _digest(self.of_vertex[v], key, numbers[key])) for v in part]
+                numbers[key] += 1
+        for v, colour in changed:
+            self._recolour(v, colour)
+        self.refine([v for v, _ in changed], traced=False)
+        return bool(changed)
 
     def trial(self, vertex: int) -> str:
         """What single_out would return; nothing is changed."""
@@ -148,12 +162,15 @@ class _Colours:
         self._recolour(vertex, _digest(self.of_vertex[vertex], "alone"))
         return self.refine([vertex])
 
-    def refine(self, changed: Sequence[int]) -> str:
-        """Split the classes whose members see different colours around them, until none does."""
+    def refine(self, changed: Sequence[int], traced: bool = True) -> str:
+        """Split the classes whose members see different colours around them, until none does.
+
+        The digest of what was seen on the way is complete only if ``traced``.
+        """
         trace: list[list[tuple[str, int]]] = []
         while changed:
-            near = {self.of_vertex[n] for v in changed for n in (*self.parents[v], *self.children[v])}
-            seen = [self._parts(colour) for colour in near]
+            near = {self.of_vertex[n] for v in changed for _, n in (*self.operands[v], *self.readers[v])}
+            seen = [self._parts(colour) for colour in near if traced or len(self.members[colour]) > 1]
             # A class that does not split is part of the trace too: it tells which colours it now sees.
             trace.append(sorted((colour, len(vertices)) for parts in seen for colour, vertices in parts.items()))
             moves = [(v, c) for parts in seen if len(parts) > 1 for c, vertices in parts.items() for v in vertices]
@@ -174,9 +191,24 @@ class _Colours:
     def _parts(self, colour: str) -> dict[str, list[int]]:
         parts: defaultdict[str, list[int]] = defaultdict(list)
         for v in self.members[colour]:
-            around = [sorted(self.of_vertex[n] for n in side) for side in (self.parents[v], self.children[v])]
+            around = [
+                sorted((slot, self.of_vertex[n]) for slot, n in side) for side in (self.operands[v], self.readers[v])
+            ]
             parts[_digest(colour, around)].append(v)
         return parts
+
+
+def _parts_of(vertices: set[int], near: Mapping[int, Sequence[int]]) -> list[list[int]]:
+    """The connected parts of the graph of these vertices."""
+    parts, waiting = [], set(vertices)
+    while waiting:
+        part = [waiting.pop()]
+        for v in part:  # grows while it is read
+            fresh = waiting.intersection(near.get(v, ()))
+            waiting -= fresh
+            part += fresh
+        parts.append(part)
+    return parts
 
 
 def _digest(*parts: object) -> str:

@@ -4,6 +4,7 @@ The conventions stand in ``ops``. Letter: N operations.
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,9 +76,9 @@ def cost(architecture: Architecture) -> Cost:
     kinds = tuple(ALIASES.get(op.kind, op.kind) for op in architecture.ops)
     table = np.full((len(COLUMNS) + 1, len(kinds)), np.nan)
     unknown: dict[int, str] = {}
-    for v, parents in enumerate(architecture.parents()):
+    for v, operands in enumerate(architecture.operands()):
         try:
-            inputs = [_known(architecture.ops[p], f"the shape of its input {p}") for p in parents]
+            inputs = [_known(architecture.ops[p], f"the shape of its input {p}") for _, p in operands]
             table[:, v] = _counts(kinds[v], architecture.ops[v], inputs)
         except ValueError as error:
             unknown[v] = f"{kinds[v]}: {error}"
@@ -90,11 +91,13 @@ def _counts(name: str, op: Op, inputs: list[Shape]) -> list[int]:
     out = _known(op, "its output shape")
     if not inputs and name not in ("Input", "Zero"):
         raise ValueError("it has no input")
+    kind = OPS[name]
+    rules = (kind.macs, kind.flops, kind.params, kind.stored or kind.params, kind.read, kind.written)
     try:
-        counts = [getattr(OPS[name], column)(op, inputs, out) for column in COLUMNS]
+        counts = [rule(op, inputs, out) for rule in rules]
     except (IndexError, ZeroDivisionError) as error:
         raise ValueError(f"its shapes {inputs} -> {out} do not fit the kind ({error})") from None
-    return [*counts, int(np.prod(out, dtype=np.int64))]
+    return [*counts, prod(out)]
 
 
 def _known(op: Op, what: str) -> Shape:

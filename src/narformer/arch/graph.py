@@ -1,5 +1,6 @@
 """What a network is: operations with attributes and output shapes, and directed edges between them."""
 
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -28,7 +29,10 @@ class Op:
 
     def get(self, name: str, default: Value | None = None) -> Value | None:
         """The attribute called ``name``, or ``default``."""
-        return dict(self.attributes).get(name, default)
+        for key, value in self.attributes:
+            if key == name:
+                return value
+        return default
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,26 @@ class Architecture:
     """A directed acyclic graph of operations; every edge (i, j) points forward, i < j.
 
     ``edges`` are sorted; a pair stands as often as the value is used (x + x). ``name`` is for people
-    and takes no part in equality.
+    and takes no part in equality. ``slots``, one for each edge, say which operand of its target an edge is (a - b);
+    empty where no operation cares, as in cells, or all are 0.
 
-    Raises BadArchitecture where an edge leaves the graph or does not point forward;
+    Raises BadArchitecture where an edge leaves the graph or does not point forward, or slots do not fit the edges;
     ``Architecture.sorted`` accepts any order of the vertices.
     """
 
     ops: tuple[Op, ...]
     edges: tuple[tuple[int, int], ...]
     name: str = field(default="", compare=False)
+    slots: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.slots:
+            if len(self.slots) != len(self.edges):
+                raise BadArchitecture(
+                    f"{len(self.slots)} slots for {len(self.edges)} edges; expected one for each edge"
+                )
+            both = sorted(zip(self.edges, self.slots, strict=True))
+            object.__setattr__(self, "slots", tuple(slot for _, slot in both) if any(self.slots) else ())
         object.__setattr__(self, "edges", tuple(sorted(self.edges)))
         for source, target in self.edges:
             if not 0 <= source < target < len(self.ops):
@@ -56,7 +69,9 @@ class Architecture:
                 )
 
     @classmethod
-    def sorted(cls, ops: Iterable[Op], edges: Iterable[tuple[int, int]], name: str = "") -> "Architecture":
+    def sorted(
+        cls, ops: Iterable[Op], edges: Iterable[tuple[int, int]], name: str = "", slots: Iterable[int] = ()
+    ) -> "Architecture":
         """The architecture with its vertices put in topological order (Kahn; ties keep the given order).
 
         Raises BadArchitecture and names the vertices of a cycle where there is one.
@@ -64,7 +79,8 @@ class Architecture:
         ops, edges = tuple(ops), tuple(edges)
         order = topological_order(len(ops), edges)
         rank = {vertex: position for position, vertex in enumerate(order)}
-        return cls(tuple(ops[v] for v in order), tuple((rank[i], rank[j]) for i, j in edges), name)
+        ranked = tuple((rank[i], rank[j]) for i, j in edges)
+        return cls(tuple(ops[v] for v in order), ranked, name, tuple(slots))
 
     def __len__(self) -> int:
         return len(self.ops)
@@ -75,6 +91,15 @@ class Architecture:
         for source, target in self.edges:
             parents[target].append(source)
         return parents
+
+    def operands(self) -> list[list[tuple[int, int]]]:
+        """For each vertex its (slot, parent) pairs, ascending; every slot is 0 where the architecture has none."""
+        operands: list[list[tuple[int, int]]] = [[] for _ in self.ops]
+        for (source, target), slot in zip(self.edges, self.slots or (0,) * len(self.edges), strict=True):
+            operands[target].append((slot, source))
+        for pairs in operands:
+            pairs.sort()
+        return operands
 
     def children(self) -> list[list[int]]:
         """For each vertex the vertices that read it, ascending."""
@@ -89,8 +114,6 @@ def topological_order(count: int, edges: Iterable[tuple[int, int]]) -> list[int]
 
     Raises BadArchitecture where an edge leaves the graph or the edges close a cycle.
     """
-    import heapq
-
     children: list[list[int]] = [[] for _ in range(count)]
     waiting = [0] * count
     for source, target in edges:

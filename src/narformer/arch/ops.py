@@ -1,74 +1,49 @@
 """The one table of operations: kind -> attributes, aliases, and the rules that count its work.
 
-Kinds and attributes carry their ONNX names. Conventions:
+Kinds and attributes carry their ONNX names. Two attributes any operation may have: ``constant``, the number of values
+in operands that are not vertices (weights, scalars), and ``value``, the value of a scalar constant. Conventions:
 
 * all counts are for the whole batch that the shapes state;
-* MACs are the multiply-adds of convolutions and matrix products, nothing else;
+* MACs are the multiply-adds of convolutions and matrix products (dense, recurrent and attention layers included);
 * FLOPs follow the counter of NNLQP (Liu et al. 2022): a product of length n is n multiplications and n - 1 additions,
-  a bias one more; Relu, MaxPool and what only moves values count 0. NNLQP takes one side of the window of a
-  GlobalAveragePool; here the whole window counts;
+  a bias one more; Relu, Clip, MaxPool, comparisons and what only moves values count 0; other elementwise operations
+  count one per output value. NNLQP takes one side of the window of a GlobalAveragePool and the output of a ReduceMean;
+  here the whole window counts;
 * params are trained values; stored adds the running mean and variance of BatchNormalization (4 C in all);
 * a value is four bytes. An operation reads its inputs once and writes its output once; a view moves nothing.
-
-A rule is called with the operation, the shapes of its inputs and its own output shape, all known.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import prod
 
+from narformer.arch import counting as count
+from narformer.arch.counting import VALUE_BYTES, Rule, Shape
 from narformer.arch.graph import Op, Value
 
-__all__ = ["ALIASES", "OPS", "VALUE_BYTES", "Kind", "Rule", "Shape"]
+__all__ = ["ALIASES", "OPS", "VALUE_BYTES", "Kind", "Rule", "Shape", "filled"]
 
-Shape = tuple[int, ...]
-Rule = Callable[[Op, Sequence[Shape], Shape], int]
 Default = Value | None | Callable[[Op], Value]
-
-VALUE_BYTES = 4
-
-
-def _nothing(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return 0
-
-
-def _per_output(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return prod(out)
-
-
-def _per_addition(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return max(len(inputs) - 1, 1) * prod(out)
-
-
-def _read_all(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return VALUE_BYTES * sum(map(prod, inputs))
-
-
-def _read_kept(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return VALUE_BYTES * prod(out)
-
-
-def _written(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return VALUE_BYTES * prod(out)
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of operation.
 
-    attributes: name -> default; a function computes it from the operation; None: there is no default
-    aliases:    other names of the same kind
+    attributes:  name -> default; a function computes it from the operation; None: there is no default
+    aliases:     other names of the same kind
+    commutative: the order of its operands does not matter
     macs, flops, params, stored, read, written: what it costs, as counted above; read and written in bytes
     """
 
     attributes: Mapping[str, Default] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
-    macs: Rule = _nothing
-    flops: Rule = _nothing
-    params: Rule = _nothing
-    stored: Rule = _nothing
-    read: Rule = _read_all
-    written: Rule = _written
+    commutative: bool = False
+    macs: Rule = count.nothing
+    flops: Rule = count.nothing
+    params: Rule = count.constant_params
+    stored: Rule | None = None  # None: as params
+    read: Rule = count.read_all
+    written: Rule = count.written
 
 
 def _axes(op: Op) -> int:
@@ -84,105 +59,191 @@ def _no_pads(op: Op) -> Value:
     return (0,) * (2 * _axes(op))
 
 
-def _integer(op: Op, name: str, default: int) -> int:
-    value = op.get(name, default)
-    return value if isinstance(value, int) else default
-
-
-def _window(op: Op) -> int:
-    kernel = op.get("kernel_shape")
-    if not isinstance(kernel, tuple):
-        raise ValueError("no kernel_shape")
-    return prod(kernel)
-
-
-def _conv_length(op: Op, inputs: Sequence[Shape]) -> int:
-    return inputs[0][1] // _integer(op, "group", 1) * _window(op)
-
-
-def _conv_macs(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return prod(out) * _conv_length(op, inputs)
-
-
-def _conv_flops(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return prod(out) * (2 * _conv_length(op, inputs) - 1 + _integer(op, "bias", 0))
-
-
-def _conv_params(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return out[1] * (_conv_length(op, inputs) + _integer(op, "bias", 0))
-
-
-def _gemm_macs(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return prod(out) * inputs[0][-1]
-
-
-def _gemm_flops(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return prod(out) * (2 * inputs[0][-1] - 1 + _integer(op, "bias", 1))
-
-
-def _gemm_params(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return out[-1] * (inputs[0][-1] + _integer(op, "bias", 1))
-
-
-def _norm_flops(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return 4 * prod(out)
-
-
-def _norm_params(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return 2 * out[1]
-
-
-def _norm_stored(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return 4 * out[1]
-
-
-def _pool_flops(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return prod(out) * _window(op)
-
-
-def _global_pool_flops(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return prod(inputs[0])
-
-
-def _softmax_flops(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    return 3 * prod(out)  # exponential, sum, division
-
-
 _WINDOW: Mapping[str, Default] = {"kernel_shape": None, "strides": _ones, "pads": _no_pads}
+_CONV: Mapping[str, Default] = {**_WINDOW, "dilations": _ones, "group": 1, "bias": 0}
+
+
+def _each(**attributes: Default) -> Kind:
+    """An elementwise operation."""
+    return Kind(attributes, flops=count.per_output)
+
+
+def _move(**attributes: Default) -> Kind:
+    """An operation that moves values."""
+    return Kind(attributes, read=count.read_kept)
+
+
+def _view(**attributes: Default) -> Kind:
+    """An operation that only states another shape."""
+    return Kind(attributes, read=count.nothing, written=count.nothing)
+
+
+def _conv() -> Kind:
+    return Kind(_CONV, macs=count.conv_macs, flops=count.conv_flops, params=count.conv_params)
+
+
+def _reduction(**attributes: Default) -> Kind:
+    return Kind({"axes": None, "keepdims": 1, **attributes}, flops=count.per_input)
+
+
+def _recurrent(**attributes: Default) -> Kind:
+    return Kind(
+        {"hidden_size": None, "direction": "forward", "bias": 1, "layout": 0, **attributes},
+        macs=count.recurrent_macs,
+        flops=count.recurrent_flops,
+        params=count.recurrent_params,
+    )
+
+
+def _product() -> Kind:
+    return Kind(macs=count.product_macs, flops=count.product_flops)
+
+
+_GENERAL_ONES = ("Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor HardSwish Log Mish Neg Reciprocal "
+                 "Round Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Tan Tanh")  # fmt: skip
+_LOGIC_ONES = "Not BitwiseNot IsInf IsNaN"
+_COMPARISONS = "Greater GreaterOrEqual Less LessOrEqual Where BitShift"
+_LOGIC_PAIRS = "Equal And Or Xor BitwiseAnd BitwiseOr BitwiseXor"
+_SUMS = (
+    "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare"
+)
 
 OPS: dict[str, Kind] = {
-    "Input": Kind(read=_nothing, written=_nothing),
-    "Conv": Kind(
-        {**_WINDOW, "dilations": _ones, "group": 1, "bias": 0},
-        macs=_conv_macs,
-        flops=_conv_flops,
-        params=_conv_params,
-        stored=_conv_params,
+    "Input": Kind(read=count.nothing, written=count.nothing),
+    # what is learnt
+    "Conv": _conv(),
+    "ConvInteger": _conv(),
+    "QLinearConv": _conv(),
+    "ConvTranspose": Kind(
+        {**_CONV, "output_padding": None},
+        macs=count.transposed_macs,
+        flops=count.transposed_flops,
+        params=count.transposed_params,
     ),
+    "Gemm": Kind(
+        {"bias": 1},
+        aliases=("Linear",),
+        macs=count.product_macs,
+        flops=count.product_flops,
+        params=count.gemm_params,
+    ),
+    "MatMul": _product(),
+    "MatMulInteger": _product(),
+    "QLinearMatMul": _product(),
+    "LSTM": _recurrent(),
+    "GRU": _recurrent(linear_before_reset=0),
+    "RNN": _recurrent(),
+    "Attention": Kind(
+        {"is_causal": 0, "q_num_heads": None, "kv_num_heads": None},
+        macs=count.attention_macs,
+        flops=count.attention_flops,
+    ),
+    # normalisation
     "BatchNormalization": Kind(
         {"epsilon": 1e-5},
         aliases=("BatchNorm", "SpatialBN"),
-        flops=_norm_flops,
-        params=_norm_params,
-        stored=_norm_stored,
+        flops=count.norm_flops,
+        params=count.norm_params,
+        stored=count.norm_stored,
     ),
+    "LayerNormalization": Kind({"axis": -1}, flops=count.layer_norm_flops),
+    "RMSNormalization": Kind({"axis": -1}, flops=count.norm_flops),
+    "GroupNormalization": Kind({"num_groups": None}, flops=count.layer_norm_flops),
+    "InstanceNormalization": Kind(flops=count.layer_norm_flops),
+    "MeanVarianceNormalization": Kind({"axes": None}, flops=count.layer_norm_flops),
+    "LpNormalization": Kind({"axis": -1, "p": 2}, flops=count.norm_flops),
+    "LRN": Kind({"size": None}, flops=count.norm_flops),
+    # activations
     "Relu": Kind(aliases=("ReLU",)),
+    "Clip": Kind({"min": None, "max": None}),
+    "PRelu": Kind(flops=count.per_output),
+    "LeakyRelu": _each(alpha=0.01),
+    "ThresholdedRelu": _each(alpha=1.0),
+    "Elu": _each(alpha=1.0),
+    "Celu": _each(alpha=1.0),
+    "Selu": _each(),
+    "Gelu": _each(approximate="none"),
+    "Swish": Kind({"alpha": 1.0}, aliases=("Silu", "SiLU"), flops=count.per_output),
+    "HardSigmoid": _each(alpha=0.2, beta=0.5),
+    "Shrink": _each(bias=0.0, lambd=0.5),
+    "Softmax": Kind({"axis": -1}, flops=count.softmax_flops),
+    "LogSoftmax": Kind({"axis": -1}, flops=count.softmax_flops),
+    "Hardmax": Kind({"axis": -1}, flops=count.per_output),
+    # elementwise
+    **{kind: _each() for kind in _GENERAL_ONES.split()},
+    **{kind: Kind() for kind in _LOGIC_ONES.split()},
+    **{kind: Kind() for kind in _COMPARISONS.split()},
+    **{kind: Kind(commutative=True) for kind in _LOGIC_PAIRS.split()},
+    "Add": Kind(aliases=("Sum",), commutative=True, flops=count.per_addition),
+    **{kind: Kind(commutative=True, flops=count.per_addition) for kind in ("Mul", "Max", "Min", "Mean")},
+    **{kind: Kind(flops=count.per_output) for kind in ("Sub", "Div", "Pow", "Mod")},
+    # pools and sums
     "MaxPool": Kind({**_WINDOW, "dilations": _ones, "ceil_mode": 0}),
-    "AveragePool": Kind({**_WINDOW, "count_include_pad": 0, "ceil_mode": 0}, aliases=("AvgPool",), flops=_pool_flops),
-    "GlobalAveragePool": Kind(aliases=("GlobalAvgPool",), flops=_global_pool_flops),
-    "Gemm": Kind(
-        {"bias": 1}, aliases=("Linear",), macs=_gemm_macs, flops=_gemm_flops, params=_gemm_params, stored=_gemm_params
+    "AveragePool": Kind(
+        {**_WINDOW, "count_include_pad": 0, "ceil_mode": 0}, aliases=("AvgPool",), flops=count.pool_flops
     ),
-    "Add": Kind(aliases=("Sum",), flops=_per_addition),
-    "Mul": Kind(flops=_per_addition),
-    "Sigmoid": Kind(flops=_per_output),
-    "Softmax": Kind({"axis": -1}, flops=_softmax_flops),
+    "LpPool": Kind({**_WINDOW, "p": 2, "ceil_mode": 0}, flops=count.pool_flops),
+    "GlobalAveragePool": Kind(aliases=("GlobalAvgPool",), flops=count.per_input),
+    "GlobalMaxPool": Kind(),
+    "GlobalLpPool": Kind({"p": 2}, flops=count.per_input),
+    "MaxUnpool": Kind(_WINDOW),
+    **{kind: _reduction() for kind in _SUMS.split()},
+    **{kind: Kind({"axis": 0, "keepdims": 1}) for kind in ("ArgMax", "ArgMin")},
+    "CumSum": Kind({"exclusive": 0, "reverse": 0}, flops=count.per_output),
+    "TopK": Kind({"axis": -1}),
+    # what only moves values
     "Concat": Kind({"axis": 1}),
-    "Slice": Kind({"axes": None, "starts": None, "ends": None, "steps": None}, read=_read_kept),
-    "Zero": Kind(read=_nothing),  # the operation "none" of cell spaces: zeros in the shape of its input
-    "Flatten": Kind({"axis": 1}, read=_nothing, written=_nothing),
-    "Identity": Kind(read=_nothing, written=_nothing),
-    "Dropout": Kind({"ratio": 0.5}, read=_nothing, written=_nothing),
+    "Slice": _move(axes=None, starts=None, ends=None, steps=None),
+    "Transpose": _move(perm=None),
+    "Pad": Kind({"mode": "constant", "pads": None}),
+    "Gather": _move(axis=0),
+    "GatherElements": _move(axis=0),
+    "GatherND": _move(batch_dims=0),
+    "ScatterElements": Kind({"axis": 0}),
+    "ScatterND": Kind(),
+    "Expand": Kind(),
+    "Tile": Kind(),
+    "Cast": Kind({"to": None}),
+    "CastLike": Kind(),
+    "DepthToSpace": Kind({"blocksize": None, "mode": "DCR"}),
+    "SpaceToDepth": Kind({"blocksize": None}),
+    "Resize": Kind({"mode": "nearest"}, aliases=("Upsample",)),
+    "Trilu": Kind({"upper": 1}),
+    "ReverseSequence": Kind({"batch_axis": 1, "time_axis": 0}),
+    "OneHot": Kind({"axis": -1}),
+    "NonZero": Kind(),
+    "Compress": Kind({"axis": None}),
+    **{kind: Kind({"axis": 1}) for kind in ("QuantizeLinear", "DequantizeLinear")},
+    "DynamicQuantizeLinear": Kind(),
+    "Reshape": _view(),
+    "Flatten": _view(axis=1),
+    "Squeeze": _view(),
+    "Unsqueeze": _view(),
+    "Identity": _view(),
+    "Dropout": _view(ratio=0.5),
+    "Take": _view(index=None),  # a further output of the operation that it reads
+    "Zero": Kind(read=count.nothing),  # the operation "none" of cell spaces: zeros in the shape of its input
 }
 
 ALIASES: dict[str, str] = {alias: name for name, kind in OPS.items() for alias in kind.aliases}
+
+
+_DEFAULTS = {
+    name: tuple((attribute, default) for attribute, default in kind.attributes.items() if default is not None)
+    for name, kind in OPS.items()
+}
+
+
+def filled(op: Op) -> Op:
+    """The operation under its name in the op table, defaults filled in, numbers in the type of their default."""
+    name = ALIASES.get(op.kind, op.kind)
+    attributes: dict[str, Value] = dict(op.attributes)
+    for attribute, default in _DEFAULTS.get(name, ()):
+        value = default(op) if callable(default) else default
+        given = attributes.setdefault(attribute, value)
+        if type(given) is not type(value) and isinstance(value, int | float) and isinstance(given, int | float):
+            attributes[attribute] = type(value)(given)  # 1, 1.0 and True are one value to Python, not in JSON
+    for attribute, given in attributes.items():
+        if type(given) is float:
+            attributes[attribute] = float(f"{given:.6g}")  # as precise as the float32 that files hold
+    return Op(name, tuple(sorted(attributes.items())), op.shape)

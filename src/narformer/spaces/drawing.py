@@ -1,21 +1,26 @@
 """Drawing a whole network: operations are added one by one and their output shapes follow. NCHW."""
 
+from math import prod
+
 from narformer.arch.graph import Architecture, Op, Value
+from narformer.arch.ops import OPS
 
 
 class Drawing:
     """A network being drawn. Every method adds operations and returns the vertex whose value they give.
 
-    Convolutions and pools pad so that stride 1 keeps the size, unless ``pad`` says otherwise.
+    Convolutions and pools pad so that stride 1 keeps the size, unless ``pad`` says otherwise. Operands have slots where
+    their order matters.
     """
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
         self.edges: list[tuple[int, int]] = []
+        self.slots: list[int] = []
 
     def finished(self, name: str) -> Architecture:
         """The network as drawn so far."""
-        return Architecture(tuple(self.ops), tuple(self.edges), name)
+        return Architecture(tuple(self.ops), tuple(self.edges), name, tuple(self.slots))
 
     def shape(self, vertex: int) -> tuple[int, ...]:
         """Output shape of a vertex, batch first."""
@@ -27,15 +32,28 @@ class Drawing:
         """Any operation, its output shape given."""
         self.ops.append(Op.of(kind, shape, **attributes))
         self.edges += [(vertex, len(self.ops) - 1) for vertex in inputs]
+        ordered = kind not in OPS or not OPS[kind].commutative
+        self.slots += [slot if ordered else 0 for slot in range(len(inputs))]
         return len(self.ops) - 1
 
     def input(self, *shape: int) -> int:
         """The input of the network."""
         return self.op("Input", shape)
 
-    def conv(self, x: int, channels: int, kernel: int, stride: int = 1, *, group: int = 1, dilation: int = 1) -> int:
-        """A square convolution without bias."""
-        pad = dilation * (kernel - 1) // 2
+    def conv(
+        self,
+        x: int,
+        channels: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        group: int = 1,
+        dilation: int = 1,
+        pad: int | None = None,
+        bias: bool = False,
+    ) -> int:
+        """A square convolution."""
+        pad = dilation * (kernel - 1) // 2 if pad is None else pad
         return self.op(
             "Conv",
             self._after_window(x, channels, dilation * (kernel - 1) + 1, stride, pad),
@@ -45,22 +63,34 @@ class Drawing:
             pads=(pad,) * 4,
             dilations=(dilation, dilation),
             group=group,
-            bias=0,
+            bias=int(bias),
         )
 
-    def pool(self, kind: str, x: int, kernel: int, stride: int = 1, pad: int | None = None) -> int:
-        """A square ``MaxPool`` or ``AveragePool``; padding takes no part in an average."""
+    def pool(
+        self, kind: str, x: int, kernel: int, stride: int = 1, pad: int | None = None, *, ceil: bool = False
+    ) -> int:
+        """A square ``MaxPool`` or ``AveragePool``; padding takes no part in an average.
+
+        ``ceil`` lets a last window reach over the edge.
+        """
         pad = (kernel - 1) // 2 if pad is None else pad
-        shape = self._after_window(x, self.shape(x)[1], kernel, stride, pad)
-        return self.op(kind, shape, x, kernel_shape=(kernel, kernel), strides=(stride, stride), pads=(pad,) * 4)
+        return self.op(
+            kind,
+            self._after_window(x, self.shape(x)[1], kernel, stride, pad, ceil),
+            x,
+            kernel_shape=(kernel, kernel),
+            strides=(stride, stride),
+            pads=(pad,) * 4,
+            ceil_mode=int(ceil),
+        )
 
     def same(self, kind: str, x: int) -> int:
         """An operation without attributes that keeps the shape."""
         return self.op(kind, self.shape(x), x)
 
-    def batch_norm(self, x: int) -> int:
+    def batch_norm(self, x: int, epsilon: float = 1e-5) -> int:
         """A batch normalisation with trained scale and offset."""
-        return self.same("BatchNormalization", x)
+        return self.op("BatchNormalization", self.shape(x), x, epsilon=epsilon)
 
     def relu(self, x: int) -> int:
         """A rectifier."""
@@ -87,13 +117,29 @@ class Drawing:
             return x
         return self.op("Slice", (n, channels, *size), x, axes=(1,), starts=(0,), ends=(channels,), steps=(1,))
 
+    def multiply(self, x: int, factor: int) -> int:
+        """x times a factor of its own shape or of one value for each channel."""
+        return self.op("Mul", self.shape(x), x, factor)
+
+    def global_pool(self, x: int) -> int:
+        """The average over all of the image, one value for each channel."""
+        return self.op("GlobalAveragePool", (*self.shape(x)[:2], 1, 1), x)
+
+    def flatten(self, x: int) -> int:
+        """All values of an image in one row."""
+        n, *rest = self.shape(x)
+        return self.op("Flatten", (n, prod(rest)), x, axis=1)
+
+    def dense(self, x: int, width: int) -> int:
+        """A dense layer with bias."""
+        return self.op("Gemm", (self.shape(x)[0], width), x, bias=1)
+
     def classifier(self, x: int, classes: int) -> int:
         """Global average pool, flatten, dense layer with bias."""
-        n, channels, *_ = self.shape(x)
-        pooled = self.op("GlobalAveragePool", (n, channels, 1, 1), x)
-        flat = self.op("Flatten", (n, channels), pooled, axis=1)
-        return self.op("Gemm", (n, classes), flat, bias=1)
+        return self.dense(self.flatten(self.global_pool(x)), classes)
 
-    def _after_window(self, x: int, channels: int, reach: int, stride: int, pad: int) -> tuple[int, ...]:
+    def _after_window(
+        self, x: int, channels: int, reach: int, stride: int, pad: int, ceil: bool = False
+    ) -> tuple[int, ...]:
         n, _, *size = self.shape(x)
-        return (n, channels, *((s + 2 * pad - reach) // stride + 1 for s in size))
+        return (n, channels, *((s + 2 * pad - reach + ceil * (stride - 1)) // stride + 1 for s in size))

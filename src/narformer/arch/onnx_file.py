@@ -1,0 +1,263 @@
+"""Reading ONNX files: protobuf in, architecture out. Weights are never needed, external data never opened.
+
+The order is the safety: the bytes are looked over before they are parsed (``onnx_wire``), the parsed model before its
+functions are expanded or its shapes inferred (``onnx_guard``).
+"""
+
+import re
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.inliner
+import onnx.shape_inference
+from numpy.typing import NDArray
+
+from narformer.arch import onnx_guard as guard
+from narformer.arch import onnx_wire as wire
+from narformer.arch.imported import Builder, Constant, Imported, Operand, Shape, printable
+from narformer.arch.onnx_ops import OWN_KINDS, Call, Given, outputs
+from narformer.arch.onnx_values import evaluate, stored
+from narformer.errors import BadArchitecture, BadFile
+
+__all__ = ["read_onnx"]
+
+DOMAINS = ("", "ai.onnx")
+MODULE_KEY = "pkg.torch.onnx.name_scopes"  # a list of texts, outermost module first, the operation's own name last
+KIND = re.compile(r"[^A-Za-z0-9_.:-]")
+
+
+def read_onnx(
+    source: str | Path | bytes,
+    dims: Mapping[str, int] | None = None,
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+) -> Imported:
+    """The network in an ONNX file, or in the bytes of one.
+
+    ``dims`` binds dimensions that the file names ("batch" -> 1), ``inputs`` states whole input shapes.
+
+    Raises BadFile where the file is no ONNX model, damaged, or beyond a limit of ``onnx_wire`` and ``onnx_guard``;
+    BadArchitecture where dimensions are left unbound or bound to names that the file does not have.
+    """
+    path = "the given bytes" if isinstance(source, bytes) else source
+    data = source if isinstance(source, bytes) else wire.read(source)
+    try:
+        model = onnx.ModelProto.FromString(wire.light(data, path))
+    except BadFile:
+        raise
+    except Exception as error:  # the parser's own errors have no common base
+        raise BadFile(path, f"no protobuf message ({printable(str(error))})", "an ONNX model") from None
+    guard.check(model, path)
+    if model.functions:
+        guard.functions_expanded(model, path)
+        model = _library(onnx.inliner.inline_local_functions, model, path)
+        guard.check(model, path)
+    _bind(model, dict(dims or {}), dict(inputs or {}), path)
+    name = printable(model.graph.name) if isinstance(source, bytes) else Path(source).stem
+    return _Reading(_library(_inferred, model, path), path).imported(name)
+
+
+def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    stated = {entry.domain for entry in model.opset_import}
+    for domain in dict.fromkeys(node.domain for node in model.graph.node):
+        if domain not in stated and (domain not in DOMAINS or not stated & set(DOMAINS)):
+            model.opset_import.add(domain=domain, version=1)  # inference stops at a domain without a version
+    return onnx.shape_inference.infer_shapes(model, data_prop=True)
+
+
+def _library(function: object, model: onnx.ModelProto, path: str | Path) -> onnx.ModelProto:
+    try:
+        return function(model)  # type: ignore[operator, no-any-return]
+    except Exception as error:
+        raise BadFile(
+            path, f"a model that cannot be followed ({printable(str(error))})", "a consistent ONNX model"
+        ) from None
+
+
+def _bind(model: onnx.ModelProto, dims: dict[str, int], inputs: dict[str, tuple[int, ...]], path: str | Path) -> None:
+    """State the sizes that the file leaves open. Raises BadArchitecture with the names of those that stay open."""
+    graph = model.graph
+    stored_names = {tensor.name for tensor in graph.initializer}
+    entries = [value for value in graph.input if value.name not in stored_names]
+    names = {d.dim_param for v in entries for d in v.type.tensor_type.shape.dim if d.dim_param}
+    for kind, given, known in (("dimension", dims, names), ("input", inputs, {v.name for v in entries})):
+        wrong = sorted(set(given) - known)
+        if wrong:
+            has = ", ".join(sorted(map(printable, known))) or "none"
+            raise BadArchitecture(f"{path} has no {kind} called '{wrong[0]}'; it has: {has}")
+    for size in (*dims.values(), *(size for shape in inputs.values() for size in shape)):
+        if not 0 <= size <= guard.DIM:
+            raise BadArchitecture(f"a dimension was bound to {size}; expected 0 to {guard.DIM}")
+    if inputs:
+        del graph.value_info[:]  # stated for other shapes
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
+            if dim.dim_param in dims:
+                dim.dim_value = dims[dim.dim_param]
+    for value in graph.output if inputs else ():
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
+    loose: dict[str, str] = {}
+    for value in entries:
+        tensor = value.type.tensor_type
+        if value.name in inputs:
+            shape = inputs[value.name]
+            if tensor.HasField("shape") and len(tensor.shape.dim) != len(shape):
+                raise BadArchitecture(
+                    f"input '{printable(value.name)}' of {path} has {len(tensor.shape.dim)} dimensions; "
+                    f"expected a shape of as many, found {'x'.join(map(str, shape))}"
+                )
+            del tensor.shape.dim[:]
+            for size in shape:
+                tensor.shape.dim.add().dim_value = size
+        elif value.type.HasField("tensor_type") and not tensor.HasField("shape"):
+            loose[f"{value.name}: any shape"] = f"--input {value.name}:1x3x224x224"
+        elif value.type.HasField("tensor_type"):
+            for axis, dim in enumerate(tensor.shape.dim):
+                if dim.dim_param:
+                    loose[dim.dim_param] = f"--dim {dim.dim_param}=1"
+                elif not dim.HasField("dim_value"):
+                    loose[f"{value.name}[{axis}]"] = f"--input {value.name}:{'x'.join('1' * len(tensor.shape.dim))}"
+        guard.check_shape(value, path)
+    if loose:
+        remedy = " ".join(dict.fromkeys(loose.values()))
+        raise BadArchitecture(
+            f"{path}: found dimensions without a size: {printable(', '.join(loose))}; expected all to be bound. "
+            f"Bind them, for example: {printable(remedy)}"
+        )
+
+
+class _Reading:
+    """One pass over the nodes of a checked model."""
+
+    def __init__(self, model: onnx.ModelProto, path: str | Path) -> None:
+        self.graph, self.path = model.graph, path
+        self.opset = max((o.version for o in model.opset_import if o.domain in DOMAINS), default=1)
+        self.builder = Builder()
+        self.values: dict[str, Operand] = {"": None}
+        self.shapes: dict[str, Shape | None] = {}
+        self.arrays: dict[str, NDArray[np.generic]] = {}  # small constants, for the shapes that are computed from them
+        self.read: set[str] = set()  # names of all values that something reads
+        self.tensors = {tensor.name: tensor for tensor in self.graph.initializer}
+
+    def imported(self, name: str) -> Imported:
+        """The architecture and what was left out."""
+        for value in (*self.graph.value_info, *self.graph.input, *self.graph.output):
+            self.shapes[value.name] = _shape(value, self.path)
+        for tensor in self.graph.initializer:
+            self.shapes[tensor.name] = tuple(tensor.dims)
+            self.values[tensor.name] = Constant(tuple(tensor.dims))
+        for sparse in self.graph.sparse_initializer:
+            self.shapes[sparse.values.name] = tuple(sparse.dims)
+            self.values[sparse.values.name] = Constant(tuple(sparse.dims))
+        for value in self.graph.input:
+            if value.name not in self.values:
+                self.builder.label = (printable(value.name), "")
+                self.values[value.name] = self.builder.add("Input", self.shapes[value.name], [])
+        nodes = guard.in_order(self.graph, frozenset(self.values), self.path)
+        self.read = {name for _, names in nodes for name in names} | {v.name for v in self.graph.output}
+        for node, names in nodes:
+            self._read(node, names)
+        ends = [self.values[value.name] for value in self.graph.output]
+        return self.builder.finished([v for v in ends if isinstance(v, int)], len(self.graph.node), name)
+
+    def _read(self, node: onnx.NodeProto, read: list[str]) -> None:
+        names = list(node.input)
+        if len(read) > len(names):  # its bodies take values from around it
+            names += [name for name in dict.fromkeys(read) if name not in names]
+        call = Call(
+            self._kind(node),
+            self.opset,
+            {a.name: given for a in node.attribute if (given := _given(a)) is not None},
+            [self._operand(name) for name in names],
+            [self.shapes.get(name) for name in names],
+            [self.shapes.get(name) for name in node.output] or [None],
+            [name in self.read for name in node.output] or [False],
+        )
+        _check_groups(node, call, self.path)
+        self.builder.label = (printable(node.name or (node.output[0] if node.output else "")), _module(node))
+        results = outputs(call, self.builder)
+        for name, result in zip(node.output, results, strict=False):
+            self.values[name] = result
+            if isinstance(result, int):
+                self.shapes[name] = self.builder.sketch.ops[result].shape
+        if results and isinstance(results[0], Constant) and node.output:
+            known = [self.arrays.get(name) for name in node.input]
+            array = evaluate(node, call.shapes, known, call.out[0])
+            if array is not None:
+                self.arrays[node.output[0]] = array
+                self.shapes[node.output[0]] = array.shape
+                self.values[node.output[0]] = Constant(array.shape, array.reshape(-1).tolist())
+
+    def _operand(self, name: str) -> Operand:
+        """The value of this name; the contents of a small stored tensor are looked at when first asked for."""
+        operand = self.values[name]
+        if name in self.tensors:
+            array = stored(self.tensors.pop(name))
+            if array is not None:
+                self.arrays[name] = array
+                operand = self.values[name] = Constant(array.shape, array.reshape(-1).tolist())
+        return operand
+
+    def _kind(self, node: onnx.NodeProto) -> str:
+        kind = KIND.sub("?", node.op_type[:80])
+        if node.domain in DOMAINS and kind not in OWN_KINDS:
+            return kind
+        return f"{KIND.sub('?', node.domain[:80]) or 'onnx'}.{kind}"
+
+
+def _shape(value: onnx.ValueInfoProto, path: str | Path) -> Shape | None:
+    if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
+        return None
+    dims = value.type.tensor_type.shape.dim
+    if not all(dim.HasField("dim_value") for dim in dims):
+        return None
+    shape = tuple(dim.dim_value for dim in dims)
+    if any(not 0 <= size <= guard.DIM for size in shape) or prod(shape) > guard.ELEMENTS:
+        raise BadFile(
+            path,
+            f"the value {printable(value.name)!r} of dimensions {printable(str(shape))}",
+            f"dimensions of 0 to {guard.DIM:,}, at most 2**48 values in all",
+        )
+    return shape
+
+
+def _given(attribute: onnx.AttributeProto) -> Given | None:
+    types = onnx.AttributeProto
+    if attribute.type == types.INT:
+        return attribute.i
+    if attribute.type == types.FLOAT:
+        return attribute.f
+    if attribute.type == types.STRING:
+        return attribute.s.decode(errors="replace") if len(attribute.s) <= 1024 else None
+    if attribute.type == types.INTS:
+        return tuple(attribute.ints) if len(attribute.ints) <= 1024 else None
+    if attribute.type == types.FLOATS:
+        return tuple(attribute.floats) if len(attribute.floats) <= 1024 else None
+    return None
+
+
+def _check_groups(node: onnx.NodeProto, call: Call, path: str | Path) -> None:
+    group, shape = call.given.get("group", 1), call.shape()
+    if "Conv" in call.kind and isinstance(group, int) and shape and len(shape) > 1 and group and shape[1] % group:
+        raise BadFile(
+            path,
+            f"{shape[1]} channels in {group} groups at node {printable(node.name or node.op_type)!r}",
+            "a number of groups that divides the channels",
+        )
+
+
+def _module(node: onnx.NodeProto) -> str:
+    """The module path that the exporter kept, by metadata or in the node's name."""
+    for entry in node.metadata_props:
+        if entry.key == MODULE_KEY and len(entry.value) <= wire.NAME_BYTES:
+            scopes = re.findall(r"'([^']*)'", entry.value)
+            return printable(scopes[-2]) if len(scopes) > 1 else ""
+    if not node.name.startswith("/"):
+        return ""
+    path = ""
+    for part in node.name[1:].split("/")[:-1]:
+        path = part if not path or part.startswith(path + ".") else f"{path}.{part}"
+    return printable(path)

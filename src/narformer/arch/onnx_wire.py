@@ -1,0 +1,237 @@
+"""The bytes of an ONNX file, looked over before anything is parsed: what it holds, within bounds, weights cut out.
+
+A protobuf message is a row of fields: a tag (number and wire type) and a number or a length and that many bytes. The
+scan walks the messages whose insides matter (graph, nodes, tensors, ...) without allocating anything for them, counts,
+refuses what is beyond a limit, and copies all but the large contents of tensors: no weight is ever needed.
+"""
+
+import mmap
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from narformer.errors import BadFile
+
+__all__ = ["Bytes", "light", "read"]
+
+FILE_BYTES = 512 * 2**20
+NODES = 200_000
+INITIALIZERS = 100_000
+FUNCTIONS = 1_000
+NAME_BYTES = 4 * 2**10
+DIMS = 64
+DEPTH = 64  # messages inside messages
+GRAPHS = 16  # graphs inside graphs
+MESSAGES = 1_500_000  # an empty one is two bytes in a file and some hundred in memory
+FIELDS = 5_000_000
+TENSOR_BYTES = 4 * 2**10  # larger contents of a tensor are weights and cut out
+
+Bytes = bytes | mmap.mmap
+
+# message -> field -> message inside; a * marks a text that must stay short
+_SCHEMA: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 8: "opset", 14: "entry", 20: "training", 25: "function", 26: "device"},
+    "training": {1: "graph", 2: "graph", 3: "entry", 4: "entry"},
+    "graph": {1: "node", 2: "*", 5: "tensor", 11: "value", 12: "value", 13: "value", 14: "annotation", 15: "sparse",
+              16: "entry"},
+    "node": {1: "*", 2: "*", 3: "*", 4: "*", 5: "attribute", 7: "*", 8: "*", 9: "entry", 10: "device"},
+    "attribute": {1: "*", 5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 14: "type", 15: "type", 22: "sparse",
+                  23: "sparse", 21: "*"},
+    "tensor": {8: "*", 13: "entry", 16: "entry"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "value": {1: "*", 2: "type", 4: "entry"},
+    "type": {1: "tensor_type", 4: "element_type", 5: "map_type", 8: "tensor_type", 9: "element_type"},
+    "tensor_type": {2: "shape"},
+    "element_type": {1: "type"},
+    "map_type": {2: "type"},
+    "shape": {1: "dim"},
+    "dim": {2: "*"},
+    "function": {1: "*", 4: "*", 5: "*", 6: "*", 7: "node", 9: "opset", 10: "*", 11: "attribute", 12: "value",
+                 14: "entry"},
+    "annotation": {1: "*", 2: "entry"},
+    "entry": {1: "*"},
+    "opset": {1: "*"},
+    "device": {},
+}  # fmt: skip
+_DIMS = {"tensor": 1, "sparse": 3, "shape": 1}  # the field that holds them
+_CONTENTS = {4, 5, 6, 7, 9, 10, 11}  # of a tensor
+_LIMITS = {"node": NODES, "tensor": INITIALIZERS + NODES, "function": FUNCTIONS}
+_NOUNS = {"node": "nodes", "tensor": "tensors", "function": "functions", "initializer": "initializers"}
+
+
+def read(path: str | Path) -> Bytes:
+    """The bytes of a regular file within the size limit; a large file is mapped, not loaded.
+
+    Raises BadFile where the path is a link, a device, a directory, empty, too large or cannot be read.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        remedy = "Give the path that the link points to." if Path(path).is_symlink() else "Check the path."
+        raise BadFile(path, f"nothing to read ({error.strerror})", "an ONNX file", remedy) from None
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise BadFile(path, "something that is not a regular file", "an ONNX file", "Check the path.")
+        if not 0 < status.st_size <= FILE_BYTES:
+            raise BadFile(
+                path,
+                f"{status.st_size:,} bytes",
+                f"1 to {FILE_BYTES:,}",
+                "Save the model with its weights as external data: they are not needed." if status.st_size else "",
+            )
+        if status.st_size > 2**24:
+            return mmap.mmap(file, 0, access=mmap.ACCESS_READ)
+        with os.fdopen(os.dup(file), "rb") as stream:
+            return stream.read(FILE_BYTES + 1)
+    finally:
+        os.close(file)
+
+
+@dataclass(slots=True)
+class _Frame:
+    message: str
+    header: int  # where its tag starts
+    body: int
+    end: int
+    tag: int = 0
+    dims: int = 0
+    last: int = 0  # up to here it is copied, where anything was cut
+    pieces: list[bytes] = field(default_factory=list)
+
+
+def light(data: Bytes, path: str | Path) -> bytes:
+    """The same model without the contents of large tensors.
+
+    Raises BadFile where the bytes are no protobuf message of a model, or beyond one of the limits of this file.
+    """
+    size = len(data)
+    stack = [_Frame("model", 0, 0, size)]
+    counts = dict.fromkeys((*_SCHEMA, "initializer"), 0)
+    frame, position, end = stack[0], 0, size
+    inside, dims_field = _SCHEMA["model"], 0
+    fields = messages = graphs = 0
+    initializer = 5
+
+    def damaged(what: str) -> BadFile:
+        return BadFile(path, f"{what} at byte {position:,}", "an ONNX model (protobuf)", "Export the model again.")
+
+    def beyond(found: int, limit: int, what: str) -> BadFile:
+        return BadFile(path, f"{found:,} {what}", f"at most {limit:,}", "No network of this size can be read.")
+
+    try:
+        while True:
+            if position == end:
+                done = stack.pop()
+                if done.message == "graph":
+                    graphs -= 1
+                if done.pieces:
+                    done.pieces.append(data[done.last : done.end])
+                if not stack:
+                    return b"".join(done.pieces) if done.pieces else bytes(data)
+                frame = stack[-1]
+                if done.pieces:
+                    frame.pieces.append(data[frame.last or frame.body : done.header])
+                    frame.pieces.append(_varint(done.tag) + _varint(sum(map(len, done.pieces))))
+                    frame.pieces += done.pieces
+                    frame.last = done.end
+                end, inside = frame.end, _SCHEMA[frame.message]
+                dims_field = _DIMS.get(frame.message, 0)
+                continue
+            start = position
+            fields += 1
+            if fields > FIELDS:
+                raise beyond(fields, FIELDS, "fields")
+            tag = data[position]
+            position += 1
+            if tag > 127:
+                tag, position = _number(data, position - 1)
+            number, wire = tag >> 3, tag & 7
+            if not number:
+                raise damaged("no field")
+            if wire == 2:
+                length = data[position]
+                position += 1
+                if length > 127:
+                    length, position = _number(data, position - 1)
+                stop = position + length
+                if stop > end:
+                    raise damaged("a field longer than its message")
+                kind = inside.get(number)
+                if kind == "*":
+                    if length > NAME_BYTES:
+                        raise beyond(length, NAME_BYTES, "bytes in a name")
+                elif kind is not None:
+                    messages += 1
+                    counts[kind] += 1
+                    if messages > MESSAGES:
+                        raise beyond(messages, MESSAGES, "messages")
+                    if kind in _LIMITS and counts[kind] > _LIMITS[kind]:
+                        raise beyond(counts[kind], _LIMITS[kind], _NOUNS[kind])
+                    if kind == "tensor" and number == initializer and frame.message == "graph":
+                        counts["initializer"] += 1
+                        if counts["initializer"] > INITIALIZERS:
+                            raise beyond(counts["initializer"], INITIALIZERS, "initializers")
+                    if kind == "graph":
+                        graphs += 1
+                        if graphs > GRAPHS:
+                            raise beyond(graphs, GRAPHS, "graphs inside each other")
+                    if kind == "dim":
+                        frame.dims += 1
+                        if frame.dims > DIMS:
+                            raise beyond(frame.dims, DIMS, "dimensions of one tensor")
+                    if len(stack) >= DEPTH:
+                        raise beyond(len(stack), DEPTH, "messages inside each other")
+                    frame = _Frame(kind, start, position, stop, tag)
+                    stack.append(frame)
+                    end, inside, dims_field = stop, _SCHEMA[kind], _DIMS.get(kind, 0)
+                    continue
+                elif number == dims_field:  # packed: every number ends with a byte below 128
+                    frame.dims += sum(byte < 128 for byte in data[position : min(stop, position + 20 * DIMS)])
+                    if frame.dims > DIMS:
+                        raise beyond(frame.dims, DIMS, "dimensions of one tensor")
+                elif length > TENSOR_BYTES and frame.message == "tensor" and number in _CONTENTS:
+                    frame.pieces.append(data[frame.last or frame.body : start])
+                    frame.last = stop
+                position = stop
+            elif wire == 0:
+                if number == dims_field:
+                    frame.dims += 1
+                    if frame.dims > DIMS:
+                        raise beyond(frame.dims, DIMS, "dimensions of one tensor")
+                if data[position] < 128:
+                    position += 1
+                else:
+                    _, position = _number(data, position)
+            elif wire in (1, 5):
+                position += 8 if wire == 1 else 4
+            else:
+                raise damaged(f"wire type {wire}")
+            if position > end:
+                raise damaged("a field longer than its message")
+    except IndexError:
+        raise damaged("the end of the file inside a field") from None
+
+
+def _number(data: Bytes, position: int) -> tuple[int, int]:
+    """A variable-length number and the position after it; one too long is cut off by the limits that follow."""
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, position
+        shift += 7
+        if shift > 63:
+            raise IndexError
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

@@ -1,0 +1,208 @@
+"""Activations, layer normalisation and attention that a network writes out, recognised by their last operation.
+
+    HardSigmoid  clip(x + 3, 0, 6) / 6            Swish      x sigmoid(x)
+    HardSwish    x hard_sigmoid(x)                Mish       x tanh(softplus(x))
+    Gelu         x/2 (1 + erf(x / √2)), or with   tanh(√(2/π) (x + 0.044715 x³))
+    LayerNormalization   (x - mean x) / √(mean (x - mean x)² + ε) scale + offset
+    Attention    softmax(q kᵀ s [+ mask]) v
+
+Divisions and subtractions of constants are Mul and Add by the time they come here.
+"""
+
+from math import pi, sqrt
+
+from narformer.arch.graph import Op
+from narformer.arch.sketch import Sketch
+
+GATES = {"Sigmoid": "Swish", "HardSigmoid": "HardSwish"}
+
+
+def near(value: object, wanted: float) -> bool:
+    """Whether an attribute is this number, at the precision of half-precision constants."""
+    return isinstance(value, int | float) and abs(value - wanted) <= 2e-3 * abs(wanted)
+
+
+def scalar(sketch: Sketch, vertex: int, kind: str, value: float) -> int | None:
+    """The operand of a ``kind`` with this scalar constant; None where it is something else."""
+    op, operands = sketch.ops[vertex], sketch.operands[vertex]
+    fits = op.kind == kind and len(operands) == 1 and op.get("constant") == 1 and near(op.get("value"), value)
+    return operands[0][1] if fits else None
+
+
+def under(sketch: Sketch, vertex: int | None, kind: str) -> int | None:
+    """The only operand of a ``kind``; None where it is something else."""
+    if vertex is None or sketch.ops[vertex].kind != kind or len(sketch.operands[vertex]) != 1:
+        return None
+    if sketch.ops[vertex].get("constant"):
+        return None
+    return sketch.operands[vertex][0][1]
+
+
+def pair(sketch: Sketch, vertex: int) -> tuple[int, int] | None:
+    """The two operands of a vertex that has just two."""
+    operands = sketch.operands[vertex]
+    return (operands[0][1], operands[1][1]) if len(operands) == 2 else None
+
+
+def hard_sigmoid(sketch: Sketch, vertex: int, op: Op) -> bool:
+    """Written out by Clip; also x times the clip, times 1/6, which is HardSwish."""
+    clipped = scalar(sketch, vertex, "Mul", 1 / 6)
+    if clipped is None:
+        return False
+    gated = pair(sketch, clipped) if sketch.ops[clipped].kind == "Mul" else None
+    for inner, other in (gated, gated[::-1]) if gated else ((clipped, None),):
+        shifted = under(sketch, inner, "Clip")
+        bounds = (sketch.ops[inner].get("min"), sketch.ops[inner].get("max"))
+        origin = scalar(sketch, shifted, "Add", 3) if shifted is not None and bounds == (0, 6) else None
+        if origin is not None and other in (None, origin):
+            return _becomes(sketch, vertex, origin, "HardSigmoid" if other is None else "HardSwish")
+    return False
+
+
+def gated(sketch: Sketch, vertex: int, op: Op) -> bool:
+    """Swish, HardSwish, Mish: x times a function of x."""
+    both = pair(sketch, vertex)
+    for x, gate in (both, both[::-1]) if both else ():
+        kind = sketch.ops[gate].kind
+        if kind == "HardSigmoid" and not near(sketch.ops[gate].get("alpha"), 1 / 6):
+            continue
+        if kind in GATES and under(sketch, gate, kind) == x:
+            return _becomes(sketch, vertex, x, GATES[kind])
+        if under(sketch, under(sketch, gate, "Tanh"), "Softplus") == x:
+            return _becomes(sketch, vertex, x, "Mish")
+    return False
+
+
+def gelu(sketch: Sketch, vertex: int, op: Op) -> bool:
+    """Three products in any order: x, one half, and 1 + erf or 1 + tanh."""
+    factors, halves = _factors(sketch, vertex)
+    if len(factors) != 2 or not near(halves, 0.5):
+        return False
+    for x, curve in (factors, factors[::-1]):
+        inner = scalar(sketch, curve, "Add", 1)
+        argument = under(sketch, inner, "Erf")
+        if argument is not None and scalar(sketch, argument, "Mul", 1 / sqrt(2)) == x:
+            return _becomes(sketch, vertex, x, "Gelu", approximate="none")
+        argument = under(sketch, inner, "Tanh")
+        cubic = scalar(sketch, argument, "Mul", sqrt(2 / pi)) if argument is not None else None
+        if cubic is not None and sketch.ops[cubic].kind == "Add" and x in (pair(sketch, cubic) or ()):
+            return _becomes(sketch, vertex, x, "Gelu", approximate="tanh")
+    return False
+
+
+def layer_norm(sketch: Sketch, vertex: int, op: Op) -> bool:
+    """The nine operations of a layer normalisation with scale and offset."""
+    operands, offset = sketch.operands[vertex], op.get("constant")
+    if len(operands) != 1 or not op.shape or not offset or sketch.ops[operands[0][1]].kind != "Mul":
+        return False
+    scaled = operands[0][1]
+    if len(sketch.operands[scaled]) != 1 or sketch.ops[scaled].get("constant") != offset:
+        return False
+    divided = sketch.operands[scaled][0][1]
+    both = pair(sketch, divided)
+    if not both or sketch.ops[divided].kind != "Div":
+        return False
+    centred, root = both
+    inside = under(sketch, root, "Sqrt")
+    if inside is None or sketch.ops[inside].kind != "Add" or len(sketch.operands[inside]) != 1:
+        return False
+    variance = sketch.operands[inside][0][1]
+    squared = under(sketch, variance, "ReduceMean")
+    terms = pair(sketch, centred)
+    if squared is None or not terms or sketch.ops[centred].kind != "Sub":
+        return False
+    if {source for _, source in sketch.operands[squared]} != {centred} or sketch.ops[squared].kind not in (
+        "Pow",
+        "Mul",
+    ):
+        return False
+    axes = sketch.ops[variance].get("axes")
+    if under(sketch, terms[1], "ReduceMean") != terms[0] or not isinstance(axes, tuple):
+        return False
+    return _becomes(
+        sketch, vertex, terms[0], "LayerNormalization", axis=min(axes) - len(op.shape), constant=2 * int(str(offset))
+    )
+
+
+def attention(sketch: Sketch, vertex: int, op: Op) -> bool:
+    """Scaled dot-product attention on (..., heads, N, D), with or without a mask that is added or scales inside."""
+    outer = pair(sketch, vertex)
+    scores = under(sketch, outer[0], "Softmax") if outer else None
+    if outer is None or scores is None or sketch.ops[outer[0]].get("axis") not in (-1, len(op.shape or ()) - 1):
+        return False
+    constant: dict[str, int] = {}
+    mask: int | None = None
+    if sketch.ops[scores].kind == "Add":
+        given = sketch.ops[scores].get("constant")
+        if isinstance(given, int):
+            constant["constant"] = given
+            scores = sketch.operands[scores][0][1]
+        else:
+            terms = pair(sketch, scores) or (scores, scores)
+            found = [term for term in terms if sketch.ops[_unscaled(sketch, term)].kind == "MatMul"]
+            if len(found) != 1:
+                return False
+            mask, scores = sum(terms) - found[0], found[0]
+    product = pair(sketch, _unscaled(sketch, scores))
+    if product is None or sketch.ops[_unscaled(sketch, scores)].kind != "MatMul":
+        return False
+    query, keys = _unscaled(sketch, product[0]), _turned_back(sketch, _unscaled(sketch, product[1]))
+    if keys is None:
+        return False
+    operands = [(0, query), (1, keys), (2, outer[1])] + ([(3, mask)] if mask is not None else [])
+    sketch.become(vertex, Op.of("Attention", op.shape, is_causal=0, **constant), operands)
+    return True
+
+
+def _turned_back(sketch: Sketch, key: int) -> int | None:
+    """The keys (..., N, D), where ``key`` is them with the last two axes swapped; None where it is something else."""
+    shape, source = sketch.ops[key].shape, key
+    if shape is None or len(shape) < 2:
+        return None
+    back = (*shape[:-2], shape[-1], shape[-2])
+    if sketch.ops[key].kind == "Reshape":  # heads and batch merged for the time of the transposition
+        source = sketch.operands[key][0][1]
+    perm, inner = sketch.ops[source].get("perm"), sketch.ops[source].shape
+    if sketch.ops[source].kind != "Transpose" or not isinstance(perm, tuple) or inner is None:
+        return None
+    swapped = (*perm[:-2], perm[-1], perm[-2])
+    if source == key:
+        return sketch.add(Op.of("Transpose", back, perm=swapped), sketch.operands[key])
+    if swapped != tuple(range(len(perm))) or inner[-2:] != shape[-2:]:
+        return None
+    return sketch.add(Op("Reshape", (), back), sketch.operands[source])
+
+
+def _unscaled(sketch: Sketch, vertex: int) -> int:
+    op = sketch.ops[vertex]
+    scaled = op.kind == "Mul" and op.get("constant") == 1 and len(sketch.operands[vertex]) == 1
+    return sketch.operands[vertex][0][1] if scaled else vertex
+
+
+def _factors(sketch: Sketch, vertex: int) -> tuple[list[int], float]:
+    """The factors of nested products, and the product of their scalar constants."""
+    factors: list[int] = []
+    product, stack = 1.0, [vertex]
+    while stack:
+        v = stack.pop()
+        op = sketch.ops[v]
+        value = op.get("value") if op.get("constant") == 1 else None
+        inner = v == vertex or len(sketch.readers[v]) == 1
+        if op.kind == "Mul" and inner and (len(sketch.operands[v]) == 2 or isinstance(value, int | float)):
+            product *= float(value) if isinstance(value, int | float) else 1.0
+            stack += [source for _, source in sketch.operands[v]]
+        else:
+            factors.append(v)
+        if len(factors) > 2:
+            break
+    return factors, product
+
+
+def _becomes(sketch: Sketch, vertex: int, source: int, kind: str, **attributes: int | str) -> bool:
+    values: dict[str, int | float | str | tuple[int, ...]] = {**attributes}
+    if kind == "HardSigmoid":
+        values |= {"alpha": 0.166667, "beta": 0.5}
+    if kind == "Swish":
+        values |= {"alpha": 1.0}
+    sketch.become(vertex, Op.of(kind, sketch.ops[vertex].shape, **values), [(0, source)])
+    return True
