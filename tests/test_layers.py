@@ -17,13 +17,16 @@ MAY_IMPORT = {
     "arch": {"errors"},
     "spaces": {"errors", "arch"},
     "tokens": {"errors", "arch"},
+    "measure": {"errors", "arch"},
     "data": {"errors", "arch", "spaces"},
     "models": {"errors", "tokens"},
+    "store": {"errors", "arch", "data", "measure"},
     "predictors": {"errors", "arch", "data", "tokens", "models"},
     "training": {"errors", "arch", "data", "tokens", "metrics", "models", "predictors"},
     "papers": {"errors", "data", "training"},
     "jobs": {"errors", "arch", "data", "papers", "predictors", "spaces", "training"},
-    "cli": {"", "errors", "jobs", "data", "papers"},
+    "inspection": {"errors", "arch"},
+    "cli": {"", "errors", "inspection", "jobs", "data", "papers"},
 }
 
 OWNERS = {
@@ -36,7 +39,7 @@ OWNERS = {
         "training",
         "papers/runs.py",
         "papers/cost.py",
-        "cli.py",
+        "cli/terminal.py",
     },
     "safetensors": {"predictors/saved.py", "training/checkpoint.py"},
     "scipy": {"metrics.py", "predictors/target.py"},
@@ -51,8 +54,12 @@ OWNERS = {
         "arch/onnx_values.py",
         "arch/onnx_writer.py",
     },
-    "typer": {"cli.py"},
-    "rich": {"cli.py"},
+    "onnxruntime": {"measure/onnx_runtime.py"},
+    "openvino": {"measure/openvino_runtime.py"},
+    "psutil": set(),  # /proc and os tell enough
+    "sqlalchemy": {"store"},
+    "typer": {"cli"},
+    "rich": {"cli"},
 }
 
 

@@ -1,0 +1,47 @@
+"""The command line: parse, call a job, print. A job is imported when its command runs, so help stays fast."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from narformer import __version__
+from narformer.cli import cells, data, networks, tables
+from narformer.cli.terminal import err
+from narformer.errors import NarformerError
+
+app = typer.Typer(
+    name="narformer",
+    help="Know a neural network's accuracy and latency before you train or deploy it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for command in (cells.train, cells.predict, cells.evaluate, cells.predictors, tables.table, networks.inspect):
+    app.command()(command)
+app.add_typer(data.data_app, name="data")
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line and exit code 2."""
+    try:
+        app()
+    except NarformerError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def narformer(
+    show: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """Know a neural network's accuracy and latency before you train or deploy it."""

@@ -1,0 +1,5 @@
+"""``python -m narformer.cli``."""
+
+from narformer.cli import main
+
+main()

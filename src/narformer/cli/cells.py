@@ -1,0 +1,145 @@
+"""Commands about cells: train, predict, evaluate, and what ships."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from narformer.cli.terminal import (
+    Device,
+    Json,
+    Seed,
+    Threads,
+    bars_shown,
+    jobs_with,
+    out,
+    print_json,
+    print_scores,
+    trained_on,
+)
+
+SHOWN = 20  # rows of a ranking when nobody said how many
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe in TOML.")],
+    seed: Seed = 0,
+    save_to: Annotated[Path | None, typer.Option("--out", help="Folder of the run.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Change a key: training.epochs=50.")] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Train a predictor as a recipe says; an interrupted run resumes.
+
+    Example: narformer train examples/nasbench201.toml --set data.train=781
+    """
+    jobs = jobs_with(threads)
+    with bars_shown() as bars:
+        facts = jobs.train(recipe, seed, save_to, _changes(change or []), device, bars)
+    if as_json:
+        print_json(facts)
+        return
+    text = f"{facts['system']} trained on {trained_on(facts)} in {facts['seconds']:.0f} s (seed {facts['seed']})"
+    out.print(escape(text), highlight=False)
+    print_scores(facts["scores"])
+    out.print(escape(f"saved to {facts['predictor']}"), highlight=False)
+
+
+def predict(
+    cells: Annotated[list[str], typer.Argument(help="Cells, files of cells, '-', or a space's name.")],
+    predictor: Annotated[str, typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder.")],
+    best: Annotated[int | None, typer.Option("--best", "-n", help="Only the best so many.", min=1)] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Rank architectures by their predicted attribute, the best first.
+
+    Example: narformer predict nasbench201 --predictor nasbench201 --best 10
+    """
+    jobs = jobs_with(threads)
+    with bars_shown() as bars:
+        answer = jobs.predict(cells, predictor, best, device, bars)
+    if as_json:
+        print_json(dataclasses.asdict(answer))
+        return
+    if not out.is_terminal:  # for programs that read lines: one whole cell in each
+        for entry in answer.ranked:
+            print(f"{entry.rank}\t{entry.value:.6g}\t{entry.text}")
+        return
+    title = escape(f"{answer.attribute} predicted by {answer.predictor}: {answer.scored:,} scored")
+    table = Table(title=title, title_justify="left")
+    for title, side in (("rank", "right"), (escape(answer.unit), "right"), ("cell", "left")):
+        table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
+    shown = answer.ranked if best else answer.ranked[:SHOWN]
+    for entry in shown:
+        table.add_row(str(entry.rank), f"{entry.value:.4f}", escape(entry.text))
+    out.print(table)
+    if len(shown) < len(answer.ranked):
+        out.print(f"the best {SHOWN}; --best for another number, --json or a pipe for all", highlight=False)
+
+
+def evaluate(
+    predictor: Annotated[str, typer.Argument(help="A shipped predictor or a run's folder.")],
+    data: Annotated[str | None, typer.Option(help="Data set; the one it was trained on by default.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split; the one it was trained on by default.")] = None,
+    n: Annotated[int | None, typer.Option("--train", help="Training size of the split.", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of a random split.")] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Score a saved predictor against measured labels.
+
+    Example: narformer evaluate nasbench201
+    """
+    jobs = jobs_with(threads)
+    with bars_shown() as bars:
+        scores = jobs.evaluate(predictor, data, split, n, seed, device, bars)
+    if as_json:
+        print_json(scores)
+    else:
+        print_scores(scores)
+
+
+def predictors(as_json: Json = False) -> None:
+    """List the predictors that ship with the package.
+
+    Example: narformer predictors
+    """
+    found = jobs_with(None).predictors()
+    if as_json:
+        print_json(found)
+        return
+    table = Table("name", "predicts", "system", "trained on", "τ(test)")
+    for entry in found:
+        tau = (entry["scores"] or {}).get("tau")
+        table.add_row(
+            escape(entry["name"]),
+            escape(f"{entry['attribute']} ({entry['unit']})"),
+            escape(entry["system"] or ""),
+            escape(trained_on(entry)),
+            "" if tau is None else f"{tau:.3f}",
+        )
+    out.print(table)
+
+
+def _changes(settings: list[str]) -> dict[str, Any]:
+    """``key=value`` settings; a value is JSON where it parses, else text."""
+    changes = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise typer.BadParameter(
+                f"'{setting}' is not key=value, for example training.epochs=50", param_hint="--set"
+            )
+        try:
+            changes[key] = json.loads(value)
+        except json.JSONDecodeError:
+            changes[key] = value
+    return changes

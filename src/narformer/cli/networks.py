@@ -1,0 +1,152 @@
+"""The command about whole networks."""
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.bar import Bar
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from narformer.cli.terminal import Json, err, out, print_json
+from narformer.errors import BadArchitecture
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="An ONNX file; its weights are not needed.")],
+    dim: Annotated[list[str] | None, typer.Option(help="Size of a named dimension: batch=1.")] = None,
+    input_: Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: name:1x3x224x224.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every layer and module, not only the largest.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What a network holds and costs: coverage, FLOPs, MACs, parameters, bytes; by layer, kind and module.
+
+    Example: narformer inspect model.onnx --dim batch=1
+    """
+    dims, inputs = _sizes(dim or [], "=", "--dim", "batch=1"), _sizes(input_ or [], ":", "--input", "x:1x3x224x224")
+    with err.status("reading", spinner="dots") if err.is_terminal else nullcontext():
+        from narformer import inspection
+
+        found = inspection.inspect(path, {name: shape[0] for name, shape in dims.items()}, inputs)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    else:
+        _print_inspection(found, everything)
+
+
+LAYERS, ROWS = 10, 20  # rows of an inspection unless all are asked for
+
+
+def _print_inspection(found: Any, everything: bool) -> None:
+    """Totals with their conventions, then layers, kinds and modules. A file's names are Text: markup stays text."""
+    head = Table.grid(padding=(0, 2))
+    head.add_column(style="bold", no_wrap=True)
+    head.add_column(overflow="fold")
+    ends = [("input", f"{name} {_by(shape)}") for name, shape in found.inputs]
+    ends += [("output", f"{name} {_by(shape)}") for name, shape in found.outputs]
+    lines = [("network", found.name), ("fingerprint", found.fingerprint[:16])]
+    lines += [("graph", f"{found.operations:,} operations, {found.edges:,} edges"), *_first(ends, 6, everything)]
+    lines += [("coverage", str(found.coverage))]
+    lines += _first([("not counted", reason) for reason in found.uncounted], 3, everything)
+    for count, convention in found.conventions.items():
+        title = COUNTS.get(count, count.replace("_", " "))
+        lines.append((title, f"{getattr(found, count):,}: {convention}"))
+    for title, text in lines:
+        head.add_row(title, Text(text, style="yellow" if title == "not counted" else ""))
+    out.print(head)
+    unit = "macs" if found.macs else "flops"
+    _print_layers(found, unit, everything)
+    _print_parts("kind", found.kinds if everything else found.kinds[:ROWS], unit)
+    if found.modules:
+        depths = [part.name.count(".") for part in found.modules]
+        level = max((d for d in range(max(depths) + 1) if sum(e <= d for e in depths) <= ROWS), default=0)
+        inside = [p for p, depth in zip(found.modules, depths, strict=True) if everything or depth <= level]
+        _print_parts("module", inside if everything else inside[:ROWS], unit)
+        if len(inside) < len(found.modules) or len(inside) > ROWS:
+            out.print(f"the outermost of {len(found.modules):,} modules", highlight=False)
+    if not everything:
+        out.print("--all for every layer and module, --json for programs", style="dim", highlight=False)
+
+
+def _first(lines: list[tuple[str, str]], most: int, everything: bool) -> list[tuple[str, str]]:
+    if everything or len(lines) <= most:
+        return lines
+    return [*lines[:most], (lines[most][0], f"and {len(lines) - most:,} more")]
+
+
+COUNTS = {"macs": "MACs", "flops": "FLOPs"}
+
+
+def _print_layers(found: Any, unit: str, everything: bool) -> None:
+    ranked = found.ranked()
+    shown = ranked if everything else ranked[:LAYERS]
+    title = f"{len(shown):,} of {len(ranked):,} layers, most {COUNTS[unit]} first"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("layer", "kind", "output"):
+        table.add_column(heading, overflow="fold")
+    for heading in (COUNTS[unit], "params", "%", "cum. %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", width=BAR)
+    total, largest = 0.0, max((layer.share for layer in shown), default=0.0)
+    for layer in shown:
+        total += layer.share
+        table.add_row(
+            Text(layer.module or layer.name),
+            Text(layer.kind),
+            _by(layer.shape),
+            _amount(getattr(layer, unit)),
+            _amount(layer.params),
+            f"{100 * layer.share:.1f}",
+            f"{100 * total:.1f}",
+            Bar(largest or 1.0, 0, layer.share, width=BAR),
+        )
+    out.print(table)
+
+
+def _print_parts(title: str, parts: Sequence[Any], unit: str) -> None:
+    table = Table(title=f"by {title}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(title, overflow="fold")
+    for heading in ("layers", "MACs", "FLOPs", "params", "bytes", f"% {COUNTS[unit]}"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", width=BAR)
+    largest = max((part.share for part in parts), default=0.0)
+    for part in parts:
+        counts = (part.macs, part.flops, part.params, part.read_bytes + part.written_bytes)
+        bar = Bar(largest or 1.0, 0, part.share, width=BAR)
+        table.add_row(Text(part.name), f"{part.layers:,}", *map(_amount, counts), f"{100 * part.share:.1f}", bar)
+    out.print(table)
+
+
+BAR = 8  # columns
+
+
+def _by(shape: tuple[int, ...] | None) -> str:
+    return "?" if shape is None else "x".join(map(str, shape)) or "scalar"
+
+
+def _amount(count: int | None) -> str:
+    """Three digits and a thousand's letter: 118 M; '?' where it was not counted."""
+    if count is None:
+        return "?"
+    size, letters = float(count), iter(("", " k", " M", " G", " T", " P", " E"))
+    letter = next(letters)
+    while size >= 999.5 and letter != " E":
+        size, letter = size / 1000, next(letters)
+    return f"{size:,.0f}{letter}" if size >= 99.95 or not letter else f"{size:.3g}{letter}"
+
+
+def _sizes(texts: list[str], sign: str, option: str, example: str) -> dict[str, tuple[int, ...]]:
+    """name -> sizes, of ``name:1x3x224x224``; the name itself may hold the sign."""
+    sizes = {}
+    for text in texts:
+        name, _, numbers = text.rpartition(sign)
+        parts = numbers.split("x")
+        right = name and all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts)
+        if not right or (sign == "=" and len(parts) > 1):
+            raise BadArchitecture(f"{option} was given '{text}'; expected a name and its size, such as {example}")
+        sizes[name] = tuple(map(int, parts))
+    return sizes

@@ -1,0 +1,260 @@
+"""The clock: raw times of a network's runs, kept as they were read, and what they say when asked.
+
+Habits of pyperf (a measurement is a frozen record, and says when it cannot be trusted) and of interleaved rounds:
+what slows the machine down for a while then slows all networks of a round, not one of them in all its repeats.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from math import comb
+from statistics import median, quantiles
+from typing import Protocol
+
+from narformer.measure.environment import Environment, environment, load
+
+__all__ = ["Adaptive", "Measurement", "Session", "measure", "measure_rounds", "unstable"]
+
+Clock = Callable[[], int]  # nanoseconds from any fixed moment
+
+
+class Session(Protocol):
+    """A network that a runtime has loaded and that can be run again and again on the same inputs."""
+
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def device(self) -> str: ...  # noqa: D102
+    @property
+    def runtime(self) -> str: ...  # noqa: D102
+    @property
+    def threads(self) -> int: ...  # noqa: D102
+    @property
+    def batch(self) -> int: ...  # noqa: D102
+    @property
+    def dtype(self) -> str: ...  # noqa: D102
+
+    def run(self) -> object:
+        """One inference, complete when it returns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """Times of one network on one device, raw.
+
+    fingerprint: of the network; ``name`` is for people
+    device:      name of the machine, and the precision it computes in: "Xeon, 2 cores, bfloat16"
+    dtype:       that precision alone
+    times_ns:    in the order in which they were taken, those of all rounds one after the other
+    warmup_ns:   the runs before them, which do not count
+    rounds:      how many of the times each round took
+    load:        programs that wanted a core in the minute before, on average; None where it was not known
+    date:        of the first run, UTC, ISO 8601
+    """
+
+    fingerprint: str
+    name: str
+    device: str
+    runtime: str
+    threads: int
+    batch: int
+    dtype: str
+    times_ns: tuple[int, ...]
+    warmup_ns: tuple[int, ...]
+    rounds: tuple[int, ...]
+    load: float | None
+    date: str
+    environment: Environment
+
+    def __post_init__(self) -> None:
+        if not self.times_ns or sum(self.rounds) != len(self.times_ns) or min(self.rounds) < 1:
+            raise ValueError(f"found {len(self.times_ns)} times in rounds of {self.rounds}; expected them to agree")
+
+    @property
+    def median_ms(self) -> float:
+        """Median of all times, milliseconds."""
+        return median(self.times_ns) / 1e6
+
+    @property
+    def spread(self) -> float:
+        """Distance between the quartiles, as a share of the median; 0 for a single time."""
+        if len(self.times_ns) == 1:
+            return 0.0
+        low, _, high = quantiles(self.times_ns, n=4, method="inclusive")
+        return (high - low) / (median(self.times_ns) or 1)
+
+    def interval_ms(self, confidence: float = 0.95) -> tuple[float, float] | None:
+        """Bounds that hold the true median with at least this confidence; None where there are too few times.
+
+        They are two of the times themselves, by their rank (David & Nagaraja, "Order Statistics", 2003, section 7.1):
+        nothing is assumed about how times are distributed.
+        """
+        bounds = _interval(self.times_ns, confidence)
+        return bounds and (bounds[0] / 1e6, bounds[1] / 1e6)
+
+    @property
+    def round_medians_ms(self) -> tuple[float, ...]:
+        """Median of each round, milliseconds."""
+        ends = [sum(self.rounds[: i + 1]) for i in range(len(self.rounds))]
+        return tuple(median(self.times_ns[end - size : end]) / 1e6 for size, end in zip(self.rounds, ends, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptive:
+    """How often a round repeats a run: until the interval of the median is narrow, or the time is spent.
+
+    least:   fewest times of a round by which it may be narrow; running out of time ends a round before
+    most:    most times of a round
+    seconds: for the times of a round, and again for its warm-up; a run that has begun is finished
+    width:   of the 95 % interval of all times so far, as a share of their median: below it, it is narrow
+    """
+
+    least: int = 10
+    most: int = 200
+    seconds: float = 1.0
+    width: float = 0.02
+
+
+def measure(
+    session: Session, repeats: int | Adaptive = 30, warmup: int = 5, clock: Clock = time.perf_counter_ns
+) -> Measurement:
+    """Warm up, run again and again in one go, keep every time."""
+    return measure_rounds([session], 1, repeats, warmup, clock)[0]
+
+
+def measure_rounds(
+    sessions: Sequence[Session],
+    rounds: int,
+    repeats: int | Adaptive = 10,
+    warmup: int = 2,
+    clock: Clock = time.perf_counter_ns,
+) -> list[Measurement]:
+    """Measure several networks in turn, ``rounds`` times over, one measurement for each.
+
+    ``repeats`` and ``warmup`` count in every round: between two rounds the others have emptied the caches.
+    Raises ValueError where there is nothing to count.
+    """
+    plan = repeats if isinstance(repeats, Adaptive) else Adaptive(least=repeats, most=repeats, seconds=float("inf"))
+    if rounds < 1 or plan.most < 1 or warmup < 0:
+        raise ValueError(
+            f"found {rounds} rounds of {plan.most} repeats, {warmup} warm-ups; expected 1, 1 and 0 at least"
+        )
+    timings = [_Timing(datetime.now(UTC).isoformat(timespec="seconds"), load()) for _ in sessions]
+    for _ in range(rounds):
+        for timing, session in zip(timings, sessions, strict=True):
+            timing.round(session, plan, warmup, clock)
+    return [timing.of(session) for timing, session in zip(timings, sessions, strict=True)]
+
+
+def unstable(measurement: Measurement) -> tuple[str, ...]:
+    """Reasons not to trust a measurement, in words for people; none if it looks sound."""
+    m, middle = measurement, measurement.median_ms
+    slowest = max(m.times_ns) / 1e6
+    reasons = []
+    bounds = m.interval_ms()
+    if bounds is None:
+        reasons.append(f"{len(m.times_ns)} times are too few to say how sure the median is")
+    elif bounds[1] - bounds[0] > 0.1 * middle:
+        reasons.append(f"the median may be anywhere from {bounds[0]:.3g} to {bounds[1]:.3g} ms; repeat more often")
+    if m.spread > 0.1:
+        reasons.append(f"the times spread by {m.spread:.0%} between the quartiles")
+    if slowest > 1.5 * middle:
+        reasons.append(f"the slowest time, {slowest:.3g} ms, is {slowest / middle:.1f} times the median")
+    drift = max(m.round_medians_ms) / (min(m.round_medians_ms) or 1e-6) - 1
+    if drift > 0.1:
+        reasons.append(f"the medians of the rounds differ by {drift:.0%}")
+    if middle < 0.01:
+        reasons.append("a run takes less than 10 µs, so calling it counts as much as the network")
+    if m.load is not None and m.load > m.threads + 0.5:
+        reasons.append(f"other programs were running (load {m.load:.1f} for {m.threads} threads)")
+    if m.environment.governor not in ("", "performance"):
+        reasons.append(f"the clock frequency is not fixed (governor '{m.environment.governor}')")
+    return tuple(reasons)
+
+
+class _Timing:
+    """Times of one network while they are being taken."""
+
+    def __init__(self, date: str, load: float | None) -> None:
+        self.date, self.load = date, load
+        self.times: list[int] = []
+        self.warmups: list[int] = []
+        self.rounds: list[int] = []
+
+    def round(self, session: Session, plan: Adaptive, warmup: int, clock: Clock) -> None:
+        """Take the times of one round, with the garbage collector held off."""
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            for count, time_ns in enumerate(_runs(session, clock, plan.seconds) if warmup else (), 1):
+                self.warmups.append(time_ns)
+                if count == warmup:
+                    break
+            for count, time_ns in enumerate(_runs(session, clock, plan.seconds), 1):
+                self.times.append(time_ns)
+                if count >= plan.most or (count >= plan.least and _narrow(self.times, plan.width)):
+                    break
+        finally:
+            if collecting:
+                gc.enable()
+        self.rounds.append(count)
+
+    def of(self, session: Session) -> Measurement:
+        return Measurement(
+            fingerprint=session.fingerprint,
+            name=session.name,
+            device=session.device,
+            runtime=session.runtime,
+            threads=session.threads,
+            batch=session.batch,
+            dtype=session.dtype,
+            times_ns=tuple(self.times),
+            warmup_ns=tuple(self.warmups),
+            rounds=tuple(self.rounds),
+            load=self.load,
+            date=self.date,
+            environment=environment(),
+        )
+
+
+def _runs(session: Session, clock: Clock, seconds: float) -> Iterator[int]:
+    """Times of runs, at least one, until they have taken so long together."""
+    spent = 0
+    while not spent or spent < seconds * 1e9:
+        begin = clock()
+        session.run()
+        time_ns = clock() - begin
+        spent += max(time_ns, 1)
+        yield time_ns
+
+
+def _narrow(times_ns: Sequence[int], width: float) -> bool:
+    bounds = _interval(times_ns, 0.95)
+    return bounds is not None and bounds[1] - bounds[0] <= width * median(times_ns)
+
+
+def _interval(times_ns: Sequence[int], confidence: float) -> tuple[int, int] | None:
+    rank = _rank(len(times_ns), confidence)
+    if rank is None:
+        return None
+    ordered = sorted(times_ns)
+    return ordered[rank], ordered[-1 - rank]
+
+
+@cache
+def _rank(count: int, confidence: float) -> int | None:
+    """The largest r for which the r-th smallest and r-th largest time, from 0, hold the median so surely.
+
+    The number of times below the median is binomial with p = 1/2; the interval misses it if at most r are, on a side.
+    """
+    tail, ways = 0, 2**count
+    for rank in range(count // 2 + 1):
+        tail += comb(count, rank)
+        if 2 * tail > (1 - confidence) * ways:
+            return rank - 1 if rank else None
+    return count // 2

@@ -1,0 +1,213 @@
+"""The store of measurements: SQLite by default, PostgreSQL by its URL, one code for both.
+
+SQLite runs in WAL mode: readers never wait, writers wait for each other, and a writer that is killed leaves at most
+the row behind that it was writing.
+"""
+
+import json
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from narformer.arch import Architecture, fingerprint
+from narformer.arch.canonical import FORM
+from narformer.errors import BadFile, needs
+from narformer.measure import Machine, Measurement
+from narformer.measure.environment import mixed
+from narformer.store import exchange
+from narformer.store.exchange import Imported
+from narformer.store.records import (
+    architecture_of,
+    architecture_text,
+    digest,
+    measurement_of,
+    measurement_record,
+    written,
+)
+from narformer.store.schema import DEVICES, ENVIRONMENTS, MEASUREMENTS, NETWORKS, migrate
+
+__all__ = ["Imported", "Store"]
+
+PATIENCE_S = 30.0  # how long a writer waits for others
+LISTS = ("times_ns", "warmup_ns", "rounds")
+
+
+class Store:
+    """Measurements and their networks, at ``sqlite:///path`` or ``postgresql://...``; made if it does not exist.
+
+    Raises BadFile where there is something else or a newer store, MissingExtra without the driver of PostgreSQL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._place, self._engine = _engine(url)
+        self._writing = self._engine.execution_options(writes=True)
+        try:
+            while self._migrated():
+                pass
+        except DBAPIError as error:
+            self.close()
+            raise BadFile(self._place, f"an error ({error.orig})", "a store of measurements") from None
+
+    def add(self, measurement: Measurement, architecture: Architecture) -> bool:
+        """Keep a measurement and its network; False where the store holds this very measurement.
+
+        Raises ValueError where the network is not the one measured or a field cannot be kept, MixedMachines where the
+        device is another machine.
+        """
+        if fingerprint(architecture) != measurement.fingerprint:
+            raise ValueError(f"measured was {measurement.fingerprint[:12]}…, not the network that is given")
+        with self._writing.begin() as connection:
+            _add_network(connection, measurement.fingerprint, architecture)
+            return _add(connection, measurement)
+
+    def find(
+        self, fingerprint: str | None = None, device: str | None = None, runtime: str | None = None
+    ) -> list[Measurement]:
+        """The measurements of a network, a device, a runtime; of all where one is not given. The oldest comes first."""
+        query = _in_order()
+        for column, value in (("fingerprint", fingerprint), ("device", device), ("runtime", runtime)):
+            if value is not None:
+                query = query.where(MEASUREMENTS.c[column] == value)
+        with self._engine.connect() as connection:
+            return [_measurement(row) for row in connection.execute(query).mappings()]
+
+    def architecture(self, fingerprint: str) -> Architecture | None:
+        """The network with this fingerprint, in canonical form; None where the store does not know it."""
+        with self._engine.connect() as connection:
+            text = connection.scalar(select(NETWORKS.c.architecture).where(NETWORKS.c.fingerprint == fingerprint))
+        return None if text is None else architecture_of(text)
+
+    def devices(self) -> tuple[str, ...]:
+        """Names of all devices, sorted."""
+        with self._engine.connect() as connection:
+            return tuple(sorted(connection.scalars(select(DEVICES.c.name))))
+
+    def __len__(self) -> int:
+        with self._engine.connect() as connection:
+            return connection.scalar(select(func.count()).select_from(MEASUREMENTS)) or 0
+
+    def export(self, path: Path) -> int:
+        """Write everything as JSON lines, the whole file or none of it; the number of measurements.
+
+        Stores of the same content give the same bytes.
+        """
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(NETWORKS).order_by(NETWORKS.c.fingerprint)).mappings()
+            networks = [(row["fingerprint"], row["architecture"]) for row in rows]
+            records = [measurement_record(_measurement(row)) for row in connection.execute(_in_order()).mappings()]
+        exchange.write(path, networks, records)
+        return len(records)
+
+    def import_(self, path: Path) -> Imported:
+        """Add what another store has exported, all of it or, where anything is wrong, nothing; duplicates are counted.
+
+        Fingerprints of another canonical form are taken anew from the networks.
+
+        Raises BadFile where the file is damaged or untrue, MixedMachines where a device is another machine here.
+        """
+        networks, measurements = exchange.read(path)
+        with self._writing.begin() as connection:
+            fresh = sum(_add_network(connection, print_, network) for print_, network in networks.items())
+            added = sum(_add(connection, measurement) for measurement in measurements)
+        return Imported(added, len(measurements) - added, fresh)
+
+    def close(self) -> None:
+        """Give back the connections; the store may not be used any more."""
+        self._engine.dispose()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _migrated(self) -> bool:
+        with self._writing.begin() as connection:
+            return migrate(connection, self._place)
+
+
+def _engine(url: str) -> tuple[str, Engine]:
+    """The place in words, without a password, and its engine."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise BadFile(url, "no address of a database", "sqlite:///path or postgresql://user@host/name") from None
+    place = parsed.render_as_string(hide_password=True)
+    if parsed.get_backend_name() == "postgresql":
+        needs("psycopg", "postgres")
+        return place, create_engine(parsed.set(drivername="postgresql+psycopg"))
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise BadFile(place, f"'{parsed.drivername}'", "sqlite:///path or postgresql://user@host/name")
+    engine = create_engine(parsed, connect_args={"timeout": PATIENCE_S})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return place, engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    """WAL, foreign keys, and transactions that begin when we say so (the driver would leave CREATE TABLE outside)."""
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE_S * 1000)}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    patience = time.monotonic() + PATIENCE_S
+    # Going over to WAL needs the file alone, and does not wait for it by itself.
+    while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > patience:
+                raise
+            time.sleep(0.01)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads before it writes would fail, not wait, if another wrote in between.
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _in_order() -> Select[Any]:
+    everything = select(MEASUREMENTS, ENVIRONMENTS.c.record)
+    joined = everything.join(ENVIRONMENTS, MEASUREMENTS.c.environment == ENVIRONMENTS.c.digest)
+    return joined.order_by(MEASUREMENTS.c.date, MEASUREMENTS.c.digest)
+
+
+def _measurement(row: Any) -> Measurement:
+    values = {key: json.loads(row[key]) if key in LISTS else row[key] for key in row if key not in ("digest", "record")}
+    return measurement_of({**values, "environment": json.loads(row["record"])})
+
+
+def _add_row(connection: Connection, table: Table, **values: object) -> bool:
+    """Add a row; False where one of its key is there."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    added = insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
+    return connection.execute(added).first() is not None
+
+
+def _add_network(connection: Connection, fingerprint: str, architecture: Architecture) -> bool:
+    if connection.scalar(select(NETWORKS.c.form).where(NETWORKS.c.fingerprint == fingerprint)) is not None:
+        return False
+    text = architecture_text(architecture)
+    return _add_row(connection, NETWORKS, fingerprint=fingerprint, form=FORM, architecture=text)
+
+
+def _add(connection: Connection, measurement: Measurement) -> bool:
+    record = measurement_record(measurement_of(measurement_record(measurement)))  # what can be read back
+    machine = written(record["environment"]["machine"])
+    if not _add_row(connection, DEVICES, name=measurement.device, machine=machine):
+        known = connection.scalar(select(DEVICES.c.machine).where(DEVICES.c.name == measurement.device)) or ""
+        if known != machine:
+            values = json.loads(known)
+            values["instructions"] = tuple(values["instructions"])
+            raise mixed(measurement.device, Machine(**values), measurement.environment.machine)
+    environment = written(record["environment"])
+    _add_row(connection, ENVIRONMENTS, digest=digest(environment), record=environment)
+    columns = {key: written(value) if key in LISTS else value for key, value in record.items()}
+    columns["environment"] = digest(environment)
+    return _add_row(connection, MEASUREMENTS, digest=digest(written(record)), **columns)

@@ -1,0 +1,134 @@
+"""Each runtime that is installed runs what the ONNX writer writes, and says what it is."""
+
+import importlib.util
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from narformer.arch import Architecture, Op, fingerprint
+from narformer.arch.onnx_writer import to_onnx
+from narformer.errors import BadArchitecture, BadFile, MissingExtra
+from narformer.measure import RUNTIMES, environment, measure, measure_rounds
+from narformer.measure.network import random_input
+
+MODULES = {"ort": "onnxruntime", "openvino": "openvino"}
+EACH = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.skipif(not importlib.util.find_spec(m), reason=f"{m} is not installed"))
+        for n, m in MODULES.items()
+    ],
+)
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def tiny(batch=2, name="tiny"):
+    ops = (
+        Op.of("Input", (batch, 3, 8, 8)),
+        Op.of("Conv", (batch, 4, 8, 8), kernel_shape=(3, 3), pads=(1, 1, 1, 1)),
+        Op.of("Relu", (batch, 4, 8, 8)),
+    )
+    return Architecture(ops, ((0, 1), (1, 2)), name)
+
+
+def of_ints():
+    """Embedding of words, with an open number of them."""
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "words"], ["y"])],
+        "embedding",
+        [helper.make_tensor_value_info("words", TensorProto.INT64, ["batch", 5])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 5, 4])],
+        [onnx.numpy_helper.from_array(np.ones((2, 4), np.float32), "table")],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+
+def test_every_runtime_is_tried():
+    assert set(MODULES) == set(RUNTIMES)
+
+
+@EACH
+def test_a_real_measurement(name):
+    session = RUNTIMES[name](tiny(), rng())
+    m = measure(session, repeats=12, warmup=2)
+    assert (m.fingerprint, m.name) == (fingerprint(tiny()), "tiny")
+    assert (m.runtime, m.threads, m.batch) == (name, 1, 2)
+    assert m.device == f"{environment().device}, {m.dtype}"
+    assert m.dtype == "float32" if name == "ort" else m.dtype in ("float32", "bfloat16", "float16")
+    assert len(m.times_ns) == 12
+    assert min(m.times_ns) > 0
+    low, high = m.interval_ms()
+    assert low <= m.median_ms <= high < 1000
+    assert MODULES[name] in dict(m.environment.versions)
+
+
+@EACH
+def test_a_larger_network_takes_longer(name):
+    many = [Op.of("Input", (1, 32, 32, 32))]
+    many += [Op.of("Conv", (1, 32, 32, 32), kernel_shape=(3, 3), pads=(1, 1, 1, 1))] * 8
+    deep = Architecture(tuple(many), tuple((v, v + 1) for v in range(8)), "deep")
+    small, large = measure_rounds([RUNTIMES[name](a, rng()) for a in (tiny(), deep)], rounds=2, repeats=5)
+    assert small.median_ms < large.median_ms
+
+
+@EACH
+def test_a_file_is_the_same_network_as_the_architecture_it_was_written_from(name):
+    session = RUNTIMES[name](to_onnx(tiny(), "random", rng()), rng(), threads=2, device="my board")
+    assert session.fingerprint == fingerprint(tiny())
+    assert session.threads == 2
+    assert session.device.startswith("my board, ")
+    session.run()
+
+
+@EACH
+def test_open_dimensions_are_bound_and_whole_numbers_fed(name):
+    session = RUNTIMES[name](of_ints(), rng(), dims={"batch": 3})
+    session.run()
+    assert session.batch == 3
+    with pytest.raises(BadArchitecture, match="batch"):
+        RUNTIMES[name](of_ints(), rng())
+
+
+@EACH
+def test_a_file_without_weights_is_refused(name):
+    with pytest.raises(BadArchitecture, match="refuses it"):
+        RUNTIMES[name](to_onnx(tiny(), "none"), rng())
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_missing_runtime_says_what_to_install(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, MODULES[name], None)
+    with pytest.raises(MissingExtra, match=r"narformer\[measure\]"):
+        RUNTIMES[name](tiny(), rng())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", "int32", "uint8", "bool"])
+def test_random_inputs_have_shape_and_type(dtype):
+    values = random_input("x", (2, 3), dtype, rng())
+    assert values.shape == (2, 3)
+    assert values.dtype == dtype
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((None, 3), "float32"), ((3,), "string"), ((3,), "bfloat99")])
+def test_inputs_that_cannot_be_made_are_refused(shape, dtype):
+    with pytest.raises(BadArchitecture, match="'x'"):
+        random_input("x", shape, dtype, rng())
+
+
+@EACH
+def test_weights_in_other_files_are_never_opened(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.bin").write_bytes(bytes(8))
+    model = onnx.load_from_string(of_ints())
+    del model.graph.initializer[:]
+    tensor = model.graph.initializer.add(name="table", data_type=1, dims=[2, 1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="w.bin")
+    with pytest.raises(BadFile, match="weights in other files"):
+        RUNTIMES[name](model.SerializeToString(), rng(), dims={"batch": 1})

@@ -1,0 +1,235 @@
+"""What goes in comes out, on every database; nothing is changed, mixed, taken twice or half."""
+
+import json
+import sqlite3
+import sys
+from dataclasses import replace
+
+import pytest
+
+from narformer.arch import Architecture, Op, canonical, fingerprint
+from narformer.errors import BadFile, MissingExtra
+from narformer.measure import Environment, Machine, Measurement, MixedMachines
+from narformer.store import Imported, Store
+from narformer.store.records import architecture_of, architecture_text, measurement_of, measurement_record
+
+MACHINE = Machine("6502", "6/2", "mos", 1, ("adc", "sbc"))
+HERE = Environment(MACHINE, "Apple II", "3.11", "", (("numpy", "2"), ("onnxruntime", "1")))
+
+
+def net(width=4):
+    ops = (
+        Op.of("Input", (1, 3, 8, 8)),
+        Op.of("Conv", (1, width, 8, 8), kernel_shape=(3, 3), pads=(1, 1, 1, 1)),
+        Op.of("Clip", (1, width, 8, 8), min=0.0, max=6.0),
+        Op.of("Sub", (1, width, 8, 8)),
+    )
+    return Architecture(ops, ((0, 1), (1, 2), (1, 3), (2, 3)), "net", (0, 0, 1, 0))
+
+
+def taken(width=4, n=0, **changes):
+    m = Measurement(
+        fingerprint=fingerprint(net(width)),
+        name="net",
+        device="bench, float32",
+        runtime="ort",
+        threads=1,
+        batch=1,
+        dtype="float32",
+        times_ns=(1000 + n, 1002, 2**52),
+        warmup_ns=(5000,),
+        rounds=(1, 2),
+        load=0.25,
+        date=f"2026-01-01T00:00:{n:02}+00:00",
+        environment=HERE,
+    )
+    return replace(m, **changes)
+
+
+@pytest.fixture
+def store(url):
+    with Store(url) as store:
+        yield store
+
+
+def test_what_goes_in_comes_out(store, url):
+    first, second = taken(n=1), taken(n=2, load=None, warmup_ns=())
+    assert store.add(second, net())
+    assert store.add(first, net())
+    assert store.find() == [first, second]
+    assert store.architecture(first.fingerprint) == canonical(net())
+    assert store.architecture("0" * 64) is None
+    with Store(url) as again:
+        assert again.find() == [first, second]
+        assert len(again) == 2
+
+
+def test_it_is_found_by_network_device_and_runtime(store):
+    other = taken(8, device="phone, bfloat16", runtime="openvino")
+    store.add(taken(), net())
+    store.add(other, net(8))
+    assert store.find(other.fingerprint) == store.find(device="phone, bfloat16") == store.find(runtime="openvino")
+    assert store.find(other.fingerprint, "phone, bfloat16", "openvino") == [other]
+    assert store.find(other.fingerprint, "bench, float32") == []
+    assert store.devices() == ("bench, float32", "phone, bfloat16")
+
+
+def test_the_same_measurement_is_kept_once(store):
+    assert store.add(taken(), net())
+    assert not store.add(taken(), net())
+    assert len(store) == 1
+
+
+def test_a_measurement_of_another_network_is_refused(store):
+    with pytest.raises(ValueError, match="not the network"):
+        store.add(taken(4), net(8))
+    assert len(store) == 0
+
+
+def test_machines_never_mix_under_one_name(store):
+    store.add(taken(), net())
+    elsewhere = replace(HERE, machine=replace(MACHINE, cores=2))
+    with pytest.raises(MixedMachines, match="cores 2, not 1"):
+        store.add(taken(8, n=1, environment=elsewhere), net(8))
+    assert store.architecture(fingerprint(net(8))) is None  # nothing of it is left
+    assert store.add(taken(n=1, environment=replace(HERE, governor="powersave")), net())
+
+
+@pytest.mark.parametrize(
+    "change", [{"device": "a\nb"}, {"name": "\x00"}, {"threads": 0}, {"times_ns": (-1, 2, 3)}, {"load": float("nan")}]
+)
+def test_what_cannot_be_kept_is_refused(store, change):
+    with pytest.raises(ValueError, match=r"found|threads|time|load|device|name"):
+        store.add(taken(**change), net())
+    assert len(store) == 0
+
+
+@pytest.mark.parametrize("table", ["measurements", "networks", "devices", "environments"])
+@pytest.mark.parametrize("words", ["DELETE FROM {}", "UPDATE {} SET {}"])
+def test_rows_are_never_changed(store, table, words):
+    column = {"measurements": "name", "networks": "form", "devices": "machine", "environments": "record"}[table]
+    store.add(taken(), net())
+    with pytest.raises(Exception, match="added, never changed"), store._writing.begin() as connection:
+        connection.exec_driver_sql(words.format(table, f"{column} = {column}"))
+    assert store.find() == [taken()]
+
+
+def test_export_and_import_lose_nothing_and_take_nothing_twice(store, tmp_path):
+    for n, width in enumerate((4, 8, 4)):
+        store.add(taken(width, n), net(width))
+    assert store.export(tmp_path / "a.jsonl") == 3
+    with Store(f"sqlite:///{tmp_path}/other.sqlite") as other:
+        other.add(taken(4, 2), net(4))
+        assert other.import_(tmp_path / "a.jsonl") == Imported(added=2, duplicates=1, networks=1)
+        assert other.import_(tmp_path / "a.jsonl") == Imported(added=0, duplicates=3, networks=0)
+        assert other.find() == store.find()
+        other.export(tmp_path / "b.jsonl")
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    assert sorted(p.name for p in tmp_path.glob("*.jsonl*")) == ["a.jsonl", "b.jsonl"]
+
+
+@pytest.fixture
+def lines(store, tmp_path):
+    for n in (0, 1):
+        store.add(taken(4 + n, n), net(4 + n))
+    store.export(tmp_path / "good.jsonl")
+    return [json.loads(line) for line in (tmp_path / "good.jsonl").read_text().splitlines()]
+
+
+def spoil(lines, row, path, value):
+    place = lines[row]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+
+
+@pytest.mark.parametrize(
+    ("row", "path", "value"),
+    [
+        (0, ("format",), 99),
+        (0, ("networks",), 3),
+        (0, ("measurements",), 1),
+        (1, ("fingerprint",), "0" * 64),
+        (1, ("architecture", "ops", 0, 0), 7),
+        (1, ("architecture", "edges"), [[3, 0]]),
+        (1, ("architecture", "edges"), [[0, 10**30]]),
+        (2, ("architecture", "ops", 1, 2), [1, 2, 3, 4]),
+        (4, ("times_ns",), []),
+        (4, ("times_ns",), ["now", 1, 2]),
+        (4, ("times_ns",), [True, 1, 2]),
+        (4, ("threads",), 2**70),
+        (4, ("fingerprint",), "0" * 64),
+        (4, ("environment", "machine", "cpu"), None),
+        (4, ("environment", "versions"), [["a"]]),
+        (4, ("device",), "\ud800"),
+        (4, ("more",), 1),
+    ],
+)
+def test_an_import_is_whole_or_nothing(lines, tmp_path, row, path, value):
+    spoil(lines, row, path, value)
+    (tmp_path / "bad.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with Store(f"sqlite:///{tmp_path}/other.sqlite") as other:
+        with pytest.raises(BadFile, match=r"bad\.jsonl: found in line"):
+            other.import_(tmp_path / "bad.jsonl")
+        assert len(other) == 0
+        assert other.devices() == ()
+
+
+def test_a_cut_file_is_refused(lines, tmp_path):
+    good = (tmp_path / "good.jsonl").read_bytes()
+    with Store(f"sqlite:///{tmp_path}/other.sqlite") as other:
+        for cut in (0, 1, len(good) // 2, len(good) - 1):
+            (tmp_path / "cut.jsonl").write_bytes(good[:cut])
+            with pytest.raises(BadFile):
+                other.import_(tmp_path / "cut.jsonl")
+        (tmp_path / "deep.jsonl").write_bytes(b"[" * 100_000 + b"\n")
+        with pytest.raises(BadFile):
+            other.import_(tmp_path / "deep.jsonl")
+        with pytest.raises(BadFile, match="No such file"):
+            other.import_(tmp_path / "none.jsonl")
+        assert len(other) == 0
+
+
+def test_fingerprints_of_another_canonical_form_are_taken_anew(lines, tmp_path):
+    old = {line["fingerprint"]: f"{n:064}" for n, line in enumerate(lines[1:3])}
+    lines[0]["form"] -= 1
+    for line in lines[1:]:
+        line["fingerprint"] = old[line["fingerprint"]]
+    (tmp_path / "old.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with Store(f"sqlite:///{tmp_path}/other.sqlite") as other:
+        other.import_(tmp_path / "old.jsonl")
+        assert other.find(fingerprint(net(4))) == [taken(4, 0)]
+
+
+def test_records_are_read_back():
+    assert measurement_of(measurement_record(taken())) == taken()
+    assert architecture_of(architecture_text(net())) == canonical(net())
+
+
+def test_a_file_of_something_else_is_refused(tmp_path):
+    (tmp_path / "text").write_text("not a database, certainly not one at all" * 100)
+    with pytest.raises(BadFile, match="file is not a database"):
+        Store(f"sqlite:///{tmp_path}/text")
+    with pytest.raises(BadFile, match="unable to open"):
+        Store(f"sqlite:///{tmp_path}/none/such")
+
+
+def test_a_newer_store_is_refused(tmp_path):
+    path = tmp_path / "store.sqlite"
+    Store(f"sqlite:///{path}").close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO schema_versions VALUES (99)")
+    with pytest.raises(BadFile, match="version 99"):
+        Store(f"sqlite:///{path}")
+
+
+@pytest.mark.parametrize("url", ["", "store.sqlite", "sqlite://", "mysql://a@b/c"])
+def test_addresses_that_are_none_are_refused(url):
+    with pytest.raises(BadFile, match="sqlite:///path"):
+        Store(url)
+
+
+def test_postgresql_without_its_driver_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtra, match=r"narformer\[postgres\]"):
+        Store("postgresql://someone:secret@nowhere/none")
