@@ -102,7 +102,7 @@ def training_step(cells: Cells, size: int = 32, steps: int = 12) -> dict[str, fl
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             times.append(time.perf_counter() - started)
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
         return losses, times
 
     ours, ours_times = train(lambda model, batch: model(batch))
