@@ -47,7 +47,8 @@ def main() -> None:
 
     best = np.argsort(-predicted, kind="stable")[:10]
     rank = stats.rankdata(-true, method="min").astype(int)
-    table = Table("predicted", "true rank", "predicted %", "measured %", "cell", title="The ten best it found")
+    table = Table("predicted", "true rank", "predicted %", "measured %", title="The ten best it found")
+    table.add_column("cell", overflow="fold")
     space = SPACES[dataset.space]
     for place, row in enumerate(best, start=1):
         cell = space.format(dataset.architectures[int(rest[row])])
