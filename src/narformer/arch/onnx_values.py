@@ -37,7 +37,7 @@ def stored(tensor: onnx.TensorProto) -> Array | None:
         return None
     try:
         array = onnx.numpy_helper.to_array(tensor)
-    except Exception:  # contents that do not fit the stated shape: weights that were stripped
+    except (ValueError, TypeError, KeyError):  # contents that do not fit what is stated: stripped weights, no such type
         return None
     return array if array.dtype.kind in "biuf" else None
 
