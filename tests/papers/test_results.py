@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from narformer.papers import TABLES, assemble, markdown, read_recipe, read_table, write, write_all
+from narformer.papers import TABLES, assemble, markdown, read_recipe, read_table, row_recipe, write, write_all
 from narformer.papers.results import compare
 
 COMMITTED = Path(__file__).resolve().parents[2] / "results"
@@ -114,3 +114,17 @@ def test_the_committed_results_are_what_the_stored_runs_give(name, tmp_path):
         committed = COMMITTED / path.name
         assert committed.exists(), f"{committed} is missing: write_all() makes it"
         assert committed.read_bytes() == path.read_bytes(), f"{path.name} is not what results/runs gives: write_all()"
+
+
+def test_every_stored_run_belongs_to_a_row():
+    tables = [read_table(name) for name in TABLES]
+    rows = [(table, row) for table in tables for row in table.rows if row.recipe is not None]
+    known = {
+        row_recipe(table, row, n, variant).hash()
+        for table, row in rows
+        for n in table.sizes(row)
+        for variant in ("quick", "paper")
+    }
+    runs = sorted((Path(__file__).resolve().parents[2] / "results" / "runs").glob("*.json"))
+    assert runs
+    assert not [run.name for run in runs if json.loads(run.read_text())["recipe_hash"] not in known]
