@@ -7,10 +7,11 @@ from cells_101 import lists, some_cells
 from layers_loop import weights_of
 from narformer_loop import narformer
 from narformer_v2_loop import narformer_v2
+from relational_loop import relational
 from tnasp_loop import tnasp
 
-from narformer.models import NarFormer, NarFormerV2, Tnasp
-from narformer.tokens import NarFormerTokenizer, NarFormerV2Tokenizer, TnaspTokenizer
+from narformer.models import NarFormer, NarFormerV2, Relational, Tnasp
+from narformer.tokens import NarFormerTokenizer, NarFormerV2Tokenizer, RelationalTokenizer, TnaspTokenizer
 
 CELLS = some_cells(10)
 SAME = 1e-10
@@ -107,3 +108,25 @@ def test_the_papers_sizes():
     d, f = 80, 512
     layer = 3 * d * 256 + 256 * d + 2 * d + (d * f + f) + (f * d + d) + 2 * d
     assert count(Tnasp(Tnasp.Config(kinds=5, features=7))) == 5 * d + 7 * d + d + 2 * d + 3 * layer + d * 96 + 96
+
+
+@pytest.mark.parametrize("size", [{}, {"layers": 1}, {"features": 2, "whole": 3}], ids=str)
+def test_relational(size):
+    tokenizer = RelationalTokenizer(vocabulary=CELLS.vocabulary)
+    sizes = {"features": 0, "whole": 0, "width": 8, "heads": 2, "layers": 2, "inner": 6, "members": 3} | size
+    config = Relational.Config(kinds=tokenizer.kinds, **sizes)
+    model = in_float64(Relational(config))
+    batch = tokenizer.cells(CELLS).double()
+    chance = torch.Generator().manual_seed(2)
+    x_BNF = torch.randn(*batch.kind_BN.shape, config.features, generator=chance).double()
+    whole_BG = torch.randn(len(CELLS), config.whole, generator=chance).double()
+    batch = type(batch)(x_BNF, batch.kind_BN, batch.adj_BNN, batch.mask_BN, whole_BG)
+    with torch.no_grad():
+        y_BE = model(batch).numpy()
+    for row in range(len(CELLS)):
+        kinds, edges = lists(CELLS, row)
+        features = [batch.x_BNF[row, node].numpy() for node in range(len(kinds))]
+        for member in range(config.members):
+            weights = {name: array[member] for name, array in weights_of(model).items()}
+            expected = relational(weights, config, kinds, edges, features, whole_BG[row].numpy())
+            np.testing.assert_allclose(y_BE[row, member], expected, rtol=SAME, atol=SAME)

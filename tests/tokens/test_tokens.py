@@ -13,7 +13,7 @@ from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
 from narformer.tokens import TOKENIZERS, NarFormerTokenizer, NarFormerV2Tokenizer, TnaspTokenizer, collate
 from narformer.tokens.scalar import nerf_code, nerf_table
 
-OPTIONS = {"narformer": {"length": 5}, "narformer-v2": {"length": 5}, "tnasp": {"vertices": 7}}
+OPTIONS = {"narformer": {"length": 5}, "narformer-v2": {"length": 5}, "relational": {}, "tnasp": {"vertices": 7}}
 FIELDS = ("x_BNF", "kind_BN", "adj_BNN", "mask_BN", "whole_BG")
 
 
@@ -127,6 +127,7 @@ def test_a_tokenizer_is_rebuilt_from_its_config():
         ("narformer-v2", {"operation": "onehot"}),
         ("narformer-v2", {"operation": "one-hot", "length": 2}),
         ("narformer-v2", {"colour": "red"}),
+        ("relational", {"absent": ("conv7x7",)}),
         ("tnasp", {"vertices": 0}),
         ("tnasp", {"severed": ("conv7x7",)}),
         ("tnasp", {"vocabulary": ("input", "input")}),

@@ -22,6 +22,18 @@ def test_by_hand():
     # y orders 4 > 2, 4 > 1, 2 > 1; ŷ differs by -2, 1, 3
     by_hand = sum(math.log1p(math.exp(-d)) for d in (-2, 1, 3)) / 3
     assert float(losses.pairwise_logistic(Y, TARGET)) == pytest.approx(by_hand)
+    # the same differences twice over; y is apart by 2, 3 and 1, of which 1 counts
+    by_hand = sum(math.log1p(math.exp(-2 * d)) for d in (-2, 1, 3)) / 3
+    assert float(losses.pairwise_gap(Y, TARGET)) == pytest.approx(by_hand)
+    near = math.log1p(math.exp(-2 * 3)) / 4  # y apart by a quarter, ŷ by 3
+    assert float(losses.pairwise_gap(torch.tensor([3.0, 0.0]), torch.tensor([0.25, 0.0]))) == pytest.approx(near)
+
+
+@pytest.mark.parametrize("loss", [*losses.REGRESSION.values(), *losses.PAIRWISE.values()])
+def test_the_loss_of_members_is_the_mean_of_their_losses(loss):
+    y_BE = torch.stack([Y, Y.flip(0), Y * 0.3], 1)
+    each = torch.stack([torch.as_tensor(loss(y_BE[:, e], TARGET)) for e in range(3)])
+    torch.testing.assert_close(loss(y_BE, TARGET[:, None]), each.mean())
 
 
 def test_losses_of_perfect_predictions():
@@ -32,6 +44,7 @@ def test_losses_of_perfect_predictions():
 
 def test_pairs_that_are_equal_cost_nothing():
     assert float(losses.pairwise_logistic(Y, torch.ones(3))) == 0
+    assert float(losses.pairwise_gap(Y, torch.ones(3))) == 0
 
 
 @pytest.mark.parametrize("name", ["linear", "cosine", "constant"])

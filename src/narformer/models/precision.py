@@ -15,7 +15,7 @@ from narformer.tokens.batch import Batch
 
 
 class Model(nn.Module):
-    """A published architecture: built from its own Config, ``forward(batch) -> (B, T)``.
+    """An architecture: built from its own Config, ``forward(batch) -> (B, T)``; T > 1 are members of an ensemble.
 
     precision: what it computes in, where it is made to compute in less than its weights' float32
     """

@@ -52,6 +52,6 @@ class NeuralPredictor:
             for start in range(0, len(cells), chunk):
                 rows = by_size[start : start + chunk]
                 batch = self.tokenizer.batch(cells.take(rows).trimmed()).to(device)
-                out_M1[rows] = self.model(batch).double().cpu().numpy()
+                out_M1[rows] = self.model(batch).double().mean(1, keepdim=True).cpu().numpy()
                 advance(len(rows))
         return self.target.inverse(out_M1)

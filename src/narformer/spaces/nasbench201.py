@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from narformer.arch import contraction
 from narformer.arch.cells import PADDING, Cells
 from narformer.arch.graph import Architecture, Op
 from narformer.errors import BadArchitecture, UnknownName, lookup
@@ -130,37 +131,9 @@ def edge_ops(cells: Cells) -> NDArray[np.int8]:
 
 
 def contracted(cells: Cells) -> Cells:
-    """The cells without operations that compute nothing: M cells of at most eight vertices.
-
-    ``none`` is dropped, ``skip_connect`` is contracted into its consumers, so that the adjacency counts how often a
-    value is added, and vertices without a path from input and to output are pruned. Where nothing joins them, input
-    and output remain without an edge.
-    """
-    kind_MN, adj_MNN = cells.kind_MN, cells.adj_MNN.astype(np.int64)
-    vertices = edge_ops(cells).shape[1] + 2
-    idle_MN = np.isin(kind_MN, [VOCABULARY.index("none"), VOCABULARY.index("skip_connect")])
-    skip_MN = kind_MN == VOCABULARY.index("skip_connect")
-    for v in range(1, vertices - 1):
-        through_MNN = adj_MNN[:, :, v, None] * adj_MNN[:, v, None, :]
-        adj_MNN += through_MNN * skip_MN[:, v, None, None]
-        adj_MNN[:, :, v] *= ~idle_MN[:, v, None]
-        adj_MNN[:, v, :] *= ~idle_MN[:, v, None]
-
-    ahead_MN, behind_MN = np.zeros_like(idle_MN), np.zeros_like(idle_MN)
-    ahead_MN[:, 0] = behind_MN[:, -1] = True
-    for v in range(1, vertices):  # an edge points forward, so one sweep each way reaches everything
-        ahead_MN[:, v] = (ahead_MN & (adj_MNN[:, :, v] > 0)).any(axis=1)
-        u = vertices - 1 - v
-        behind_MN[:, u] = (behind_MN & (adj_MNN[:, u, :] > 0)).any(axis=1)
-    live_MN = ahead_MN & behind_MN
-    adj_MNN *= live_MN[:, :, None] & live_MN[:, None, :]
-    live_MN[:, [0, -1]] = True
-
-    order_MN = np.argsort(~live_MN, axis=1, kind="stable")
-    kind_MN = np.take_along_axis(np.where(live_MN, kind_MN, PADDING), order_MN, axis=1)
-    adj_MNN = np.take_along_axis(adj_MNN, order_MN[:, :, None], axis=1)
-    adj_MNN = np.take_along_axis(adj_MNN, order_MN[:, None, :], axis=2)
-    return Cells(VOCABULARY, kind_MN.astype(np.int8), adj_MNN.astype(np.uint8)).trimmed()
+    """The cells without ``none`` and ``skip_connect``: M cells of at most eight vertices (arch/contraction.py)."""
+    edge_ops(cells)
+    return contraction.contracted(cells, absent=("none",), identities=("skip_connect",))
 
 
 def function_classes(cells: Cells) -> NDArray[np.int64]:

@@ -3,12 +3,14 @@
 from narformer.tokens.batch import Batch, Tokens, collate
 from narformer.tokens.narformer import NarFormerTokenizer
 from narformer.tokens.narformer_v2 import NarFormerV2Tokenizer
+from narformer.tokens.relational import RelationalTokenizer
 from narformer.tokens.tnasp import TnaspTokenizer
 from narformer.tokens.tokenizer import Tokenizer
 
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "narformer": NarFormerTokenizer,
     "narformer-v2": NarFormerV2Tokenizer,
+    "relational": RelationalTokenizer,
     "tnasp": TnaspTokenizer,
 }
 
@@ -17,6 +19,7 @@ __all__ = [
     "Batch",
     "NarFormerTokenizer",
     "NarFormerV2Tokenizer",
+    "RelationalTokenizer",
     "TnaspTokenizer",
     "Tokenizer",
     "Tokens",

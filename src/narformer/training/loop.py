@@ -117,23 +117,23 @@ class Fit:
             batch, target_B = self.tokens.take(rows).to(self.device), self.target_tensor_M[rows]
             if twin_tokens is not None:
                 batch = stack(batch, twin_tokens.take(rows).to(self.device))
-            loss = self.loss(self.model(batch)[:, 0], target_B)
+            loss = self.loss(self.model(batch), target_B)
             self.step(loss)
             total += loss.detach().cpu()
         return float(total) / self.steps_per_epoch
 
-    def loss(self, y_B: Tensor, target_B: Tensor) -> Tensor:
-        """The recipe's loss of predictions (B,), or (2B,) where the second half are the twins."""
+    def loss(self, y_BE: Tensor, target_B: Tensor) -> Tensor:
+        """The recipe's loss of the members' predictions (B, E), or (2B, E) where the second half are the twins."""
         weights = self.recipe.loss
-        twin = len(y_B) == 2 * len(target_B)
-        all_B = target_B.repeat(2) if twin else target_B
-        loss = losses.REGRESSION[weights.regression](y_B, all_B)
+        twin = len(y_BE) == 2 * len(target_B)
+        all_B1 = (target_B.repeat(2) if twin else target_B)[:, None]
+        loss = losses.REGRESSION[weights.regression](y_BE, all_B1)
         if weights.ranking:
-            loss = loss + weights.ranking * losses.sequence_ranking(y_B, all_B, torch.randperm(len(y_B)))
+            loss = loss + weights.ranking * losses.sequence_ranking(y_BE, all_B1, torch.randperm(len(y_BE)))
         if weights.consistency and twin:
-            loss = loss + weights.consistency * losses.architecture_consistency(*y_B.chunk(2))
+            loss = loss + weights.consistency * losses.architecture_consistency(*y_BE.chunk(2))
         if weights.pairwise:
-            loss = loss + weights.pairwise * losses.pairwise_logistic(y_B, all_B)
+            loss = loss + weights.pairwise * losses.PAIRWISE[weights.pairs](y_BE, all_B1)
         return loss
 
     def step(self, loss: Tensor) -> None:
@@ -164,10 +164,10 @@ class Fit:
         self.model.eval()
         with torch.inference_mode():
             if state is None:
-                y_V = self.model(self.validation_tokens)[:, 0]
+                y_VE = self.model(self.validation_tokens)
             else:
-                y_V = torch.func.functional_call(self.model, state, (self.validation_tokens,))[:, 0]
-        return np.asarray(y_V.double().cpu().numpy())
+                y_VE = torch.func.functional_call(self.model, state, (self.validation_tokens,))
+        return np.asarray(y_VE.double().mean(1).cpu().numpy())
 
     def _validate(self) -> float:
         kept = self._kept()

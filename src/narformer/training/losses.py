@@ -1,4 +1,7 @@
-"""Loss functions: predictions (B,) and targets (B,) in, a scalar out. Letters: B networks."""
+"""Loss functions: predictions (B,) and targets (B,) in, a scalar out; or (B, E) of E members, and targets (B, 1).
+
+Letters: B networks, E members of an ensemble.
+"""
 
 from collections.abc import Callable
 
@@ -31,9 +34,17 @@ def pairwise_logistic(y_B: Tensor, target_B: Tensor) -> Tensor:
     """Mean log(1 + exp(-(ŷ_i - ŷ_j))) over all pairs with y_i > y_j."""
     better_BB = target_B[:, None] > target_B[None, :]
     loss_BB = functional.softplus(y_B[None, :] - y_B[:, None])
-    return (loss_BB * better_BB).sum() / better_BB.sum().clamp(min=1)
+    return ((loss_BB * better_BB).sum((0, 1)) / better_BB.sum((0, 1)).clamp(min=1)).mean()
 
 
+def pairwise_gap(y_B: Tensor, target_B: Tensor) -> Tensor:
+    """Mean min(y_i - y_j, 1) log(1 + exp(-2 (ŷ_i - ŷ_j))) over all pairs with y_i > y_j: near ties count less."""
+    gap_BB = (target_B[:, None] - target_B[None, :]).clamp(0, 1)
+    loss_BB = functional.softplus(2 * (y_B[None, :] - y_B[:, None]))
+    return ((loss_BB * gap_BB).sum((0, 1)) / (gap_BB > 0).sum((0, 1)).clamp(min=1)).mean()
+
+
+PAIRWISE = {"equal": pairwise_logistic, "gap": pairwise_gap}
 REGRESSION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": mse,
     "relative": relative_mse,

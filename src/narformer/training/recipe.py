@@ -53,12 +53,16 @@ class TargetSection(Section):
 
 
 class Loss(Section):
-    """regression + ranking λ1 · SR + consistency λ2 · AC + pairwise · logistic ranking loss."""
+    """regression + ranking λ1 · SR + consistency λ2 · AC + pairwise · logistic ranking loss.
+
+    pairs: ``equal`` counts all pairs alike, ``gap`` by how far their targets are apart
+    """
 
     regression: Literal["mse", "relative", "none"] = "mse"
     ranking: float = 0.0
     consistency: float = 0.0
     pairwise: float = 0.0
+    pairs: Literal["equal", "gap"] = "equal"
 
 
 class Augmentation(Section):

@@ -96,15 +96,15 @@ class SelfEvolution:
             rows_W = torch.from_numpy(rng.choice(len(self.pseudo_V), min(size, len(self.pseudo_V)), replace=False))
             batch = fit.tokens.take(rows).to(fit.device).padded(longest)
             validation = fit.validation_tokens.take(rows_W.to(fit.device)).padded(longest)
-            y_B, y_W = fit.model(stack(batch, validation))[:, 0].split([len(rows), len(rows_W)])
-            self.step(y_B, fit.target_tensor_M[rows], y_W, rows_W)
+            y_BE, y_WE = fit.model(stack(batch, validation)).split([len(rows), len(rows_W)])
+            self.step(y_BE, fit.target_tensor_M[rows], y_WE, rows_W)
 
-    def step(self, y_B: Tensor, target_B: Tensor, y_W: Tensor, rows_W: Tensor) -> None:
+    def step(self, y_BE: Tensor, target_B: Tensor, y_WE: Tensor, rows_W: Tensor) -> None:
         """One simultaneous step of Eq. 11-13; ``rows_W`` are the validation cells of this step."""
         settings, fit = self.settings, self.fit
-        pseudo_gradient_V, multiplier_gradient_T = self.gradients(y_W.detach().cpu(), rows_W)
-        pseudo_W = self.pseudo_V[rows_W].to(y_W.device)
-        fit.step(fit.loss(y_B, target_B) + settings.alpha * (y_W - pseudo_W).square().mean())
+        pseudo_gradient_V, multiplier_gradient_T = self.gradients(y_WE.detach().mean(1).cpu(), rows_W)
+        pseudo_W1 = self.pseudo_V[rows_W, None].to(y_WE.device)
+        fit.step(fit.loss(y_BE, target_B) + settings.alpha * (y_WE - pseudo_W1).square().mean())
         self.pseudo_V = self.pseudo_V - settings.label_rate * pseudo_gradient_V
         self.multiplier_T = self.multiplier_T + settings.multiplier_rate * multiplier_gradient_T
 

@@ -1,0 +1,146 @@
+"""Our own predictor: a transformer that knows what each operation is to every other one, as an ensemble in one pass.
+
+x = W_kind[op] + W_x features
+x ← x + Attention(LN x)      scores + b_h(relation of i and j): itself, parent, child, ancestor, descendant, parallel
+x ← x + W_2 relu(W_1 LN x + [A^T (W_g LN x)_1 ‖ A (W_g LN x)_2])     one half sums the parents, one the children
+ŷ = W_4 relu(W_3 [mean of sinks ‖ mean of all ‖ whole])
+
+The graph step inside of the feed-forward part is NN-Former's (Xu et al., CVPR 2025), without normalisation. Norms have
+no weights of their own: a linear layer follows each. All members of the ensemble see the same batch at once.
+
+Letters: E members, B networks, N nodes, D width, H heads, K numbers per head, I inner width, R relations, L layers.
+"""
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.nn import functional
+
+from narformer.models.precision import Model, dropout
+from narformer.models.sizes import STRICT, Count, Rate, Size
+from narformer.tokens.batch import Batch
+
+RELATIONS = ("itself", "parent", "child", "ancestor", "descendant", "parallel")
+
+
+class Relational(Model):
+    """Operations and edges of a network to the opinions of E members on one attribute."""
+
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
+    class Config:
+        """kinds: operations of the vocabulary; features, whole: numbers of a token and of a network; members: E."""
+
+        kinds: Size
+        features: int
+        whole: int
+        width: Size = 96
+        heads: Size = 6
+        layers: Count = 3
+        inner: Size = 192
+        members: Size = 1
+        dropout: Rate = 0.1
+
+        def __post_init__(self) -> None:
+            if self.width % self.heads or self.inner % 2:
+                raise ValueError(
+                    f"width, heads, inner: found {self.width}, {self.heads}, {self.inner}; "
+                    "expected a width that the heads divide and an even inner width"
+                )
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        E, D = config.members, config.width
+        self.kind = Members(E, config.kinds, D, inputs=1)  # a sum of one row, not of kinds many
+        self.feature = Members(E, config.features, D, bias=False) if config.features else None
+        self.relation = nn.Parameter(torch.zeros(E, len(RELATIONS), config.layers * config.heads))
+        self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
+        self.head = Members(E, 2 * D + config.whole, D)
+        self.out = Members(E, D, 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B, E) opinions on a Batch."""
+        E, (B, N) = self.config.members, batch.kind_BN.shape
+        kind_BNC = functional.one_hot(batch.kind_BN, self.config.kinds).to(batch.adj_BNN.dtype)
+        x_EXD = self.kind(kind_BNC.flatten(0, 1).expand(E, -1, -1))  # X = B·N
+        if self.feature is not None:
+            x_EXD = x_EXD + self.feature(batch.x_BNF.flatten(0, 1).expand(E, -1, -1))
+        relation_BNNR = relations(batch.adj_BNN)
+        bias = relation_BNNR.flatten(0, 2) @ self.relation.transpose(0, 1).flatten(1).to(relation_BNNR.dtype)
+        bias_LEBHNN = bias.view(B, N, N, E, self.config.layers, -1).permute(4, 3, 0, 5, 1, 2).to(self.precision)
+        if not batch.full:
+            bias_LEBHNN = bias_LEBHNN.masked_fill(~batch.mask_BN[:, None, None], float("-inf"))
+        for layer, bias_EBHNN in zip(self.layers, bias_LEBHNN, strict=True):
+            x_EXD = layer(x_EXD, bias_EBHNN, batch.adj_BNN.to(self.precision))
+        x_EBND = normalised(x_EXD).view(E, B, N, -1)
+        sink_BN = (batch.mask_BN & (batch.adj_BNN.sum(2) == 0)).to(x_EBND.dtype)
+        live_BN = batch.mask_BN.to(x_EBND.dtype)
+        weight_B2N = torch.stack([sink_BN, live_BN], 1)
+        weight_B2N = weight_B2N / weight_B2N.sum(2, keepdim=True)
+        read_EBX = (weight_B2N @ x_EBND).flatten(2)
+        if self.config.whole:
+            read_EBX = torch.cat([read_EBX, batch.whole_BG.expand(E, -1, -1)], 2)
+        hidden_EBD = functional.relu(self.head(read_EBX))
+        y_EB1: Tensor = self.out(dropout(hidden_EBD, self.config.dropout, self.training))
+        return y_EB1[:, :, 0].T
+
+
+class Layer(nn.Module):
+    """Pre-norm: attention with a bias for each relation, then the feed-forward part with its graph step."""
+
+    def __init__(self, config: Relational.Config) -> None:
+        super().__init__()
+        E, D, inner = config.members, config.width, config.inner
+        self.config = config
+        self.query_key_value = Members(E, D, 3 * D, bias=False)
+        self.attended = Members(E, D, D)
+        self.inner = Members(E, D, 2 * inner)  # W_1 and W_g in one product
+        self.outer = Members(E, inner, D)
+
+    def forward(self, x_EXD: Tensor, bias_EBHNN: Tensor, adj_BNN: Tensor) -> Tensor:
+        config, p = self.config, self.config.dropout
+        E, B, H, N, _ = bias_EBHNN.shape
+        qkv = self.query_key_value(normalised(x_EXD).to(adj_BNN.dtype)).view(E, B, N, 3, H, -1).permute(3, 0, 1, 4, 2, 5)
+        q_EBHNK, k_EBHNK, v_EBHNK = qkv.unbind(0)
+        scores_EBHNN = q_EBHNK @ k_EBHNK.transpose(-1, -2) * (config.width / H) ** -0.5 + bias_EBHNN
+        z_EXD = (scores_EBHNN.softmax(-1) @ v_EBHNK).transpose(2, 3).reshape(x_EXD.shape)
+        x_EXD = x_EXD + dropout(self.attended(z_EXD), p, self.training)
+        own_EXI, gate_EXI = self.inner(normalised(x_EXD).to(adj_BNN.dtype)).chunk(2, -1)
+        parents, children = gate_EXI.reshape(E, B, N, -1).chunk(2, -1)
+        summed = torch.cat([adj_BNN.transpose(1, 2) @ parents, adj_BNN @ children], -1)
+        hidden_EXI = functional.relu(own_EXI + summed.flatten(1, 2))
+        return x_EXD + dropout(self.outer(hidden_EXI), p, self.training)
+
+
+class Members(nn.Module):
+    """One linear layer for each of E members: (E, X, inputs) to (E, X, outputs), a single batched product."""
+
+    def __init__(self, members: int, width: int, outputs: int, bias: bool = True, inputs: int | None = None) -> None:
+        super().__init__()
+        reach = (inputs or width) ** -0.5  # as nn.Linear
+        self.weight = nn.Parameter(torch.empty(members, width, outputs).uniform_(-reach, reach))
+        self.bias = nn.Parameter(torch.empty(members, 1, outputs).uniform_(-reach, reach)) if bias else None
+
+    def forward(self, x_EXI: Tensor) -> Tensor:
+        """(E, X, outputs)."""
+        weight = self.weight.to(x_EXI.dtype)
+        return x_EXI @ weight if self.bias is None else torch.baddbmm(self.bias.to(x_EXI.dtype), x_EXI, weight)
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Mean 0 and variance 1 over the last axis."""
+    return functional.layer_norm(x, x.shape[-1:])
+
+
+def relations(adj_BNN: Tensor) -> Tensor:
+    """(B, N, N, R) one-hot: what j is to i, of RELATIONS. adj_BNN counts edges i -> j."""
+    edge_BNN = (adj_BNN > 0).to(adj_BNN.dtype)
+    itself_NN = torch.eye(adj_BNN.shape[-1], dtype=adj_BNN.dtype)
+    reach_BNN, steps = edge_BNN, 1
+    while steps < adj_BNN.shape[-1] - 1:  # paths of up to twice the length each time
+        reach_BNN = (reach_BNN + reach_BNN @ reach_BNN).clamp(max=1)
+        steps *= 2
+    far_BNN = reach_BNN - edge_BNN
+    back_BNN, far_back_BNN = edge_BNN.transpose(1, 2), far_BNN.transpose(1, 2)
+    parallel_BNN = 1 - itself_NN - reach_BNN - reach_BNN.transpose(1, 2)
+    return torch.stack([itself_NN.expand_as(adj_BNN), back_BNN, edge_BNN, far_back_BNN, far_BNN, parallel_BNN], dim=-1)

@@ -1,0 +1,51 @@
+"""The tokenizer of our own predictor: operations and directed edges, nothing else.
+
+What an operation is to another, its parent or parallel to it, is left to the model (models/relational.py).
+"""
+
+import numpy as np
+import torch
+from pydantic.dataclasses import dataclass
+
+from narformer.arch.cells import PADDING, Cells
+from narformer.arch.contraction import contracted
+from narformer.tokens.batch import Batch
+from narformer.tokens.tokenizer import STRICT, Names, Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RelationalTokenizer(Tokenizer):
+    """Token i = index of op_i; A counts edges. Vertices that compute nothing are taken out first.
+
+    absent:     operations that are dropped with their edges (``none``)
+    identities: operations that are contracted into their consumers (``skip_connect``)
+    """
+
+    absent: Names = ()
+    identities: Names = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for kind in (*self.absent, *self.identities):
+            if kind not in self.vocabulary:
+                raise ValueError(
+                    f"absent, identities: found {kind!r}; expected operations among {', '.join(self.vocabulary)}"
+                )
+
+    @property
+    def features(self) -> int:
+        """No numbers but the operation."""
+        return 0
+
+    def cells(self, cells: Cells) -> Batch:
+        """A column of cells as a Batch of at most N tokens."""
+        if self.absent or self.identities:
+            cells = contracted(cells, self.absent, self.identities)
+        real_MN = cells.kind_MN != PADDING
+        return Batch(
+            torch.zeros(*real_MN.shape, 0),
+            torch.from_numpy(np.where(real_MN, cells.kind_MN, 0).astype(np.int64)),
+            torch.from_numpy(cells.adj_MNN.astype(np.float32)),
+            torch.from_numpy(real_MN),
+            torch.zeros(len(cells), 0),
+        )
