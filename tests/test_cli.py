@@ -20,7 +20,8 @@ from narformer.predictors.build import make_model, make_tokenizer
 from narformer.spaces import SPACES
 
 COMMANDS = [["train"], ["predict"], ["evaluate"], ["table"], ["predictors"], ["data"], ["data", "add"]]
-COMMANDS += [["data", "fetch"], ["data", "doctor"]]
+COMMANDS += [["data", "fetch"], ["data", "doctor"], ["inspect"], ["measure"]]
+COMMANDS += [["store", "query"], ["store", "export"], ["store", "import"]]
 NB101 = "conv3x3 conv1x1 maxpool3x3 | 01 02 03 14 24 34"
 SMALL = {"width": 16, "blocks": 1, "groups": 2, "head": "linear"}
 

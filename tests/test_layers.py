@@ -18,15 +18,14 @@ MAY_IMPORT = {
     "spaces": {"errors", "arch"},
     "tokens": {"errors", "arch"},
     "measure": {"errors", "arch"},
-    "data": {"errors", "arch", "spaces"},
+    "data": {"errors", "arch", "spaces", "measure"},
     "models": {"errors", "tokens"},
     "store": {"errors", "arch", "data", "measure"},
     "predictors": {"errors", "arch", "data", "tokens", "models"},
     "training": {"errors", "arch", "data", "tokens", "metrics", "models", "predictors"},
     "papers": {"errors", "data", "training"},
-    "jobs": {"errors", "arch", "data", "papers", "predictors", "spaces", "training"},
-    "inspection": {"errors", "arch"},
-    "cli": {"", "errors", "inspection", "jobs", "data", "papers"},
+    "jobs": {"errors", "arch", "data", "measure", "papers", "predictors", "spaces", "store", "training"},
+    "cli": {"", "errors", "jobs", "data", "papers"},
 }
 
 OWNERS = {

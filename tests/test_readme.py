@@ -27,7 +27,7 @@ RUN = [
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_and_option_exists(words: list[str]) -> None:
-    command = words[:2] if words[0] == "data" and len(words) > 1 else words[:1]
+    command = words[:2] if words[0] in {"data", "store"} and len(words) > 1 else words[:1]
     text = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*command, "--help"])
     assert text.exit_code == 0
     for option in (word for word in words if word.startswith("--")):

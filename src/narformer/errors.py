@@ -1,13 +1,14 @@
 """Every error the package raises on purpose, and the one way to look a name up in a table.
 
 NarformerError
-├── UnknownName         a name that no table holds (answered with the nearest right one)
+├── UnknownName         a name that no table holds (answered with the nearest right one), or that several might mean
 ├── BadArchitecture     an architecture that cannot be one: cycle, unknown operation, wrong size
 ├── BadFile             a file that is damaged, truncated, hostile or not what it was taken for
 ├── MissingData         a data source that is not in the data folder
 ├── MissingExtra        an optional dependency that is not installed
 ├── BadRecipe           a recipe that does not validate or contradicts itself
 ├── BadPredictor        a saved predictor that does not fit its manifest
+├── MixedMachines       times of two machines under the name of one device
 └── Diverged            a training whose loss is no number any more
 """
 
@@ -26,7 +27,7 @@ class NarformerError(Exception):
 
 
 class UnknownName(NarformerError):
-    """A name that no table holds."""
+    """A name that no table holds, or that several might mean."""
 
 
 class BadArchitecture(NarformerError):
@@ -55,6 +56,10 @@ class BadRecipe(NarformerError):
 
 class BadPredictor(NarformerError):
     """A saved predictor that does not fit its manifest."""
+
+
+class MixedMachines(NarformerError):
+    """Times of two machines under the name of one device."""
 
 
 class Diverged(NarformerError):

@@ -188,6 +188,63 @@ def test_external_data_is_never_opened(tmp_path):
     assert fingerprint(read) == fingerprint(read_onnx(network(location=str(tmp_path / "missing"))).architecture)
 
 
+def outside(name, where="weights.bin"):
+    tensor = TensorProto(name=name, data_type=1, dims=[3, 3, 1, 1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value=where)
+    return tensor
+
+
+def hidden(place):
+    """A model with one external tensor, in a place where a reader may look."""
+    text = model([helper.make_node("Relu", ["x"], ["y"])])
+    if place == "initializer":
+        return model([helper.make_node("Conv", ["x", "w"], ["y"])], stored=[outside("w")])
+    proto = onnx.ModelProto.FromString(text)
+    graph = proto.graph
+    if place == "Constant":
+        graph.node.append(helper.make_node("Constant", [], ["w"], value=outside("w")))
+    elif place == "a list of tensors":
+        graph.node[0].attribute.append(helper.make_attribute("w", [outside("w"), TensorProto()]))
+    elif place == "a body":
+        inner = helper.make_graph([], "inner", [], [], [outside("w")])
+        graph.node[0].attribute.append(helper.make_attribute("body", inner))
+    elif place == "bodies":
+        inner = helper.make_graph([helper.make_node("Constant", [], ["w"], value=outside(""))], "inner", [], [])
+        graph.node[0].attribute.append(helper.make_attribute("bodies", [inner]))
+        inner = graph.node[0].attribute[0].graphs[0].node[0].attribute[0]
+        inner.name = "w"
+    elif place == "a function":
+        nodes = [helper.make_node("Constant", [], ["c"], value=outside("w"))]
+        proto.functions.append(helper.make_function("own", "f", [], ["c"], nodes, [helper.make_opsetid("", 18)]))
+    elif place == "sparse":
+        sparse = onnx.SparseTensorProto(values=outside("w"), indices=TensorProto(), dims=[3, 3])
+        graph.sparse_initializer.append(sparse)
+    elif place == "indices":
+        sparse = onnx.SparseTensorProto(values=TensorProto(name="v"), indices=outside("w"), dims=[3, 3])
+        graph.node[0].attribute.append(helper.make_attribute("sparse", sparse))
+    elif place == "training":
+        proto.training_info.add().algorithm.initializer.append(outside("w"))
+    elif place == "not said to be external":
+        graph.initializer.append(outside("w"))
+        graph.initializer[0].ClearField("data_location")
+    return proto.SerializeToString()
+
+
+PLACES = ["initializer", "Constant", "a list of tensors", "a body", "bodies", "a function", "sparse", "indices"]
+PLACES += ["training", "not said to be external"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_external_data_is_found_wherever_it_stands(place):
+    assert read_onnx(hidden(place)).external == ("w",)
+
+
+def test_a_value_called_location_is_not_external():
+    weight = helper.make_tensor("location", 1, [3, 3, 1, 1], [0.0] * 9)
+    imported = read_onnx(model([helper.make_node("Conv", ["x", "location"], ["y"])], stored=[weight]))
+    assert imported.external == ()
+
+
 def test_names_are_printable():
     nodes = [
         helper.make_node("Relu", ["x"], ["y"], name="\x1b[2J<script>"),

@@ -88,6 +88,17 @@ def test_a_file_is_the_same_network_as_the_architecture_it_was_written_from(name
 
 
 @EACH
+def test_a_path_names_the_network_and_its_errors(name, tmp_path):
+    path = tmp_path / "my net.onnx"
+    path.write_bytes(to_onnx(tiny(), "random", rng()))
+    session = RUNTIMES[name](path, rng())
+    assert (session.name, session.fingerprint) == ("my net", fingerprint(tiny()))
+    path.write_bytes(b"no model")
+    with pytest.raises(BadFile, match=r"my net\.onnx"):
+        RUNTIMES[name](path, rng())
+
+
+@EACH
 def test_open_dimensions_are_bound_and_whole_numbers_fed(name):
     session = RUNTIMES[name](of_ints(), rng(), dims={"batch": 3})
     session.run()
@@ -98,8 +109,16 @@ def test_open_dimensions_are_bound_and_whole_numbers_fed(name):
 
 @EACH
 def test_a_file_without_weights_is_refused(name):
-    with pytest.raises(BadArchitecture, match="refuses it"):
+    with pytest.raises(BadArchitecture, match=r"tiny: .* refuses it: ") as error:
         RUNTIMES[name](to_onnx(tiny(), "none"), rng())
+    assert len(str(error.value).splitlines()) == 1
+
+
+@EACH
+def test_a_value_called_location_is_no_reference(name):
+    model = onnx.load_from_string(of_ints())
+    model.graph.initializer[0].name = model.graph.node[0].input[0] = "location"
+    RUNTIMES[name](model.SerializeToString(), rng(), dims={"batch": 1}).run()
 
 
 @pytest.mark.parametrize("name", RUNTIMES)

@@ -122,6 +122,14 @@ def test_rounds_interleave_the_networks():
     assert two.warmup_ns == (2 * MS,) * 3
 
 
+def test_every_round_of_every_network_is_told():
+    clock, told = Clock(), []
+    sessions = [Scripted(clock, (1,)) for _ in "abc"]
+    measure_rounds(sessions, rounds=2, repeats=5, clock=clock, advance=lambda: told.append(clock.now_ns))
+    assert len(told) == 6
+    assert told == sorted(set(told))
+
+
 def test_medians_of_rounds_show_drift():
     clock = Clock()
     (m,) = measure_rounds([Scripted(clock, (1, 1, 1, 2))], rounds=2, repeats=3, warmup=0, clock=clock)
@@ -141,7 +149,7 @@ def test_a_sound_measurement_has_no_reasons_against_it():
         ({"times_ns": (8 * MS,) * 5 + (10 * MS,) * 5}, "the times spread by 22%"),
         ({"times_ns": (MS,) * 9 + (3 * MS,)}, "the slowest time, 3 ms, is 3.0 times the median"),
         ({"times_ns": (9_000,) * 10}, "less than 10 µs"),
-        ({"load": 2.4}, "load 2.4 for 1 threads"),
+        ({"load": 2.4}, "load 2.4 for 1 thread)"),
         ({"environment": replace(environment(), governor="powersave")}, "governor 'powersave'"),
     ],
 )

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from narformer.arch import Architecture, Op, canonical, fingerprint
-from narformer.errors import BadFile, MissingExtra
-from narformer.measure import Environment, Machine, Measurement, MixedMachines
+from narformer.errors import BadFile, MissingExtra, MixedMachines
+from narformer.measure import Environment, Machine, Measurement
 from narformer.store import Imported, Store
 from narformer.store.records import architecture_of, architecture_text, measurement_of, measurement_record
 
@@ -72,6 +72,31 @@ def test_it_is_found_by_network_device_and_runtime(store):
     assert store.find(other.fingerprint, "phone, bfloat16", "openvino") == [other]
     assert store.find(other.fingerprint, "bench, float32") == []
     assert store.devices() == ("bench, float32", "phone, bfloat16")
+
+
+def test_the_newest_come_first_and_all_are_counted(store):
+    for n, width in enumerate((4, 8, 4, 4)):
+        device = "phone, float32" if n == 3 else "bench, float32"
+        store.add(taken(width, n, device=device), net(width))
+    print_ = fingerprint(net(4))
+    found, count = store.newest(2)
+    assert ([m.date[17:19] for m in found], count) == (["03", "02"], 4)
+    found, count = store.newest(1, print_, ["bench, float32"], "ort")
+    assert ([m.date[17:19] for m in found], count) == (["02"], 2)
+    for devices, runtime in (([], None), (["none"], None), (None, "none")):
+        assert store.newest(9, None, devices, runtime) == ([], 0)
+
+
+def test_fingerprints_and_machines_are_looked_up(store):
+    for width in (4, 8):
+        store.add(taken(width), net(width))
+    prints = tuple(sorted(fingerprint(net(width)) for width in (4, 8)))
+    assert store.fingerprints("", 9) == prints
+    assert store.fingerprints("", 1) == prints[:1]
+    assert store.fingerprints(prints[1][:20], 9) == prints[1:]
+    assert store.fingerprints("%", 9) == store.fingerprints("_", 9) == ()
+    assert store.machine("bench, float32") == MACHINE
+    assert store.machine("bench") is None
 
 
 def test_the_same_measurement_is_kept_once(store):

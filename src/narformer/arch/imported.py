@@ -49,12 +49,14 @@ class Imported:
     architecture: every kind canonical, defaults filled, as the source wrote it otherwise; ``canonical`` unifies it
     names:        per vertex, what the source calls the operation; printable, for people
     modules:      per vertex, the path of its module ("layer1.0.conv1") where the source tells, else ""
+    external:     stored values whose contents lie in other files, by name; they were not opened
     """
 
     architecture: Architecture
     coverage: Coverage
     names: tuple[str, ...]
     modules: tuple[str, ...]
+    external: tuple[str, ...] = ()
 
 
 @dataclass

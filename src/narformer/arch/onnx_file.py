@@ -6,6 +6,7 @@ functions are expanded or its shapes inferred (``onnx_guard``).
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -33,30 +34,34 @@ def read_onnx(
     source: str | Path | bytes,
     dims: Mapping[str, int] | None = None,
     inputs: Mapping[str, tuple[int, ...]] | None = None,
+    origin: Path | None = None,
 ) -> Imported:
-    """The network in an ONNX file, or in the bytes of one.
+    """The network in an ONNX file, or in the bytes of one, read from ``origin`` where that is given.
 
     ``dims`` binds dimensions that the file names ("batch" -> 1), ``inputs`` states whole input shapes.
 
     Raises BadFile where the file is no ONNX model, damaged, or beyond a limit of ``onnx_wire`` and ``onnx_guard``;
     BadArchitecture where dimensions are left unbound or bound to names that the file does not have.
     """
-    path = "the given bytes" if isinstance(source, bytes) else source
+    path = origin or ("the given bytes" if isinstance(source, bytes) else source)
     data = source if isinstance(source, bytes) else wire.read(source)
     try:
-        model = onnx.ModelProto.FromString(wire.light(data, path))
+        light = wire.light(data, path)
+        model = onnx.ModelProto.FromString(light)
     except BadFile:
         raise
     except Exception as error:  # the parser's own errors have no common base
         raise BadFile(path, f"no protobuf message ({printable(str(error))})", "an ONNX model") from None
     guard.check(model, path)
+    external = guard.external(model) if guard.LOCATION in light else []  # without the key there is none, and no search
     if model.functions:
         guard.functions_expanded(model, path)
         model = _library(onnx.inliner.inline_local_functions, model, path)
         guard.check(model, path)
     _bind(model, dict(dims or {}), dict(inputs or {}), path)
-    name = printable(model.graph.name) if isinstance(source, bytes) else Path(source).stem
-    return _Reading(_library(_inferred, model, path), path).imported(name)
+    name = printable(model.graph.name) if path == "the given bytes" else Path(path).stem
+    imported = _Reading(_library(_inferred, model, path), path).imported(name)
+    return replace(imported, external=tuple(map(printable, external)))
 
 
 def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -13,8 +13,20 @@ import onnx
 from narformer.arch.onnx_wire import NODES
 from narformer.errors import BadFile
 
-__all__ = ["DIM", "ELEMENTS", "body_of", "check", "check_shape", "functions_expanded", "in_order", "reads"]
+__all__ = [
+    "DIM",
+    "ELEMENTS",
+    "LOCATION",
+    "body_of",
+    "check",
+    "check_shape",
+    "external",
+    "functions_expanded",
+    "in_order",
+    "reads",
+]
 
+LOCATION = b"location"  # the key by which a tensor names another file
 DIM = 2**31 - 1  # of a tensor, a kernel, a stride
 ELEMENTS = 2**48  # of one tensor
 GRAPH_TYPES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
@@ -185,6 +197,44 @@ def reads(node: onnx.NodeProto) -> list[str]:
             names += [name for inner in body.node for name in reads(inner) if name not in inside]
             names += [value.name for value in body.output if value.name not in inside]
     return names
+
+
+def external(model: onnx.ModelProto) -> list[str]:
+    """Names of the tensors whose contents lie in other files, wherever in the model they stand.
+
+    A tensor without a name goes by that of its attribute. A reference counts too where the tensor does not say that it
+    is external: not every reader asks.
+    """
+    found: list[str] = []
+    graphs = [model.graph, *(graph for t in model.training_info for graph in (t.initialization, t.algorithm))]
+    nodes = [node for function in model.functions for node in function.node]
+    attributes = [attribute for function in model.functions for attribute in function.attribute_proto]
+    while graphs or nodes or attributes:
+        tensors: list[tuple[str, onnx.TensorProto]] = []
+        sparse: list[tuple[str, onnx.SparseTensorProto]] = []
+        for graph in graphs:
+            tensors += [(tensor.name, tensor) for tensor in graph.initializer]
+            sparse += [("", tensor) for tensor in graph.sparse_initializer]
+            nodes += graph.node
+        for node in nodes:
+            attributes += node.attribute
+        graphs, nodes = [], []
+        for attribute in attributes:
+            graphs += body_of(attribute)
+            if attribute.HasField("t"):
+                tensors.append((attribute.name, attribute.t))
+            if attribute.HasField("sparse_tensor"):
+                sparse.append((attribute.name, attribute.sparse_tensor))
+            tensors += [(attribute.name, tensor) for tensor in attribute.tensors]
+            sparse += [(attribute.name, tensor) for tensor in attribute.sparse_tensors]
+        attributes = []
+        tensors += [(name, part) for name, tensor in sparse for part in (tensor.values, tensor.indices)]
+        found += [
+            tensor.name or name
+            for name, tensor in tensors
+            if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL
+        ]
+    return found
 
 
 def check_shape(value: onnx.ValueInfoProto, path: str | Path) -> None:

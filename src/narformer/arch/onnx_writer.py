@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import helper
 
 from narformer.arch.graph import Architecture, Value
@@ -23,6 +22,7 @@ OPSET = 18
 IR_VERSION = 8  # the one of opset 18: older runtimes read it, too
 Attributes = dict[str, Value]
 
+BLOCK = 1 << 18  # values; to draw each of the 100 million of a large network takes longer than to run it
 NOT_WRITTEN = {"bias"}  # attributes that ONNX tells by the number of inputs
 
 
@@ -104,11 +104,13 @@ class _Writer:
         return f"{self.names[vertex]}.{name}"
 
     def weight(self, vertex: int, name: str, shape: tuple[int, ...], middle: float, reach: float) -> str:
-        """Add trained values, uniform within ``reach`` of ``middle``."""
+        """Add trained values, uniform within ``reach`` of ``middle``; large ones repeat a block of them."""
         name = f"{self.names[vertex]}.{name}"
         tensor = self.graph.initializer.add(name=name, data_type=onnx.TensorProto.FLOAT, dims=shape)
         if self.rng is not None:
-            tensor.raw_data = _uniform(self.rng, prod(shape), middle, reach).astype("<f4", copy=False).tobytes()
+            values = self.rng.random(min(BLOCK, count := prod(shape)), dtype=np.float32)
+            values = (middle - reach + 2 * reach * values).astype("<f4")
+            tensor.raw_data = np.resize(values, count).tobytes()
         return name
 
     def shape(self, vertex: int) -> tuple[int, ...]:
@@ -123,13 +125,6 @@ class _Writer:
         if len(operands) != 1:
             raise BadArchitecture(f"{self.names[vertex]}: found {len(operands)} operands; expected one beside weights")
         return self.shape(operands[0][1])
-
-
-def _uniform(rng: np.random.Generator, count: int, middle: float, reach: float) -> NDArray[np.float32]:
-    values = rng.random(count, dtype=np.float32)
-    values *= np.float32(2 * reach)
-    values += np.float32(middle - reach)
-    return values
 
 
 def _attributes(writer: _Writer, vertex: int, kind: str) -> Attributes:

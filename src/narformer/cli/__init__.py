@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from narformer import __version__
-from narformer.cli import cells, data, networks, tables
+from narformer.cli import cells, data, measuring, networks, store, tables
 from narformer.cli.terminal import err
 from narformer.errors import NarformerError
 
@@ -18,9 +18,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (cells.train, cells.predict, cells.evaluate, cells.predictors, tables.table, networks.inspect):
+
+for command in (
+    cells.train,
+    cells.predict,
+    cells.evaluate,
+    cells.predictors,
+    tables.table,
+    networks.inspect,
+    measuring.measure,
+):
     app.command()(command)
 app.add_typer(data.data_app, name="data")
+app.add_typer(store.store_app, name="store")
 
 
 def main() -> None:

@@ -12,8 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from narformer.cli.terminal import Json, err, out, print_json
-from narformer.errors import BadArchitecture
+from narformer.cli.terminal import Json, amount, err, out, print_json, sizes
 
 
 def inspect(
@@ -27,11 +26,11 @@ def inspect(
 
     Example: narformer inspect model.onnx --dim batch=1
     """
-    dims, inputs = _sizes(dim or [], "=", "--dim", "batch=1"), _sizes(input_ or [], ":", "--input", "x:1x3x224x224")
+    dims, inputs = sizes(dim or [], "=", "--dim", "batch=1"), sizes(input_ or [], ":", "--input", "x:1x3x224x224")
     with err.status("reading", spinner="dots") if err.is_terminal else nullcontext():
-        from narformer import inspection
+        from narformer import jobs
 
-        found = inspection.inspect(path, {name: shape[0] for name, shape in dims.items()}, inputs)
+        found = jobs.inspect(path, {name: shape[0] for name, shape in dims.items()}, inputs)
     if as_json:
         print_json(dataclasses.asdict(found))
     else:
@@ -98,8 +97,8 @@ def _print_layers(found: Any, unit: str, everything: bool) -> None:
             Text(layer.module or layer.name),
             Text(layer.kind),
             _by(layer.shape),
-            _amount(getattr(layer, unit)),
-            _amount(layer.params),
+            amount(getattr(layer, unit)),
+            amount(layer.params),
             f"{100 * layer.share:.1f}",
             f"{100 * total:.1f}",
             Bar(largest or 1.0, 0, layer.share, width=BAR),
@@ -117,7 +116,7 @@ def _print_parts(title: str, parts: Sequence[Any], unit: str) -> None:
     for part in parts:
         counts = (part.macs, part.flops, part.params, part.read_bytes + part.written_bytes)
         bar = Bar(largest or 1.0, 0, part.share, width=BAR)
-        table.add_row(Text(part.name), f"{part.layers:,}", *map(_amount, counts), f"{100 * part.share:.1f}", bar)
+        table.add_row(Text(part.name), f"{part.layers:,}", *map(amount, counts), f"{100 * part.share:.1f}", bar)
     out.print(table)
 
 
@@ -126,27 +125,3 @@ BAR = 8  # columns
 
 def _by(shape: tuple[int, ...] | None) -> str:
     return "?" if shape is None else "x".join(map(str, shape)) or "scalar"
-
-
-def _amount(count: int | None) -> str:
-    """Three digits and a thousand's letter: 118 M; '?' where it was not counted."""
-    if count is None:
-        return "?"
-    size, letters = float(count), iter(("", " k", " M", " G", " T", " P", " E"))
-    letter = next(letters)
-    while size >= 999.5 and letter != " E":
-        size, letter = size / 1000, next(letters)
-    return f"{size:,.0f}{letter}" if size >= 99.95 or not letter else f"{size:.3g}{letter}"
-
-
-def _sizes(texts: list[str], sign: str, option: str, example: str) -> dict[str, tuple[int, ...]]:
-    """name -> sizes, of ``name:1x3x224x224``; the name itself may hold the sign."""
-    sizes = {}
-    for text in texts:
-        name, _, numbers = text.rpartition(sign)
-        parts = numbers.split("x")
-        right = name and all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts)
-        if not right or (sign == "=" and len(parts) > 1):
-            raise BadArchitecture(f"{option} was given '{text}'; expected a name and its size, such as {example}")
-        sizes[name] = tuple(map(int, parts))
-    return sizes

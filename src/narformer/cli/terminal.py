@@ -1,4 +1,4 @@
-"""What the commands share: the two consoles, common options, progress bars, and scores and JSON as they are printed."""
+"""What the commands share: consoles, common options, progress bars; how scores, amounts, JSON and sizes are written."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+from narformer.errors import BadArchitecture
 
 out, err = Console(), Console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
@@ -31,8 +33,11 @@ def jobs_with(threads: int | None) -> Any:
 
 
 @contextmanager
-def bars_shown() -> Iterator[Callable[[str, int, int, float | None], None]]:
-    """Progress bars on standard error, one per phase: call with (phase, done, total, validation τ)."""
+def bars_shown(still: bool = False) -> Iterator[Callable[[str, int, int, float | None], None]]:
+    """Progress bars on standard error, one per phase: call with (phase, done, total, validation τ).
+
+    still: drawn only when called, so that nothing runs beside what is being timed.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -41,7 +46,8 @@ def bars_shown() -> Iterator[Callable[[str, int, int, float | None], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    drawn = not still
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal, auto_refresh=drawn) as progress:
         tasks: dict[str, Any] = {}
 
         def show(phase: str, done: int, total: int, tau: float | None) -> None:
@@ -50,6 +56,8 @@ def bars_shown() -> Iterator[Callable[[str, int, int, float | None], None]]:
             progress.update(tasks[phase], completed=done)
             if tau is not None:
                 progress.update(tasks[phase], note=f"validation τ {tau:.3f}")
+            if still:
+                progress.refresh()
 
         try:
             yield show
@@ -85,3 +93,27 @@ def print_scores(scores: dict[str, float]) -> None:
 def print_json(value: Any) -> None:
     """Indented JSON on standard output."""
     print(json.dumps(value, indent=1))
+
+
+def amount(count: int | None) -> str:
+    """Three digits and a thousand's letter: 118 M; '?' where it was not counted."""
+    if count is None:
+        return "?"
+    size, letters = float(count), iter(("", " k", " M", " G", " T", " P", " E"))
+    letter = next(letters)
+    while size >= 999.5 and letter != " E":
+        size, letter = size / 1000, next(letters)
+    return f"{size:,.0f}{letter}" if size >= 99.95 or not letter else f"{size:.3g}{letter}"
+
+
+def sizes(texts: list[str], sign: str, option: str, example: str) -> dict[str, tuple[int, ...]]:
+    """name -> sizes, of ``name:1x3x224x224``; the name itself may hold the sign."""
+    found = {}
+    for text in texts:
+        name, _, numbers = text.rpartition(sign)
+        parts = numbers.split("x")
+        right = name and all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts)
+        if not right or (sign == "=" and len(parts) > 1):
+            raise BadArchitecture(f"{option} was given '{text}'; expected a name and its size, such as {example}")
+        found[name] = tuple(map(int, parts))
+    return found

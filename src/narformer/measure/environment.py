@@ -8,19 +8,15 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from narformer.errors import NarformerError
+from narformer.errors import MixedMachines
 
-__all__ = ["Environment", "Machine", "MixedMachines", "environment", "load", "mixed", "same_machine"]
+__all__ = ["Environment", "Machine", "environment", "load", "mixed", "same_machine"]
 
 CPU_INFO = Path("/proc/cpuinfo")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 # Instructions that decide how fast a convolution is; the name of a virtual machine's CPU often does not tell them.
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8", "asimd", "sve")
 PACKAGES = ("narformer", "numpy", "onnxruntime", "openvino")
-
-
-class MixedMachines(NarformerError):
-    """Times of two machines under the name of one device."""
 
 
 @dataclass(frozen=True)

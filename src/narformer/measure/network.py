@@ -1,22 +1,20 @@
 """A network made ready for any runtime: its ONNX bytes, its fingerprint, and random inputs."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from narformer.arch import Architecture, fingerprint
+from narformer.arch import onnx_wire as wire
+from narformer.arch.imported import Imported
 from narformer.arch.onnx_file import read_onnx
 from narformer.arch.onnx_writer import to_onnx
 from narformer.errors import BadArchitecture, BadFile
 
-__all__ = ["Network", "network", "random_input"]
-
-# The key of a reference to another file, as protobuf writes a text of eight bytes, in any length of its count. Runtimes
-# would open what it names below the working directory. A value called exactly "location" is refused with it.
-EXTERNAL = re.compile(rb"(\x08|\x88\x80*\x00)location")
+__all__ = ["Network", "network", "random_input", "refuse_external"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,23 +42,35 @@ class Network:
         return next((shape[0] for shape in self.shapes.values() if shape), 1)
 
 
-def network(source: Architecture | bytes, rng: np.random.Generator, dims: Mapping[str, int] | None = None) -> Network:
-    """The network of an architecture, with random weights from ``rng``, or of the bytes of an ONNX file, with its own.
+def network(
+    source: Architecture | bytes | Path, rng: np.random.Generator, dims: Mapping[str, int] | None = None
+) -> Network:
+    """The network of an architecture, with random weights from ``rng``, or of an ONNX file or its bytes, with its own.
 
-    Raises BadFile and BadArchitecture as ``read_onnx`` and ``to_onnx`` do.
+    Raises BadFile and BadArchitecture as ``read_onnx`` and ``to_onnx`` do; BadFile also where weights lie in other
+    files, which a runtime would open.
     """
     dims = dict(dims or {})
     if isinstance(source, Architecture):
         architecture, file = source, to_onnx(source, "random", rng)
         names = tuple(f"Input_{vertex}" for vertex in range(len(source)))
     else:
-        if EXTERNAL.search(source):
-            raise BadFile("the given bytes", "weights in other files", "a model with all its weights inside")
-        imported = read_onnx(source, dims)
-        architecture, file, names = imported.architecture, source, imported.names
+        origin = source if isinstance(source, Path) else None
+        file = bytes(wire.read(source)) if isinstance(source, Path) else source
+        imported = read_onnx(file, dims, origin=origin)
+        refuse_external(imported, origin or "the given bytes")
+        architecture, names = imported.architecture, imported.names
     inputs = [(name, op.shape) for name, op in zip(names, architecture.ops, strict=True) if op.kind == "Input"]
     shapes = {name: shape for name, shape in inputs if shape is not None}
     return Network(architecture, fingerprint(architecture), file, shapes, dims)
+
+
+def refuse_external(imported: Imported, path: Path | str) -> None:
+    """Raise BadFile where a model's weights lie in other files: a runtime would open what they name."""
+    if imported.external:
+        more = f" and {len(imported.external) - 1} more" if len(imported.external) > 1 else ""
+        found = f"weights in other files ('{imported.external[0]}'{more})"
+        raise BadFile(path, found, "a model with all its weights inside", "Save it again without external data.")
 
 
 def random_input(

@@ -1,14 +1,13 @@
 """OpenVINO on the CPU, with a fixed number of threads; it picks its own precision."""
 
-from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from narformer.arch import Architecture
-from narformer.errors import BadArchitecture, needs
-from narformer.measure.environment import environment
-from narformer.measure.network import network, random_input
+from narformer.errors import needs
+from narformer.measure.network import Network, random_input
+from narformer.measure.runtime import Runtime
 
 __all__ = ["OpenVino"]
 
@@ -18,31 +17,27 @@ TYPES |= {
 }
 
 
-class OpenVino:
-    """A network in OpenVINO, ready to run on random inputs.
+class OpenVino(Runtime):
+    """A network in OpenVINO.
 
-    ``device`` names the machine, by default after its CPU. The precision that the runtime computes in is added to it:
-    on a CPU with AMX or AVX-512 BF16 it is bfloat16, four times as fast as float32, and another device.
-
-    Raises MissingExtra without openvino; BadArchitecture where the runtime refuses the network.
+    On a CPU with AMX or AVX-512 BF16 it computes in bfloat16, four times as fast as in float32: another device.
     """
 
-    runtime = "openvino"
+    runtime, title = "openvino", "OpenVINO"
 
-    def __init__(
-        self,
-        source: Architecture | bytes,
-        rng: np.random.Generator,
-        threads: int = 1,
-        device: str = "",
-        dims: Mapping[str, int] | None = None,
-    ) -> None:
-        runtime = needs("openvino", "measure")
-        net = network(source, rng, dims)
-        self.fingerprint, self.name, self.batch, self.threads = net.fingerprint, net.name, net.batch, threads
-        settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+    @staticmethod
+    def library() -> ModuleType:
+        """The package openvino."""
+        return needs("openvino", "measure")
+
+    def run(self) -> object:
+        """One inference; the outputs stay in the runtime."""
+        return self._request.infer()
+
+    def _load(self, library: Any, net: Network, rng: np.random.Generator) -> str:
+        settings = {"INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
         try:
-            core = runtime.Core()
+            core = library.Core()
             model = core.read_model(net.onnx)
             given = [(i.any_name, i.partial_shape, _type(i.element_type)) for i in model.inputs]
             self._feeds = {
@@ -53,15 +48,10 @@ class OpenVino:
             compiled = core.compile_model(model, "CPU", settings)
             precision = _type(compiled.get_property("INFERENCE_PRECISION_HINT"))
         except RuntimeError as error:
-            raise BadArchitecture(f"{net.name or 'network'}: OpenVINO refuses it: {error}") from None
+            raise self._refused(error) from None
         self._request: Any = compiled.create_infer_request()
         self._request.infer(self._feeds)  # its inputs stay bound: later runs copy nothing
-        self.dtype = TYPES.get(precision, precision)
-        self.device = f"{device or environment().device}, {self.dtype}"
-
-    def run(self) -> object:
-        """One inference; the outputs stay in the runtime."""
-        return self._request.infer()
+        return TYPES.get(precision, precision)
 
 
 def _sizes(shape: Any) -> list[int | None]:

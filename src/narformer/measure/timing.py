@@ -133,10 +133,12 @@ def measure_rounds(
     repeats: int | Adaptive = 10,
     warmup: int = 2,
     clock: Clock = time.perf_counter_ns,
+    advance: Callable[[], None] = lambda: None,
 ) -> list[Measurement]:
     """Measure several networks in turn, ``rounds`` times over, one measurement for each.
 
     ``repeats`` and ``warmup`` count in every round: between two rounds the others have emptied the caches.
+    ``advance`` is called after every round of every network.
     Raises ValueError where there is nothing to count.
     """
     plan = repeats if isinstance(repeats, Adaptive) else Adaptive(least=repeats, most=repeats, seconds=float("inf"))
@@ -148,6 +150,7 @@ def measure_rounds(
     for _ in range(rounds):
         for timing, session in zip(timings, sessions, strict=True):
             timing.round(session, plan, warmup, clock)
+            advance()
     return [timing.of(session) for timing, session in zip(timings, sessions, strict=True)]
 
 
@@ -171,7 +174,8 @@ def unstable(measurement: Measurement) -> tuple[str, ...]:
     if middle < 0.01:
         reasons.append("a run takes less than 10 µs, so calling it counts as much as the network")
     if m.load is not None and m.load > m.threads + 0.5:
-        reasons.append(f"other programs were running (load {m.load:.1f} for {m.threads} threads)")
+        many = "1 thread" if m.threads == 1 else f"{m.threads} threads"
+        reasons.append(f"other programs were running (load {m.load:.1f} for {many})")
     if m.environment.governor not in ("", "performance"):
         reasons.append(f"the clock frequency is not fixed (governor '{m.environment.governor}')")
     return tuple(reasons)

@@ -1,5 +1,6 @@
 """What was measured, kept raw: rows are added, never changed."""
 
+from narformer.store.place import open_store
 from narformer.store.store import Imported, Store
 
-__all__ = ["Imported", "Store"]
+__all__ = ["Imported", "Store", "open_store"]

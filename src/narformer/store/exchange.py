@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,15 @@ class Imported:
 
 
 def write(path: Path, networks: Sequence[tuple[str, str]], measurements: Sequence[Record]) -> None:
-    """Write networks, (fingerprint, JSON text), and measurements to a temporary name, then rename."""
+    """Write networks, (fingerprint, JSON text), and measurements to a temporary name, then rename.
+
+    Raises BadFile where no file can be written there.
+    """
     head = {"format": FORMAT, "form": FORM, "networks": len(networks), "measurements": len(measurements)}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    temporary = path.parent / f"{path.name}.{os.getpid()}.partial"
     try:
+        if path.is_dir():
+            raise BadFile(path, "a folder", "the name of a file")
         with temporary.open("w", encoding="utf-8") as file:
             file.write(written(head) + "\n")
             for print_, text in networks:
@@ -42,8 +48,11 @@ def write(path: Path, networks: Sequence[tuple[str, str]], measurements: Sequenc
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise BadFile(path, f"no way to write it ({error.strerror})", "a place for a file") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def read(path: Path) -> tuple[dict[str, Architecture], list[Measurement]]:

@@ -5,15 +5,18 @@ the row behind that it was writing.
 """
 
 import json
+import re
 import sqlite3
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from narformer.arch import Architecture, fingerprint
 from narformer.arch.canonical import FORM
@@ -35,6 +38,7 @@ from narformer.store.schema import DEVICES, ENVIRONMENTS, MEASUREMENTS, NETWORKS
 __all__ = ["Imported", "Store"]
 
 PATIENCE_S = 30.0  # how long a writer waits for others
+SECRETS = ("password", "sslpassword", "passfile", "sslkey")  # of an address, besides the one before the @
 LISTS = ("times_ns", "warmup_ns", "rounds")
 
 
@@ -45,14 +49,14 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        self._place, self._engine = _engine(url)
+        self.place, self._engine = _engine(url)  # the place without a password, for people
         self._writing = self._engine.execution_options(writes=True)
         try:
             while self._migrated():
                 pass
         except DBAPIError as error:
             self.close()
-            raise BadFile(self._place, f"an error ({error.orig})", "a store of measurements") from None
+            raise _broken(self.place, error) from None
 
     def add(self, measurement: Measurement, architecture: Architecture) -> bool:
         """Keep a measurement and its network; False where the store holds this very measurement.
@@ -62,7 +66,7 @@ class Store:
         """
         if fingerprint(architecture) != measurement.fingerprint:
             raise ValueError(f"measured was {measurement.fingerprint[:12]}…, not the network that is given")
-        with self._writing.begin() as connection:
+        with self._open(writes=True) as connection:
             _add_network(connection, measurement.fingerprint, architecture)
             return _add(connection, measurement)
 
@@ -70,26 +74,50 @@ class Store:
         self, fingerprint: str | None = None, device: str | None = None, runtime: str | None = None
     ) -> list[Measurement]:
         """The measurements of a network, a device, a runtime; of all where one is not given. The oldest comes first."""
-        query = _in_order()
-        for column, value in (("fingerprint", fingerprint), ("device", device), ("runtime", runtime)):
-            if value is not None:
-                query = query.where(MEASUREMENTS.c[column] == value)
-        with self._engine.connect() as connection:
+        query = _in_order().where(*_conditions(fingerprint, None if device is None else [device], runtime))
+        with self._open() as connection:
             return [_measurement(row) for row in connection.execute(query).mappings()]
+
+    def newest(
+        self,
+        limit: int,
+        fingerprint: str | None = None,
+        devices: Sequence[str] | None = None,
+        runtime: str | None = None,
+    ) -> tuple[list[Measurement], int]:
+        """The last so many measurements of a network, of any of these devices, of a runtime; and how many there are."""
+        conditions = _conditions(fingerprint, devices, runtime)
+        query = _in_order(newest=True).where(*conditions).limit(limit)
+        with self._open() as connection:
+            found = [_measurement(row) for row in connection.execute(query).mappings()]
+            count = connection.scalar(select(func.count()).select_from(MEASUREMENTS).where(*conditions)) or 0
+        return found, count
+
+    def fingerprints(self, prefix: str, limit: int) -> tuple[str, ...]:
+        """The first so many fingerprints of networks that begin like this, sorted."""
+        query = select(NETWORKS.c.fingerprint).where(NETWORKS.c.fingerprint.startswith(prefix, autoescape=True))
+        with self._open() as connection:
+            return tuple(connection.scalars(query.order_by(NETWORKS.c.fingerprint).limit(limit)))
+
+    def machine(self, device: str) -> Machine | None:
+        """The machine that a device's name stands for; None where the store does not know the name."""
+        with self._open() as connection:
+            text = connection.scalar(select(DEVICES.c.machine).where(DEVICES.c.name == device))
+        return None if text is None else _machine(text)
 
     def architecture(self, fingerprint: str) -> Architecture | None:
         """The network with this fingerprint, in canonical form; None where the store does not know it."""
-        with self._engine.connect() as connection:
+        with self._open() as connection:
             text = connection.scalar(select(NETWORKS.c.architecture).where(NETWORKS.c.fingerprint == fingerprint))
         return None if text is None else architecture_of(text)
 
     def devices(self) -> tuple[str, ...]:
         """Names of all devices, sorted."""
-        with self._engine.connect() as connection:
+        with self._open() as connection:
             return tuple(sorted(connection.scalars(select(DEVICES.c.name))))
 
     def __len__(self) -> int:
-        with self._engine.connect() as connection:
+        with self._open() as connection:
             return connection.scalar(select(func.count()).select_from(MEASUREMENTS)) or 0
 
     def export(self, path: Path) -> int:
@@ -97,7 +125,7 @@ class Store:
 
         Stores of the same content give the same bytes.
         """
-        with self._engine.connect() as connection:
+        with self._open() as connection:
             rows = connection.execute(select(NETWORKS).order_by(NETWORKS.c.fingerprint)).mappings()
             networks = [(row["fingerprint"], row["architecture"]) for row in rows]
             records = [measurement_record(_measurement(row)) for row in connection.execute(_in_order()).mappings()]
@@ -112,7 +140,7 @@ class Store:
         Raises BadFile where the file is damaged or untrue, MixedMachines where a device is another machine here.
         """
         networks, measurements = exchange.read(path)
-        with self._writing.begin() as connection:
+        with self._open(writes=True) as connection:
             fresh = sum(_add_network(connection, print_, network) for print_, network in networks.items())
             added = sum(_add(connection, measurement) for measurement in measurements)
         return Imported(added, len(measurements) - added, fresh)
@@ -129,16 +157,26 @@ class Store:
 
     def _migrated(self) -> bool:
         with self._writing.begin() as connection:
-            return migrate(connection, self._place)
+            return migrate(connection, self.place)
+
+    @contextmanager
+    def _open(self, writes: bool = False) -> Iterator[Connection]:
+        """A transaction. Raises BadFile where the database fails: the disk is full, the server gone."""
+        try:
+            with (self._writing if writes else self._engine).begin() as connection:
+                yield connection
+        except OperationalError as error:
+            raise _broken(self.place, error) from None
 
 
 def _engine(url: str) -> tuple[str, Engine]:
     """The place in words, without a password, and its engine."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise BadFile(url, "no address of a database", "sqlite:///path or postgresql://user@host/name") from None
-    place = parsed.render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):
+        place = re.sub(r":.*@", ":***@", url, flags=re.DOTALL)
+        raise BadFile(place, "no address of a database", "sqlite:///path or postgresql://user@host/name") from None
+    place = parsed.difference_update_query(SECRETS).render_as_string(hide_password=True)
     if parsed.get_backend_name() == "postgresql":
         needs("psycopg", "postgres")
         return place, create_engine(parsed.set(drivername="postgresql+psycopg"))
@@ -172,15 +210,40 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _in_order() -> Select[Any]:
+def _broken(place: str, error: DBAPIError) -> BadFile:
+    reason = " ".join(str(error.orig).split())
+    return BadFile(place, f"an error ({reason})", "a store of measurements")
+
+
+def _conditions(
+    fingerprint: str | None, devices: Sequence[str] | None, runtime: str | None
+) -> list[ColumnElement[bool]]:
+    columns = MEASUREMENTS.c
+    conditions: list[ColumnElement[bool]] = []
+    if devices is not None:
+        conditions.append(columns.device.in_(devices))
+    if fingerprint is not None:
+        conditions.append(columns.fingerprint == fingerprint)
+    if runtime is not None:
+        conditions.append(columns.runtime == runtime)
+    return conditions
+
+
+def _in_order(newest: bool = False) -> Select[Any]:
     everything = select(MEASUREMENTS, ENVIRONMENTS.c.record)
     joined = everything.join(ENVIRONMENTS, MEASUREMENTS.c.environment == ENVIRONMENTS.c.digest)
-    return joined.order_by(MEASUREMENTS.c.date, MEASUREMENTS.c.digest)
+    order = (MEASUREMENTS.c.date, MEASUREMENTS.c.digest)
+    return joined.order_by(*(column.desc() for column in order) if newest else order)
 
 
 def _measurement(row: Any) -> Measurement:
     values = {key: json.loads(row[key]) if key in LISTS else row[key] for key in row if key not in ("digest", "record")}
     return measurement_of({**values, "environment": json.loads(row["record"])})
+
+
+def _machine(text: str) -> Machine:
+    values = json.loads(text)
+    return Machine(**{**values, "instructions": tuple(values["instructions"])})
 
 
 def _add_row(connection: Connection, table: Table, **values: object) -> bool:
@@ -203,9 +266,7 @@ def _add(connection: Connection, measurement: Measurement) -> bool:
     if not _add_row(connection, DEVICES, name=measurement.device, machine=machine):
         known = connection.scalar(select(DEVICES.c.machine).where(DEVICES.c.name == measurement.device)) or ""
         if known != machine:
-            values = json.loads(known)
-            values["instructions"] = tuple(values["instructions"])
-            raise mixed(measurement.device, Machine(**values), measurement.environment.machine)
+            raise mixed(measurement.device, _machine(known), measurement.environment.machine)
     environment = written(record["environment"])
     _add_row(connection, ENVIRONMENTS, digest=digest(environment), record=environment)
     columns = {key: written(value) if key in LISTS else value for key, value in record.items()}

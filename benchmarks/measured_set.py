@@ -1,0 +1,224 @@
+"""The measured set: ten families of networks timed on this machine, and the file of them that the package ships.
+
+python benchmarks/measured_set.py measure   hours; run it alone; the same command goes on where it was stopped
+python benchmarks/measured_set.py pack      the store's times -> src/narformer/data/ten_families.npz, datasheet, picture
+"""
+
+import argparse
+import gc
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from narformer.arch import Architecture
+from narformer.arch.cost import cost
+from narformer.data.ten_families import MeasuredSet, write_measured
+from narformer.errors import BadArchitecture
+from narformer.measure import RUNTIMES, Adaptive, environment, measure
+from narformer.spaces.families import FAMILIES, variants
+from narformer.store import Store
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE = ROOT / "src" / "narformer" / "data" / "ten_families.npz"
+SHEET, PICTURE = ROOT / "docs" / "ten_families.md", ROOT / "docs" / "ten_families.png"
+
+NETWORKS = {"ort": 300, "openvino": 150}  # of each family
+EVERY = 10  # one network in so many is measured twice
+REPEATS = Adaptive(least=10, most=200, seconds=0.8, width=0.01)
+WARMUP = 3
+
+
+class Task(NamedTuple):
+    """One measurement to make; ``again`` is the second one of this network on this runtime."""
+
+    name: str
+    runtime: str
+    again: bool
+
+
+def plan(networks: dict[str, dict[int, Architecture]]) -> list[Task]:
+    """All measurements in random order; a second one comes a tenth to a fifth of the whole set after the first."""
+    rng = np.random.default_rng(0)
+    placed = []
+    for family, members in networks.items():
+        for runtime, count in NETWORKS.items():
+            for position, number in enumerate(list(members)[:count]):
+                name, moment = f"{family}/{number}", rng.random()
+                placed.append((moment, Task(name, runtime, False)))
+                if position % EVERY == 0:
+                    placed.append((moment + 0.1 + 0.1 * rng.random(), Task(name, runtime, True)))
+    return [task for _, task in sorted(placed)]
+
+
+def measure_all(folder: Path, seconds: float) -> None:
+    """Make the measurements that the store does not hold yet, for at most so many seconds."""
+    console = Console()
+    folder.mkdir(parents=True, exist_ok=True)
+    with console.status("drawing the networks"):
+        networks = {family.name: variants(family, max(NETWORKS.values())) for family in FAMILIES.values()}
+    tasks = plan(networks)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    end = time.monotonic() + seconds
+    with Store(f"sqlite:///{folder / 'store.sqlite'}") as store, Progress(*columns, TimeRemainingColumn()) as bars:
+        held = Counter((m.name, m.runtime) for m in store.find())
+        bar = bars.add_task("measuring", total=len(tasks))
+        for task in tasks:
+            bars.update(bar, advance=1, description=f"{task.name} {task.runtime}")
+            if held[task.name, task.runtime] > task.again:
+                continue
+            if time.monotonic() > end:
+                break
+            started = time.perf_counter()
+            family, _, number = task.name.partition("/")
+            architecture = FAMILIES[family].variant(int(number))
+            note: dict[str, object] = {"name": task.name, "runtime": task.runtime}
+            try:
+                session = RUNTIMES[task.runtime](architecture, np.random.default_rng([int(number), task.again]))
+                store.add(measure(session, REPEATS, WARMUP), architecture)
+                del session
+            except BadArchitecture as error:
+                note["refused"] = str(error)[:200]
+            gc.collect()
+            held[task.name, task.runtime] += 1
+            note["seconds"] = round(time.perf_counter() - started, 3)
+            with (folder / "rows.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(note) + "\n")
+
+
+def floor(measured: MeasuredSet, runtime: str, rows: np.ndarray) -> tuple[int, float, float]:
+    """How many of these networks were measured twice, and the mean and the median difference between, in percent."""
+    first, second = (measured.latency_ms(runtime, again)[rows] for again in (False, True))
+    error = 100 * np.abs(second / first - 1)
+    error = error[~np.isnan(error)]
+    return (len(error), float(error.mean()), float(np.median(error))) if len(error) else (0, np.nan, np.nan)
+
+
+def pack(folder: Path) -> None:
+    """Write the file, the datasheet and the picture from what the store holds."""
+    with Store(f"sqlite:///{folder / 'store.sqlite'}") as store:
+        measured = MeasuredSet(tuple(store.find()))
+    write_measured(measured, FILE)
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    SHEET.write_text(datasheet(measured, rows), encoding="utf-8")
+    draw(measured)
+
+
+def datasheet(measured: MeasuredSet, rows: list[dict[str, object]]) -> str:
+    """The datasheet: how, when, on what, how far it repeats, and what it is not."""
+    every = measured.measurements
+    where = every[0].environment
+    versions = sorted({f"{name} {version}" for m in every for name, version in m.environment.versions})
+    days = sorted({m.date[:10] for m in every})
+    table = [
+        "| family | runtime | networks | measured twice | latency ms: least, median, most "
+        "| repeatability: MAPE % (median %) | s per row |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for runtime in ("ort", "openvino"):
+        latency_M = measured.latency_ms(runtime)
+        for family in (*FAMILIES, "all"):
+            mine_M = (measured.family_M == family) | (family == "all")
+            values = latency_M[mine_M & ~np.isnan(latency_M)]
+            if not len(values):
+                continue
+            twice, mean, middle = floor(measured, runtime, mine_M)
+            spent = [r["seconds"] for r in rows if r["runtime"] == runtime and _of(r, family) and "refused" not in r]
+            table.append(
+                f"| {family} | {runtime} | {len(values):,} | {twice} | "
+                f"{values.min():.3g}, {np.median(values):.3g}, {values.max():.3g} | {mean:.2f} ({middle:.2f}) | "
+                f"{np.mean(spent):.2f} |"
+            )
+    slow = ("vgg", "alexnet")
+    quick = np.mean([r["seconds"] for r in rows if str(r["name"]).partition("/")[0] not in slow])
+    refused = [f"* {r['name']} on {r['runtime']}: {r['refused']}" for r in rows if "refused" in r] or ["None."]
+    loads = [m.load for m in every if m.load is not None]
+    machine = where.machine
+    newline = "\n"
+    return f"""# The measured set: ten families of networks on one CPU core
+
+{len(measured.names):,} networks, {len(every):,} measurements, {sum(len(m.times_ns) for m in every):,} times. \
+`narformer.data.load("ten-families")` gives the networks with their latencies;
+`narformer.data.ten_families.read_measured` gives every single time. `benchmarks/measured_set.py` made it all.
+
+![latency against FLOPs](ten_families.png)
+
+## What was measured
+The ten families of NNLQP (Liu et al. 2022), each network known by its family and number: `resnet/0` is the canonical
+ResNet-18, every other number a variant of it (`narformer.spaces.families`). The first {NETWORKS["ort"]} different
+networks of each family ran on ONNX Runtime, the first {NETWORKS["openvino"]} of them on OpenVINO, too. Batch 1; images
+of 224 x 224, 32 x 32 for NAS-Bench-201; random weights and inputs.
+
+## How
+One thread, one network at a time, all families and both runtimes in one random order. A network is loaded, run
+{WARMUP} times to warm up, then until the 95 % interval of its median is within {REPEATS.width:.0%}, {REPEATS.most}
+times or {REPEATS.seconds} s, whichever comes first, at least {REPEATS.least} times unless the seconds are over before.
+The label is the median of these times. One network in {EVERY} is measured a second time, in a session of its own with
+other weights, at least a tenth of the set later; the difference of the two medians is the repeatability. Refused are
+networks of more than 150 GFLOPs or 250 million parameters when they are drawn, so none while measuring:
+
+{newline.join(refused)}
+
+## Where and when
+{machine.cpu} (family/model/stepping {machine.model}), {machine.cores} logical cores, a virtual machine,
+instructions {", ".join(machine.instructions)}; {where.system}; Python {where.python}; {", ".join(versions)};
+governor {where.governor or "not readable"}. Days: {", ".join(days)}. OpenVINO computes in \
+{next((m.dtype for m in every if m.runtime == "openvino"), "?")} here, of its own choice.
+Nothing else was running but a text editor; load in the minute before a measurement: median {np.median(loads):.2f}, \
+95 % below {np.percentile(loads, 95):.2f}.
+
+## What it holds, and how far it repeats
+{newline.join(table)}
+
+A row outside of VGG and AlexNet took {quick:.2f} s on average, from drawing the network to its times in the store.
+
+## What it is not
+Other machines, other threads, batches and precisions have other latencies; weights are random, so sparsity plays no
+part. A virtual machine shares its hardware: some times are slow because of a neighbour, which is what the
+repeatability tells. NNLQP's own graphs are not public; these follow the same recipe and are not the same networks.
+"""
+
+
+def _of(row: dict[str, object], family: str) -> bool:
+    return family in ("all", str(row["name"]).partition("/")[0])
+
+
+def draw(measured: MeasuredSet) -> None:
+    """Latency against FLOPs, a colour for each family, a panel for each runtime."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    networks = measured.dataset().architectures
+    flops_M = np.array([cost(network).flops for network in networks]) / 1e9
+    figure, panels = pyplot.subplots(1, 2, figsize=(12, 5.5), layout="constrained", sharex=True, sharey=True)
+    for axes, runtime in zip(panels, ("ort", "openvino"), strict=True):
+        latency_M = measured.latency_ms(runtime)
+        for index, family in enumerate(FAMILIES):
+            mine_M = measured.family_M == family
+            axes.scatter(flops_M[mine_M], latency_M[mine_M], s=6, alpha=0.6, color=f"C{index}", label=family)
+        device = next((m.device for m in measured.measurements if m.runtime == runtime), "")
+        axes.set(xscale="log", yscale="log", xlabel="GFLOPs", title=f"{runtime}: {device}, 1 thread")
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("latency, ms")
+    panels[0].legend(markerscale=2, fontsize="small")
+    figure.savefig(PICTURE, dpi=110)
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("step", choices=("measure", "pack"))
+    arguments.add_argument("--folder", type=Path, default=ROOT / "runs" / "ten_families", help="the store's place")
+    arguments.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
+    given = arguments.parse_args()
+    if given.step == "measure":
+        print(f"on {environment().device}", flush=True)
+        measure_all(given.folder, given.seconds)
+    else:
+        pack(given.folder)

@@ -1,0 +1,160 @@
+"""The command that measures."""
+
+import dataclasses
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from narformer.cli.terminal import Json, amount, bars_shown, err, out, print_json, sizes
+from narformer.errors import NarformerError
+
+Place = Annotated[
+    str | None, typer.Option("--store", help="Store: a file, or postgresql://…; by default NARFORMER_STORE, or yours.")
+]
+Dims = Annotated[list[str] | None, typer.Option("--dim", help="Size of a named dimension: batch=1.")]
+
+
+def measure(
+    nets: Annotated[list[str], typer.Argument(help="ONNX files, or networks of families: resnet/0.")],
+    runtime: Annotated[list[str] | None, typer.Option(help="ort (by default) or openvino; may be repeated.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads of a network.", min=1)] = 1,
+    repeats: Annotated[int, typer.Option(help="Timed runs of each network, over all rounds.", min=1)] = 30,
+    rounds: Annotated[int, typer.Option(help="Rounds in which the networks take turns.", min=1)] = 3,
+    warmup: Annotated[int, typer.Option(help="Runs before each round that do not count.", min=0)] = 2,
+    device: Annotated[str, typer.Option(help="Name of this machine; by default after its CPU.")] = "",
+    dim: Dims = None,
+    store: Place = None,
+    as_json: Json = False,
+) -> None:
+    """Measure networks on this machine: median time, how sure it is, FLOPs a second. Every time goes into the store.
+
+    Several networks take turns, sixteen at a time, so that what slows the machine for a while slows all of them.
+    They are kept when their last round is over; what is complete stays kept after Ctrl-C.
+
+    Example: narformer measure model.onnx resnet/0 --runtime ort --runtime openvino --dim batch=1
+    """
+    if not device.isprintable():
+        raise typer.BadParameter("a name is one line of printable characters", param_hint="--device")
+    dims = {name: shape[0] for name, shape in sizes(dim or [], "=", "--dim", "batch=1").items()}
+    from narformer import jobs
+
+    found: list[Any] = []
+    failure: NarformerError | None = None
+    interrupted = False
+    with bars_shown(still=True) as bars:
+        try:
+            for measured in jobs.measure(
+                nets, runtime or ["ort"], threads, repeats, rounds, warmup, device, dims, store, bars
+            ):
+                found.append(measured)  # noqa: PERF402 - what came before an error stays
+        except NarformerError as error:  # what is complete is kept, and shown first
+            failure = error
+        except KeyboardInterrupt:
+            interrupted = True
+    if as_json and (found or not failure):
+        print_json([facts(m.measurement) | _derived(m) for m in found])
+    elif found:
+        _print_measured(found)
+    if failure:
+        raise failure
+    if interrupted:
+        wanted = len(nets) * len(set(runtime or ["ort"]))
+        err.print(f"interrupted: {len(found)} of {wanted} measurements are complete, and kept", highlight=False)
+        sys.exit(130)
+
+
+def facts(m: Any) -> dict[str, Any]:
+    """All of a measurement, and its median, interval and spread, as JSON has them."""
+    return dataclasses.asdict(m) | {"median_ms": m.median_ms, "interval_ms": m.interval_ms(), "spread": m.spread}
+
+
+def interval(m: Any) -> str:
+    """'7.21–7.34', or '?' where there are too few times."""
+    bounds = m.interval_ms()
+    return "?" if bounds is None else "–".join(map(milliseconds, bounds))
+
+
+def milliseconds(ms: float) -> str:
+    """Four digits that count."""
+    return f"{ms:,.0f}" if ms >= 9999.5 else f"{ms:.4g}" if ms < 1000 else f"{ms:.0f}"
+
+
+def _derived(measured: Any) -> dict[str, Any]:
+    return {
+        "flops": measured.flops,
+        "gflops_per_s": measured.gflops_per_s,
+        "uncounted": measured.uncounted,
+        "unstable": measured.doubts,
+        "kept_in": measured.kept_in,
+    }
+
+
+def runtime_and_precision(m: Any) -> Text:
+    """'openvino bfloat16'."""
+    return Text(f"{m.runtime} {m.dtype}")
+
+
+def shared_and_differing(measurements: Sequence[Any]) -> tuple[Text, list[str]]:
+    """What all have in common of machine, threads and batch, in words; and which of the three are columns instead."""
+    values = {name: {_setting(m, name) for m in measurements} for name in ("threads", "batch", "device")}
+    same = {name: found.pop() for name, found in values.items() if len(found) == 1}
+    words = [same["device"]] if "device" in same else []
+    words += [f"{same['threads']} {'thread' if same['threads'] == '1' else 'threads'}"] if "threads" in same else []
+    words += [f"batch {same['batch']}"] if "batch" in same else []
+    return Text(", ".join(words)), [name for name in values if name not in same]
+
+
+def differing_cells(m: Any, columns: Sequence[str]) -> list[Text]:
+    """The cells of a measurement in the columns that ``shared_and_differing`` asks for."""
+    return [Text(_setting(m, name)) for name in columns]
+
+
+def _setting(m: Any, name: str) -> str:
+    return m.device.removesuffix(f", {m.dtype}") if name == "device" else str(getattr(m, name))
+
+
+def _print_measured(found: list[Any]) -> None:
+    title, columns = shared_and_differing([measured.measurement for measured in found])
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("network", "runtime", *columns):
+        table.add_column(heading, overflow="fold")
+    for heading in ("median\nms", "95 %\ninterval", "spread", "FLOPs", "GFLOP/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for measured in found:
+        m = measured.measurement
+        table.add_row(
+            Text(m.name),
+            runtime_and_precision(m),
+            *differing_cells(m, columns),
+            milliseconds(m.median_ms),
+            interval(m),
+            f"{m.spread:.1%}",
+            amount(measured.flops),
+            f"{measured.gflops_per_s:.3g}",
+        )
+    out.print(table)
+    _print_doubts(found)
+    out.print(Text(f"kept in {found[0].kept_in}", style="dim"), soft_wrap=True)
+
+
+def _print_doubts(found: list[Any]) -> None:
+    """Reasons not to trust the numbers: those of several networks once, the others a line for each network."""
+    of: dict[str, list[str]] = {}
+    for measured in found:
+        m, reasons = measured.measurement, list(measured.doubts)
+        if measured.uncounted:
+            reasons.append(f"its FLOPs are too few: {measured.uncounted} operations have no counting rule")
+        of[f"{m.name}, {m.runtime}"] = [*of.get(f"{m.name}, {m.runtime}", []), *reasons]
+    often = Counter(reason for reasons in of.values() for reason in set(reasons))
+    lines = [f"{count} measurements: {reason}" for reason, count in often.items() if count > 1]
+    for name, reasons in of.items():
+        own = [reason for reason in reasons if often[reason] == 1]
+        lines += [f"{name}: {'; '.join(own)}"] if own else []
+    for line in lines:
+        out.print(Text(line, style="yellow"), soft_wrap=True)

@@ -1,0 +1,119 @@
+"""Commands about what was measured."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from narformer.cli.measuring import (
+    Dims,
+    Place,
+    differing_cells,
+    facts,
+    interval,
+    milliseconds,
+    runtime_and_precision,
+    shared_and_differing,
+)
+from narformer.cli.terminal import Json, out, print_json, sizes
+
+store_app = typer.Typer(no_args_is_help=True, help="What was measured: ask for it, take it elsewhere.")
+
+
+@store_app.command("query")
+def query(
+    network: Annotated[
+        str | None, typer.Option(help="Beginning of a fingerprint, ONNX file, or network of a family: resnet/0.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="A device, with or without its precision.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="ort, openvino.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 20,
+    dim: Dims = None,
+    store: Place = None,
+    as_json: Json = False,
+) -> None:
+    """Show measurements, the newest first.
+
+    Example: narformer store query --network resnet/0 --runtime ort
+    """
+    dims = {name: shape[0] for name, shape in sizes(dim or [], "=", "--dim", "batch=1").items()}
+    from narformer import jobs
+
+    found = jobs.query(network, device, runtime, limit, dims, store)
+    if as_json:
+        listed = [facts(m) for m in found.measurements]
+        print_json({"store": found.place, "total": found.total, "matching": found.matching, "measurements": listed})
+        return
+    if not found.total:
+        out.print(Text(f"{found.place} is empty: `narformer measure` fills it"), soft_wrap=True)
+        return
+    if not found.matching:
+        devices = "; ".join(found.devices)
+        text = f"none of the {found.total:,} measurements in {found.place} is of this kind. Its devices: {devices}"
+        out.print(Text(text), soft_wrap=True)
+        return
+    title, columns = shared_and_differing(found.measurements)
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+    table.add_column("network", overflow="fold", min_width=12)
+    for heading in ("fingerprint", "runtime", *columns):
+        table.add_column(heading, overflow="fold")
+    for heading in ("median\nms", "95 %\ninterval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("date", min_width=len("2026-01-01"))
+    for m in found.measurements:
+        table.add_row(
+            Text(m.name),
+            Text(m.fingerprint[:12]),
+            runtime_and_precision(m),
+            *differing_cells(m, columns),
+            milliseconds(m.median_ms),
+            interval(m),
+            Text(m.date[:16].replace("T", " ")),
+        )
+    out.print(table)
+    of_all = "" if found.matching == found.total else f" of {found.total:,} in all"
+    out.print(
+        Text(f"{len(found.measurements):,} of {found.matching:,} measurements{of_all}, {found.place}"), soft_wrap=True
+    )
+
+
+@store_app.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help="The file to write, JSON lines.")],
+    store: Place = None,
+    as_json: Json = False,
+) -> None:
+    """Write everything to a file; stores of the same content give the same bytes.
+
+    Example: narformer store export measured.jsonl
+    """
+    from narformer import jobs
+
+    count = jobs.export_store(file, store)
+    if as_json:
+        print_json({"file": str(file), "measurements": count})
+    else:
+        out.print(Text(f"{count:,} measurements written to {file}"), soft_wrap=True)
+
+
+@store_app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A file that `narformer store export` wrote.")],
+    store: Place = None,
+    as_json: Json = False,
+) -> None:
+    """Add what another store holds: all of it, or nothing where anything is wrong; what is known is not taken twice.
+
+    Example: narformer store import measured.jsonl
+    """
+    from narformer import jobs
+
+    done = jobs.import_store(file, store)
+    if as_json:
+        print_json({"added": done.added, "duplicates": done.duplicates, "networks": done.networks})
+    else:
+        text = f"{done.added:,} measurements added, {done.duplicates:,} were known; {done.networks:,} new networks"
+        out.print(Text(text), soft_wrap=True)

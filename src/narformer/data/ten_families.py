@@ -1,0 +1,225 @@
+"""Our own measurements of ten families of whole networks; they ship with the package (docs/ten_families.md).
+
+``ten_families.npz`` holds numbers only: a network is rebuilt from its family and number. Letters: M networks, K
+measurements, T times of all measurements, one after the other.
+"""
+
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narformer.arch import Architecture
+from narformer.data.dataset import Attribute, Dataset
+from narformer.data.facts import Facts, require_file
+from narformer.errors import BadFile
+from narformer.measure import Environment, Machine, Measurement
+from narformer.spaces.families import FAMILIES
+
+__all__ = ["FACTS", "NAME", "MeasuredSet", "Variants", "packaged", "read_dataset", "read_measured", "write_measured"]
+
+NAME = "ten-families"
+FORMAT = 1
+_EXPECTED = f"measurements of the ten families, format {FORMAT}"
+_SETTING = ("device", "runtime", "threads", "batch", "dtype")
+_COLUMNS = ("header", "fingerprint_MB", "network_K", "setting_K", "date_K", "load_K", "warmups_K", "times_K", "time_T")
+_UNITS = {"ort": "ONNX Runtime", "openvino": "OpenVINO"}
+
+FACTS = Facts(rows=3_000, ranges={f"latency_{runtime}": (0.01, 60_000.0) for runtime in _UNITS})
+
+
+class Variants(Sequence[Architecture]):
+    """Networks known by family and number, each built when it is first asked for."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+        self._built: dict[int, Architecture] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, row: int) -> Architecture: ...
+    @overload
+    def __getitem__(self, row: slice) -> "Variants": ...
+    def __getitem__(self, row: int | slice) -> "Architecture | Variants":
+        if isinstance(row, slice):
+            return Variants(self.names[row])
+        row = range(len(self))[row]
+        if row not in self._built:
+            family, _, number = self.names[row].partition("/")
+            self._built[row] = FAMILIES[family].variant(int(number))
+        return self._built[row]
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredSet:
+    """Measurements of networks of the families, in the order in which they were taken.
+
+    The first measurement of a network on a runtime is its label; a second one, taken in another session at least a
+    tenth of the whole set later, tells how far measurements can be repeated.
+    """
+
+    measurements: tuple[Measurement, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the M networks, ``family/number``: families in their order, then numbers."""
+        order = list(FAMILIES)
+
+        def place(name: str) -> tuple[int, int]:
+            family, _, number = name.partition("/")
+            return order.index(family), int(number)
+
+        return tuple(sorted({m.name for m in self.measurements}, key=place))
+
+    @property
+    def family_M(self) -> NDArray[np.str_]:
+        """Family of each network."""
+        return np.array([name.partition("/")[0] for name in self.names])
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """The runtimes, sorted."""
+        return tuple(sorted({m.runtime for m in self.measurements}))
+
+    def latency_ms(self, runtime: str, again: bool = False) -> NDArray[np.float64]:
+        """(M,) median of each network's first measurement on a runtime, or of its second; NaN where there is none."""
+        row = {name: index for index, name in enumerate(self.names)}
+        seen: dict[str, int] = {}
+        latency_M = np.full(len(row), np.nan)
+        for m in self.measurements:
+            if m.runtime == runtime:
+                seen[m.name] = seen.get(m.name, 0) + 1
+                if seen[m.name] == 1 + again:
+                    latency_M[row[m.name]] = m.median_ms
+        return latency_M
+
+    def dataset(self) -> Dataset:
+        """The networks with their latencies ``latency_<runtime>``, milliseconds."""
+        settings = {m.runtime: m for m in self.measurements}
+        attributes = {
+            f"latency_{runtime}": Attribute(
+                f"latency_{runtime}",
+                "ms",
+                f"{_UNITS.get(runtime, runtime)}, {m.device}, {m.threads} thread, batch {m.batch}, median",
+            )
+            for runtime, m in sorted(settings.items(), key=lambda item: item[0] != "ort")
+        }
+        first = next(iter(attributes))
+        return Dataset(
+            name=NAME,
+            space="families",
+            architectures=Variants(self.names),
+            labels={name: self.latency_ms(name.removeprefix("latency_")) for name in attributes},
+            attributes=attributes,
+            train_label=first,
+            test_label=first,
+        )
+
+
+def packaged() -> Path | None:
+    """The file that ships with the package; None where it is absent."""
+    path = Path(__file__).with_name("ten_families.npz")
+    return path if path.exists() else None
+
+
+def write_measured(measured: MeasuredSet, path: Path) -> None:
+    """Write the set; the file appears whole under its name or not at all."""
+    settings: dict[str, int] = {}
+    setting_K = []
+    for m in measured.measurements:
+        record = {name: getattr(m, name) for name in _SETTING} | {"environment": asdict(m.environment)}
+        setting_K.append(settings.setdefault(json.dumps(record, sort_keys=True), len(settings)))
+    header = {"format": FORMAT, "names": measured.names, "settings": [json.loads(text) for text in settings]}
+    fingerprints = {m.name: m.fingerprint for m in measured.measurements}
+    row = {name: index for index, name in enumerate(measured.names)}
+    every = measured.measurements
+    columns: dict[str, NDArray[Any]] = {
+        "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
+        "fingerprint_MB": np.array([list(bytes.fromhex(fingerprints[name])) for name in measured.names], np.uint8),
+        "network_K": np.array([row[m.name] for m in every], np.int32),
+        "setting_K": np.array(setting_K, np.int16),
+        "date_K": np.array([datetime.fromisoformat(m.date).timestamp() for m in every], np.int64),
+        "load_K": np.array([np.nan if m.load is None else m.load for m in every]),
+        "warmups_K": np.array([len(m.warmup_ns) for m in every], np.int32),
+        "times_K": np.array([len(m.times_ns) for m in every], np.int32),
+        "time_T": np.array([t for m in every for t in (*m.warmup_ns, *m.times_ns)], np.int64),
+    }
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **columns)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_measured(path: str | Path) -> MeasuredSet:
+    """The set that ``write_measured`` wrote.
+
+    Raises BadFile where the file is damaged, cut, or of another format.
+    """
+    path = require_file(path, _EXPECTED)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            column = {name: np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False) for name in _COLUMNS}
+        header = json.loads(column["header"].tobytes())
+        if header["format"] != FORMAT:
+            raise BadFile(path, f"format {header['format']!r:.20}", _EXPECTED, "A newer release may read it.")
+        settings = [_setting(record) for record in header["settings"]]
+        prints = [bytes(row).hex() for row in column["fingerprint_MB"]]
+        ends_K = np.cumsum(column["warmups_K"] + column["times_K"])
+        if len(prints) != len(header["names"]) or ends_K[-1] != len(column["time_T"]):
+            raise ValueError("columns of different lengths")
+        measurements = []
+        for k, end in enumerate(ends_K):
+            count, row = int(column["times_K"][k]), int(column["network_K"][k])
+            warmups, load = int(column["warmups_K"][k]), float(column["load_K"][k])
+            measurements.append(
+                Measurement(
+                    fingerprint=prints[row],
+                    name=header["names"][row],
+                    times_ns=tuple(column["time_T"][end - count : end].tolist()),
+                    warmup_ns=tuple(column["time_T"][end - count - warmups : end - count].tolist()),
+                    rounds=(count,),
+                    load=None if np.isnan(load) else load,
+                    date=datetime.fromtimestamp(int(column["date_K"][k]), UTC).isoformat(timespec="seconds"),
+                    **settings[column["setting_K"][k]],
+                )
+            )
+        measured = MeasuredSet(tuple(measurements))
+        if measured.names != tuple(header["names"]):
+            raise ValueError("networks of other names than stated")
+        return measured
+    except (
+        *(zipfile.BadZipFile, zlib.error, OSError, EOFError, MemoryError, NotImplementedError, RuntimeError),
+        *(ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError),
+    ) as error:
+        raise BadFile(path, f"a file that cannot be read ({str(error)[:80]})", _EXPECTED) from None
+
+
+def read_dataset(path: str | Path) -> Dataset:
+    """The set as networks with labels. Raises BadFile as ``read_measured``."""
+    return read_measured(path).dataset()
+
+
+def _setting(record: dict[str, Any]) -> dict[str, Any]:
+    """What the measurements of one setting have in common."""
+    outside = record["environment"]
+    machine = Machine(**{**outside["machine"], "instructions": tuple(outside["machine"]["instructions"])})
+    versions = tuple((name, version) for name, version in outside["versions"])
+    where = Environment(**{**outside, "machine": machine, "versions": versions})
+    return {name: record[name] for name in _SETTING} | {"environment": where}

@@ -1,0 +1,55 @@
+"""Everything a person can ask for, one function each; the command line only translates to and from them.
+
+A job is imported when it is asked for: those about whole networks and stores need no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from narformer.jobs.cells import read_architectures
+    from narformer.jobs.inspection import Inspection, inspect
+    from narformer.jobs.measuring import Measured, measure
+    from narformer.jobs.ranking import PRETRAINED, Prediction, Ranked, evaluate, load_predictor, predict, predictors
+    from narformer.jobs.storing import Found, export_store, import_store, query
+    from narformer.jobs.tables import RESULTS, table
+    from narformer.jobs.training import train
+
+__all__ = [
+    "PRETRAINED",
+    "RESULTS",
+    "Found",
+    "Inspection",
+    "Measured",
+    "Prediction",
+    "Ranked",
+    "evaluate",
+    "export_store",
+    "import_store",
+    "inspect",
+    "load_predictor",
+    "measure",
+    "predict",
+    "predictors",
+    "query",
+    "read_architectures",
+    "table",
+    "train",
+]
+
+_NAMES = {
+    "cells": ("read_architectures",),
+    "inspection": ("Inspection", "inspect"),
+    "measuring": ("Measured", "measure"),
+    "ranking": ("PRETRAINED", "Prediction", "Ranked", "evaluate", "load_predictor", "predict", "predictors"),
+    "storing": ("Found", "export_store", "import_store", "query"),
+    "tables": ("RESULTS", "table"),
+    "training": ("train",),
+}
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'narformer.jobs' has no attribute '{name}'")
+    return getattr(import_module(f"narformer.jobs.{_HOMES[name]}"), name)

@@ -1,0 +1,70 @@
+"""Cells as people give them: texts, files of texts, standard input, or a whole space."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from narformer.arch import Architecture
+from narformer.arch.cells import Cells
+from narformer.errors import BadArchitecture, BadFile, BadPredictor, lookup
+from narformer.spaces import SPACES
+from narformer.spaces.space import Space
+
+__all__ = ["read_architectures"]
+
+LARGEST_LIST = 2**28  # bytes of a file of cells
+LONGEST_NAME = 255  # characters of a file's name
+
+
+def read_architectures(cells: Sequence[str], space: Space) -> Sequence[Architecture]:
+    """Architectures from texts, files of texts, ``-`` (standard input), or the whole space by its name."""
+    if list(cells) == [space.name]:
+        return space.enumerate()
+    if len(cells) == 1 and cells[0] in SPACES:
+        raise BadPredictor(f"this predictor knows cells of {space.name}, not of {cells[0]}")
+    architectures = []
+    for where, text in ((where, text) for item in cells for where, text in _texts(item)):
+        try:
+            architectures.append(space.parse(text))
+        except BadArchitecture as error:
+            raise BadArchitecture(f"{where}: {error}") from None
+    if not architectures:
+        raise BadArchitecture("no cell was given: give texts, files of them, '-' for standard input, or a space's name")
+    return Cells.of(architectures, space.vocabulary)
+
+
+def _texts(item: str) -> list[tuple[str, str]]:
+    """(where, text) of each cell that one argument stands for."""
+    if item == "-":
+        return _lines("standard input", sys.stdin.read())
+    if "|" in item or "{" in item:
+        return [(f"cell '{item[:60]}'", item)]
+    path = Path(item[:LONGEST_NAME])
+    if path.is_dir():
+        raise BadFile(path, "a folder", "a file of cells, one per line, or the text of a cell")
+    if not path.is_file() and path.suffix:
+        raise BadFile(path, "no such file", "a file of cells, one per line, or the text of a cell")
+    if not path.is_file():
+        lookup(dict.fromkeys([*SPACES, "-"]), item[:LONGEST_NAME], "file, cell or space")
+    if path.stat().st_size > LARGEST_LIST:
+        raise BadFile(path, f"{path.stat().st_size} bytes", f"at most {LARGEST_LIST}", "Split it.")
+    try:
+        content = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadFile(path, "bytes that are not UTF-8 text", "one cell per line") from None
+    if path.suffix != ".json":
+        return _lines(str(path), content)
+    try:
+        entries = json.loads(content)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadFile(path, f"JSON that does not parse ({error})", "a list of cells", "Is it truncated?") from None
+    if not isinstance(entries, list):
+        raise BadFile(path, f"a JSON {type(entries).__name__}", "a list of cells (texts or objects)")
+    return [(f"{path}, entry {i}", e if isinstance(e, str) else json.dumps(e)) for i, e in enumerate(entries)]
+
+
+def _lines(name: str, content: str) -> list[tuple[str, str]]:
+    """(where, text) of each line that is not blank and no comment."""
+    lines = ((number, line.strip()) for number, line in enumerate(content.splitlines(), start=1))
+    return [(f"{name}, line {number}", line) for number, line in lines if line and not line.startswith("#")]

@@ -1,0 +1,131 @@
+"""Measuring whole networks, and keeping every time."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from narformer.arch import cost
+from narformer.errors import lookup
+from narformer.jobs.networks import Given, read_networks
+from narformer.measure import RUNTIMES, Measurement, Runtime, environment, measure_rounds, unstable
+from narformer.measure.environment import mixed
+from narformer.measure.network import refuse_external
+from narformer.store import Store, open_store
+
+__all__ = ["GROUP_BYTES", "GROUP_NETWORKS", "Measured", "measure"]
+
+# Networks that are measured in turn are loaded at once; a runtime holds weights about twice.
+GROUP_NETWORKS = 16
+GROUP_BYTES = 2**30
+
+Progress = Callable[[str, int, int, None], None]  # runtime, networks done in a round, of how many
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measurement, and what it says of the network.
+
+    flops:     of one run; ``uncounted`` operations, which have no rule, are not among them
+    doubts:    reasons not to trust it, in words for people
+    kept_in:   the store that holds it
+    """
+
+    measurement: Measurement
+    flops: int
+    uncounted: int
+    doubts: tuple[str, ...]
+    kept_in: str
+
+    @property
+    def gflops_per_s(self) -> float:
+        """FLOPs a second, in thousands of millions, at the median time."""
+        return self.flops / (self.measurement.median_ms or 1e-6) / 1e6
+
+
+def measure(
+    nets: Sequence[str],
+    runtimes: Sequence[str] = ("ort",),
+    threads: int = 1,
+    repeats: int = 30,
+    rounds: int = 3,
+    warmup: int = 2,
+    device: str = "",
+    dims: Mapping[str, int] | None = None,
+    store: str | None = None,
+    progress: Progress = lambda *_: None,
+) -> Iterator[Measured]:
+    """Measure networks (ONNX files, or such as ``resnet/0``) on runtimes, and keep every time in the store.
+
+    All networks are read, and all runtimes asked for, before the first is timed. Networks are timed in turn, ``rounds``
+    times over, ``repeats`` times each in all (rounded up to the same number in each round); ``warmup`` runs before each
+    round do not count. So that memory has a bound, they are taken in groups of GROUP_NETWORKS at most, whose weights
+    take GROUP_BYTES at most where they are several. A group is in the store, and yielded, when its rounds are over.
+
+    device: the machine's name, by default after its CPU; ``store``: as ``open_store`` takes it
+
+    Raises UnknownName, MissingExtra, BadFile, BadArchitecture; MixedMachines before a group is timed where the store
+    knows the device as another machine.
+    """
+    classes = [lookup(RUNTIMES, name, "runtime") for name in dict.fromkeys(runtimes)]
+    for runtime in classes:
+        runtime.library()
+    given = read_networks(list(nets), dims)
+    for net in given:
+        if net.imported is not None and isinstance(net.source, Path):
+            refuse_external(net.imported, net.source)
+    rounds = min(rounds, repeats)
+    with open_store(store) as opened:
+        for runtime in classes:
+            done, total = 0, len(given) * rounds
+
+            def advance(name: str = runtime.runtime, total: int = total) -> None:
+                nonlocal done
+                done += 1
+                progress(name, done, total, None)
+
+            progress(runtime.runtime, 0, total, None)
+            for group in _groups(given):
+                yield from _measured(group, runtime, threads, device, opened, (rounds, repeats, warmup), advance)
+
+
+def _measured(
+    group: Sequence[Given],
+    runtime: type[Runtime],
+    threads: int,
+    device: str,
+    store: Store,
+    plan: tuple[int, int, int],
+    advance: Callable[[], None],
+) -> list[Measured]:
+    """The measurements of a group, all in the store; its networks are let go with the end of this function."""
+    rounds, repeats, warmup = plan
+    sessions = []
+    for net in group:
+        session = runtime(net.source, np.random.default_rng(0), threads, device, net.dims)
+        known = store.machine(session.device)
+        if known not in (None, environment().machine):
+            raise mixed(session.device, known, environment().machine)
+        sessions.append(session)
+    found = []
+    times = measure_rounds(sessions, rounds, -(-repeats // rounds), warmup, advance=advance)
+    for session, measurement in zip(sessions, times, strict=True):
+        store.add(measurement, session.architecture)
+        counted = cost(session.architecture)
+        doubts = unstable(measurement)
+        found.append(Measured(measurement, counted.flops, len(counted.unknown), doubts, store.place))
+    return found
+
+
+def _groups(given: Sequence[Given]) -> Iterator[list[Given]]:
+    group: list[Given] = []
+    size = 0
+    for net in given:
+        if group and (len(group) == GROUP_NETWORKS or size + net.weight_bytes > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(net)
+        size += net.weight_bytes
+    if group:
+        yield group

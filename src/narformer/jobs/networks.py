@@ -1,0 +1,67 @@
+"""Whole networks as people give them: ONNX files, and networks of a family by name and number."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from narformer.arch import Architecture, cost
+from narformer.arch.imported import Imported, printable
+from narformer.arch.onnx_file import read_onnx
+from narformer.errors import BadArchitecture, BadFile, lookup
+from narformer.spaces.families import FAMILIES
+
+__all__ = ["Given", "read_network", "read_networks"]
+
+NUMBERED = re.compile(r"([\w.-]+)/(-?[0-9]{1,18})")  # resnet/0
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A network that was given.
+
+    source:   what a runtime loads: the path of a file, or the architecture itself
+    dims:     sizes of dimensions that the file names
+    imported: what reading the file gave; None for a network of a family
+    """
+
+    architecture: Architecture
+    source: Path | Architecture
+    dims: Mapping[str, int]
+    imported: Imported | None
+
+    @property
+    def weight_bytes(self) -> int:
+        """About the memory that its weights take, once."""
+        size = self.source.stat().st_size if isinstance(self.source, Path) else 0
+        return max(size, 4 * cost(self.architecture).params)
+
+
+def read_network(text: str, dims: Mapping[str, int] | None = None) -> Given:
+    """The network in an ONNX file, or of a family by its name, such as ``resnet/0``; a file of that name comes first.
+
+    Raises BadFile, BadArchitecture and UnknownName where there is none.
+    """
+    path, dims = Path(text), dict(dims or {})
+    try:
+        is_file, is_there = path.is_file(), path.is_symlink() or path.exists()
+    except OSError:  # a name longer than any file's
+        is_file = is_there = False
+    numbered = NUMBERED.fullmatch(text)
+    if numbered and not is_file:
+        family = lookup(FAMILIES, numbered[1], "family of networks")
+        architecture = family.variant(int(numbered[2]))
+        return Given(architecture, architecture, {}, None)
+    if not is_file and (text in FAMILIES or not is_there):
+        expected = f"an ONNX file, or a network of a family, such as {text if text in FAMILIES else 'resnet'}/0"
+        raise BadFile(printable(text), "no such file", expected)
+    imported = read_onnx(path, dims)
+    return Given(imported.architecture, path, dims, imported)
+
+
+def read_networks(texts: list[str], dims: Mapping[str, int] | None = None) -> list[Given]:
+    """The networks of several texts; ``dims`` are for those that are files."""
+    given = [read_network(text, dims) for text in texts]
+    if dims and all(net.imported is None for net in given):
+        raise BadArchitecture(f"a dimension '{next(iter(dims))}' is bound, but networks of families leave none open")
+    return given

@@ -1,0 +1,148 @@
+"""What saved predictors say of architectures, and how right they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from narformer.data import load as load_data
+from narformer.data import split as split_data
+from narformer.errors import BadPredictor, lookup
+from narformer.jobs.cells import read_architectures
+from narformer.predictors import saved
+from narformer.predictors.neural import NeuralPredictor
+from narformer.spaces import SPACES
+from narformer.training.evaluate import evaluate as score
+from narformer.training.experiment import check_device
+from narformer.training.loop import Progress, silent
+
+__all__ = ["PRETRAINED", "Prediction", "Ranked", "evaluate", "load_predictor", "predict", "predictors"]
+
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One architecture of an answer: its rank (1 is best), the predicted value, and its text in the space's form."""
+
+    rank: int
+    value: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A ranked answer: the best architectures first, with the attribute's name and unit."""
+
+    predictor: str
+    space: str
+    attribute: str
+    unit: str
+    scored: int
+    ranked: list[Ranked]
+
+
+def predict(
+    cells: Sequence[str],
+    predictor: str,
+    best: int | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Prediction:
+    """Rank architectures: texts of cells, files of them (.txt, .json, .jsonl, .csv), ``-``, or a space's name."""
+    check_device(device)
+    loaded = load_predictor(predictor)
+    loaded.model.to(device)
+    space = lookup(SPACES, loaded.space, "space")
+    architectures = read_architectures(cells, space)
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress("predict", done, len(architectures), None)
+
+    value_M = loaded.predict(architectures, advance=advance)[:, 0]
+    order_M = np.argsort(-value_M, kind="stable")[:best]
+    return Prediction(
+        predictor=predictor,
+        space=loaded.space,
+        attribute=loaded.attribute.name,
+        unit=loaded.attribute.unit,
+        scored=len(architectures),
+        ranked=[
+            Ranked(rank, float(value_M[row]), space.format(architectures[int(row)]))
+            for rank, row in enumerate(order_M, start=1)
+        ],
+    )
+
+
+def evaluate(
+    predictor: str,
+    data: str | None = None,
+    split: str | None = None,
+    train: int | None = None,
+    seed: int | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> dict[str, float]:
+    """Scores of a saved predictor; data, split and training size default to those of its own training.
+
+    ``tau_unseen`` leaves out what the predictor was trained on or selected with, whatever the split; on other data
+    than its own that is not known, and the score is left out. Raises BadPredictor for data of another space.
+    """
+    check_device(device)
+    loaded = load_predictor(predictor)
+    loaded.model.to(device)
+    own = loaded.facts.get("trained_on") or {}
+    dataset = load_data(data or own.get("data", loaded.space))
+    if dataset.space != loaded.space:
+        raise BadPredictor(f"'{predictor}' predicts cells of {loaded.space}; '{dataset.name}' holds {dataset.space}")
+    seed = own.get("split_seed") if seed is None else seed
+    rows = split_data(dataset, split or own.get("split", "paper"), train or own.get("train", 1), seed)
+    at_home = own.get("data") == dataset.name
+    if at_home:
+        seen = split_data(dataset, own["split"], own["train"], own["split_seed"])
+        rows = replace(rows, train=np.union1d(seen.train, seen.validation))
+    scores = score(
+        loaded,
+        dataset,
+        rows,
+        test_label=own.get("test_label") if at_home else None,
+        train_label=own.get("label") if at_home else None,
+        progress=progress,
+    )
+    return scores if at_home else {name: value for name, value in scores.items() if name != "tau_unseen"}
+
+
+def predictors() -> list[dict[str, Any]]:
+    """The predictors that ship with the package: name, space, attribute, what they were trained on, their scores."""
+    found = []
+    for folder in sorted(path.parent for path in PRETRAINED.glob("*/manifest.json")):
+        manifest = saved.read_manifest(folder)
+        facts = manifest.facts
+        found.append(
+            {
+                "name": folder.name,
+                "space": manifest.space,
+                "attribute": manifest.attribute.name,
+                "unit": manifest.attribute.unit,
+                "system": facts.get("system"),
+                "trained_on": facts.get("trained_on"),
+                "scores": facts.get("scores"),
+            }
+        )
+    return found
+
+
+def load_predictor(name: str) -> NeuralPredictor:
+    """A predictor by the name of a shipped one or by its folder (a run's folder will do)."""
+    folder = Path(name)
+    if (folder / "predictor").is_dir():
+        folder = folder / "predictor"
+    if folder.is_dir():
+        return saved.load(folder)
+    shipped = {path.parent.name: path.parent for path in PRETRAINED.glob("*/manifest.json")}
+    return saved.load(lookup(shipped, name, "predictor"))

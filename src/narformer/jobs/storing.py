@@ -1,0 +1,80 @@
+"""Asking the store, and moving measurements from one store to another."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from narformer.arch import fingerprint
+from narformer.errors import UnknownName
+from narformer.jobs.networks import read_network
+from narformer.measure import Measurement
+from narformer.store import Imported, Store, open_store
+
+__all__ = ["Found", "export_store", "import_store", "query"]
+
+PREFIX = re.compile(r"[0-9a-f]{1,64}")
+LISTED = 5  # fingerprints of an error
+
+
+@dataclass(frozen=True)
+class Found:
+    """An answer of the store.
+
+    place:        where it is, without a password
+    measurements: the newest first
+    matching:     how many there are of what was asked for; ``total``: of everything
+    devices:      all that the store knows
+    """
+
+    place: str
+    measurements: tuple[Measurement, ...]
+    matching: int
+    total: int
+    devices: tuple[str, ...]
+
+
+def query(
+    network: str | None = None,
+    device: str | None = None,
+    runtime: str | None = None,
+    limit: int = 20,
+    dims: Mapping[str, int] | None = None,
+    store: str | None = None,
+) -> Found:
+    """The newest measurements of a network, on a device, with a runtime; of all where one is not given.
+
+    network: the beginning of a fingerprint, or a network as ``read_network`` takes it, with ``dims``
+    device:  its name, with or without the precision at the end
+
+    Raises UnknownName where a fingerprint's beginning fits several networks; BadFile, BadArchitecture.
+    """
+    with open_store(store, new=False) as opened:
+        whole = None if network is None else _fingerprint(opened, network, dims)
+        known = opened.devices()
+        devices = None if device is None else [name for name in known if f"{name}, ".startswith(f"{device}, ")]
+        found, matching = opened.newest(limit, whole, devices, runtime)
+        return Found(opened.place, tuple(found), matching, len(opened), known)
+
+
+def export_store(path: Path, store: str | None = None) -> int:
+    """Write all measurements and networks to a file of JSON lines; the number of measurements. Raises BadFile."""
+    with open_store(store, new=False) as opened:
+        return opened.export(path)
+
+
+def import_store(path: Path, store: str | None = None) -> Imported:
+    """Add what another store has exported, all or nothing. Raises BadFile, MixedMachines."""
+    with open_store(store) as opened:
+        return opened.import_(path)
+
+
+def _fingerprint(store: Store, text: str, dims: Mapping[str, int] | None) -> str:
+    if not PREFIX.fullmatch(text) or Path(text).is_file():
+        return fingerprint(read_network(text, dims).architecture)
+    fitting = store.fingerprints(text, LISTED + 1)
+    if len(fitting) > 1:
+        listed = ", ".join(print_[: max(16, len(text) + 4)] for print_ in fitting[:LISTED])
+        more = ", …" if len(fitting) > LISTED else ""
+        raise UnknownName(f"'{text}' begins the fingerprints of several networks: {listed}{more}. Give more of it.")
+    return fitting[0] if fitting else text

@@ -1,0 +1,63 @@
+"""What all runtimes have in common; a runtime is one more file with a subclass."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from narformer.arch import Architecture
+from narformer.arch.imported import printable
+from narformer.errors import BadArchitecture
+from narformer.measure.environment import environment
+from narformer.measure.network import Network, network
+
+__all__ = ["Runtime"]
+
+
+class Runtime(ABC):
+    """A network that a runtime has loaded, ready to run on random inputs.
+
+    Loaded from an architecture, with random weights, or from an ONNX file or the bytes of one, with its own weights;
+    weights and inputs come from ``rng``. ``device`` names the machine, by default after its CPU; the precision that the
+    runtime computes in is added to it. ``dims`` binds dimensions that the file names.
+
+    Raises MissingExtra without the runtime; BadFile as ``network`` does; BadArchitecture where the runtime refuses it.
+    """
+
+    runtime: ClassVar[str]  # its name in RUNTIMES
+    title: ClassVar[str]  # its name for people
+
+    def __init__(
+        self,
+        source: Architecture | bytes | Path,
+        rng: np.random.Generator,
+        threads: int = 1,
+        device: str = "",
+        dims: Mapping[str, int] | None = None,
+    ) -> None:
+        library = self.library()
+        net = network(source, rng, dims)
+        self.architecture, self.fingerprint = net.architecture, net.fingerprint
+        self.name, self.batch, self.threads = printable(net.name), net.batch, threads
+        self.dtype = self._load(library, net, rng)
+        self.device = f"{device or environment().device}, {self.dtype}"
+
+    @staticmethod
+    @abstractmethod
+    def library() -> ModuleType:
+        """The runtime's package. Raises MissingExtra where it is not installed."""
+
+    @abstractmethod
+    def run(self) -> object:
+        """One inference, complete when it returns; the outputs as the runtime gives them."""
+
+    @abstractmethod
+    def _load(self, library: Any, net: Network, rng: np.random.Generator) -> str:
+        """Make it ready to run; the precision that it computes in."""
+
+    def _refused(self, error: Exception) -> BadArchitecture:
+        reason = printable(" ".join(str(error).split()))
+        return BadArchitecture(f"{self.name or 'network'}: {self.title} refuses it: {reason}")

@@ -1,0 +1,40 @@
+"""Where the store is: a path, an address, or the usual place."""
+
+import os
+import re
+from pathlib import Path
+
+import platformdirs
+from sqlalchemy.engine import URL
+
+from narformer.errors import BadFile
+from narformer.store.store import Store
+
+__all__ = ["open_store"]
+
+VARIABLE = "NARFORMER_STORE"
+ADDRESS = re.compile(
+    r".*://|(postgres|sqlite)[\w+]*:"
+)  # one that is mistyped too: as a path it would show its password
+
+
+def open_store(place: str | None = None, new: bool = True) -> Store:
+    """The store at a path, which means SQLite, or at an address such as ``postgresql://user@host/name``.
+
+    By default it is the one that NARFORMER_STORE names, or else a file in the user's data folder. A store that does not
+    exist is made; with ``new`` false only the default one is. Raises as ``Store`` does.
+    """
+    named = place or os.environ.get(VARIABLE)
+    if named and ADDRESS.match(named):
+        return Store(named)
+    path = Path(named).expanduser() if named else platformdirs.user_data_path("narformer") / "measurements.sqlite"
+    try:
+        if not named:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif path.is_dir():
+            raise BadFile(path, "a folder", "a file of SQLite, or an address such as postgresql://user@host/name")
+        elif place and not new and not path.exists():
+            raise BadFile(path, "no such file", "a store of measurements")
+    except OSError as error:
+        raise BadFile(path, f"no place for a file ({error.strerror})", f"one, named by --store or {VARIABLE}") from None
+    return Store(URL.create("sqlite", database=str(path)).render_as_string(hide_password=False))

@@ -1,0 +1,171 @@
+"""The file of our own measurements: what is written is read, and nothing else is believed."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from narformer.arch import fingerprint
+from narformer.data import load
+from narformer.data.ten_families import FACTS, MeasuredSet, Variants, packaged, read_measured, write_measured
+from narformer.errors import BadFile
+from narformer.measure import Environment, Machine, Measurement
+from narformer.spaces.families import FAMILIES
+
+MACHINE = Machine("A CPU", "6/1/2", "x86_64", 2, ("avx2",))
+ENVIRONMENT = Environment(MACHINE, "Linux", "3.11", "", (("onnxruntime", "1.0"),))
+
+
+def measured(name, times_ns=(30, 10, 20), runtime="ort", date="2026-01-01T00:00:00+00:00", load=0.5, warmup=(99,)):
+    family, number = name.split("/")
+    return Measurement(
+        fingerprint=fingerprint(FAMILIES[family].variant(int(number))),
+        name=name,
+        device="A CPU, 2 cores, float32",
+        runtime=runtime,
+        threads=1,
+        batch=1,
+        dtype="float32",
+        times_ns=tuple(times_ns),
+        warmup_ns=tuple(warmup),
+        rounds=(len(times_ns),),
+        load=load,
+        date=date,
+        environment=ENVIRONMENT,
+    )
+
+
+def three():
+    return MeasuredSet(
+        (
+            measured("squeezenet/1", (2_000_000, 4_000_000), load=None),
+            measured("alexnet/0", (1_000_000,), warmup=()),
+            measured("squeezenet/1", (5_000_000,), "openvino"),
+            measured("squeezenet/1", (6_000_000,), date="2026-01-02T00:00:00+00:00"),
+            measured("squeezenet/0", (7_000_000,)),
+        )
+    )
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "set.npz"
+    write_measured(three(), path)
+    return path
+
+
+def test_what_is_written_is_read(file):
+    assert read_measured(file).measurements == three().measurements
+    assert [path.name for path in file.parent.iterdir()] == ["set.npz"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["alexnet/0", "squeezenet/3"]),
+            st.lists(st.integers(0, 2**50), min_size=1, max_size=4),
+            st.lists(st.integers(0, 2**50), max_size=3),
+            st.sampled_from(["ort", "openvino"]),
+            st.none() | st.floats(0, 9),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_any_times_survive(tmp_path_factory, entries):
+    every = tuple(measured(name, times, runtime, load=load, warmup=w) for name, times, w, runtime, load in entries)
+    path = tmp_path_factory.mktemp("any") / "set.npz"
+    write_measured(MeasuredSet(every), path)
+    assert read_measured(path).measurements == every
+
+
+def test_the_first_measurement_is_the_label_and_the_second_its_repetition():
+    found = three()
+    assert found.names == ("alexnet/0", "squeezenet/0", "squeezenet/1")
+    assert found.runtimes == ("openvino", "ort")
+    np.testing.assert_array_equal(found.latency_ms("ort"), [1.0, 7.0, 3.0])
+    np.testing.assert_array_equal(found.latency_ms("ort", again=True), [np.nan, np.nan, 6.0])
+    np.testing.assert_array_equal(found.latency_ms("openvino"), [np.nan, np.nan, 5.0])
+
+
+def test_as_a_data_set():
+    dataset = three().dataset()
+    assert (list(dataset.labels), dataset.train_label) == (["latency_ort", "latency_openvino"], "latency_ort")
+    assert dataset.attributes["latency_ort"].unit == "ms"
+    assert "ONNX Runtime, A CPU, 2 cores, float32, 1 thread, batch 1" in dataset.attributes["latency_ort"].note
+    example = dataset[2]
+    assert (example.architecture, example.labels) == (
+        FAMILIES["squeezenet"].variant(1),
+        {"latency_ort": 3.0, "latency_openvino": 5.0},
+    )
+
+
+def test_networks_are_built_when_asked_for_and_once():
+    networks = Variants(["resnet/0", "vgg/2", "alexnet/1"])
+    assert networks[1] is networks[-2]
+    assert [network.name for network in networks[1:]] == ["vgg/2", "alexnet/1"]
+    with pytest.raises(IndexError):
+        networks[3]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "member", "format", "lengths", "pickle"])
+def test_damage_is_one_error(file, damage):
+    content = file.read_bytes()
+    if damage == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        place = len(content) // 3
+        file.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+    else:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        if damage == "member":
+            del members["load_K.npy"]
+        else:
+            array = {
+                "format": ("header", np.frombuffer(b'{"format": 9}', np.uint8)),
+                "lengths": ("time_T", np.arange(3)),
+                "pickle": ("load_K", np.array([object()])),
+            }[damage]
+            buffer = io.BytesIO()
+            np.save(buffer, array[1], allow_pickle=damage == "pickle")
+            members[f"{array[0]}.npy"] = buffer.getvalue()
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, member in members.items():
+                archive.writestr(name, member)
+    with pytest.raises(BadFile, match="expected measurements of the ten families"):
+        read_measured(file)
+
+
+@pytest.mark.skipif(packaged() is None, reason="the set has not been measured")
+class TestShipped:
+    """What ships with the package."""
+
+    def test_it_is_whole(self):
+        found = read_measured(packaged())
+        dataset = load("ten-families")
+        assert len(dataset) == FACTS.rows
+        for family in FAMILIES:
+            mine_M = found.family_M == family
+            assert np.isfinite(found.latency_ms("ort")[mine_M]).sum() >= 300
+            assert np.isfinite(found.latency_ms("openvino")[mine_M]).sum() >= 150
+            for runtime, least in (("ort", 30), ("openvino", 15)):
+                assert np.isfinite(found.latency_ms(runtime, again=True)[mine_M]).sum() >= least
+        assert len({m.environment.machine for m in found.measurements}) == 1
+
+    def test_measurements_repeat_within_five_percent(self):
+        found = read_measured(packaged())
+        for runtime in found.runtimes:
+            error_M = np.abs(found.latency_ms(runtime, again=True) / found.latency_ms(runtime) - 1)
+            assert np.nanmean(error_M) <= 0.05
+
+    def test_names_are_of_the_networks_that_were_measured(self):
+        found = read_measured(packaged())
+        stated = {m.name: m.fingerprint for m in found.measurements}
+        for name in found.names[::100]:
+            family, _, number = name.partition("/")
+            assert fingerprint(FAMILIES[family].variant(int(number))) == stated[name]

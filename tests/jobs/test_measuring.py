@@ -1,0 +1,110 @@
+"""Networks are read before any is timed, take turns, and are in the store as soon as they are complete."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from narformer import jobs
+from narformer.arch import Architecture, Op, cost, fingerprint
+from narformer.arch.onnx_writer import to_onnx
+from narformer.errors import MixedMachines
+from narformer.jobs import measuring
+from narformer.measure import environment
+from narformer.spaces.families import FAMILIES
+from narformer.store import Store
+
+CELLS = [f"nasbench201/{number}" for number in (1462, 7, 8)]
+
+
+def kept(store: Path) -> list[str]:
+    with Store(f"sqlite:///{store}") as opened:
+        return [m.name for m in opened.find()]
+
+
+def test_networks_take_turns_and_every_time_is_kept(quick: list[str], store: Path) -> None:
+    steps: list[tuple[str, int, int]] = []
+    found = list(
+        jobs.measure(CELLS, ["quick"], repeats=5, rounds=2, warmup=1, progress=lambda *step: steps.append(step[:3]))
+    )
+    turn = [f"run {name}" for name in CELLS for _ in range(4)]  # one warm-up and three that count
+    assert quick == [f"load {name}" for name in CELLS] + turn * 2
+    assert [m.measurement.rounds for m in found] == [(3, 3)] * 3
+    assert sorted(kept(store)) == sorted(CELLS)
+    assert steps == [("quick", done, 6) for done in range(7)]
+    network = FAMILIES["nasbench201"].variant(1462)
+    assert found[0].measurement.fingerprint == fingerprint(network)
+    assert found[0].flops == cost(network).flops
+    assert found[0].gflops_per_s == pytest.approx(found[0].flops / found[0].measurement.median_ms / 1e6)
+    assert found[0].kept_in == f"sqlite:///{store}"
+
+
+def test_a_network_that_is_known_is_measured_again(quick: list[str], store: Path) -> None:
+    for repeats in (6, 7):
+        list(jobs.measure(CELLS[:1], ["quick"], repeats=repeats))
+    assert kept(store) == CELLS[:1] * 2
+
+
+def test_groups_are_bounded_by_count_and_by_bytes(
+    quick: list[str], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "GROUP_NETWORKS", 2)
+    answers = jobs.measure(CELLS, ["quick"], repeats=1)
+    next(answers)
+    assert [line for line in quick if line.startswith("load")] == [f"load {name}" for name in CELLS[:2]]
+    assert set(kept(store)) == set(CELLS[:2])  # complete, although nobody asked for the second
+    assert len(list(answers)) == 2
+    monkeypatch.setattr(measuring, "GROUP_BYTES", 1)  # less than any network: one at a time
+    quick.clear()
+    list(jobs.measure(CELLS, ["quick"], repeats=1, warmup=0))
+    assert quick == [f"{verb} {name}" for name in CELLS for verb in ("load", "run")]
+
+
+def test_what_is_complete_is_kept_after_an_interrupt(
+    quick: list[str], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "GROUP_NETWORKS", 1)
+
+    def interrupt(name: str, done: int, total: int, nothing: None) -> None:
+        if done == 5:  # in the second round of the second network
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(jobs.measure(CELLS, ["quick"], repeats=3, progress=interrupt))
+    assert kept(store) == CELLS[:1]
+
+
+def test_another_machine_of_the_same_name_is_refused_before_anything_is_timed(quick: list[str], store: Path) -> None:
+    (first,) = jobs.measure(CELLS[:1], ["quick"], repeats=1, device="board")
+    here = environment()
+    elsewhere = replace(here, machine=replace(here.machine, cores=here.machine.cores + 7))
+    with Store(f"sqlite:///{store}") as opened:
+        foreign = replace(first.measurement, device="phone, float32", environment=elsewhere)
+        opened.add(foreign, FAMILIES["nasbench201"].variant(1462))
+    quick.clear()
+    with pytest.raises(MixedMachines, match="device 'phone, float32' is another machine: found cores"):
+        list(jobs.measure(CELLS, ["quick"], device="phone"))
+    assert not [line for line in quick if line.startswith("run")]
+
+
+def test_a_file_is_named_after_itself_and_bound_by_dims(quick: list[str], tmp_path: Path) -> None:
+    ops = (Op.of("Input", (4, 3)), Op.of("Relu", (4, 3)))
+    model = onnx.load_from_string(to_onnx(Architecture(ops, ((0, 1),), "inside"), "random", np.random.default_rng(0)))
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    path = tmp_path / "my net.onnx"
+    path.write_bytes(model.SerializeToString())
+    (found,) = jobs.measure([str(path)], ["quick"], repeats=1, dims={"batch": 2})
+    assert (found.measurement.name, found.measurement.batch) == ("my net", 2)
+
+
+def test_operations_without_a_rule_are_counted(quick: list[str], tmp_path: Path) -> None:
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, (1, 4)) for name in "xy"]
+    nodes = [helper.make_node("Strange", ["x"], ["y"], domain="my")]
+    graph = helper.make_graph(nodes, "odd", ends[:1], ends[1:])
+    onnx.save(helper.make_model(graph), tmp_path / "odd.onnx")
+    (found,) = jobs.measure([str(tmp_path / "odd.onnx")], ["quick"], repeats=1)
+    assert (found.uncounted, found.flops) == (1, 0)

@@ -1,0 +1,41 @@
+"""What shipped predictors are, and what they say."""
+
+import numpy as np
+import pytest
+
+from narformer import jobs
+from narformer.errors import BadPredictor, UnknownName
+from narformer.spaces import SPACES
+
+
+def test_shipped_predictors_load_and_say_what_they_are() -> None:
+    shipped = {entry["name"]: entry for entry in jobs.predictors()}
+    assert set(shipped) == {"nasbench101", "nasbench201"}
+    for name, entry in shipped.items():
+        assert entry["space"] == name
+        assert entry["scores"]["tau"] > 0.8
+        assert entry["trained_on"]["data"] == name
+    assert sum(path.stat().st_size for path in jobs.PRETRAINED.rglob("*") if path.is_file()) < 8 * 2**20
+
+
+def test_shipped_predictors_know_good_cells_from_bad() -> None:
+    good = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+    bad = "|none~0|+|none~0|avg_pool_3x3~1|+|avg_pool_3x3~0|none~1|none~2|"
+    assert [line.text for line in jobs.predict([bad, good], "nasbench201").ranked] == [good, bad]
+
+
+def test_a_misspelt_predictor_is_named() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'nasbench201'"):
+        jobs.load_predictor("nasbench21")
+    with pytest.raises(BadPredictor, match="knows cells of nasbench201"):
+        jobs.predict(["nasbench101"], "nasbench201")
+
+
+def test_predictions_of_one_cell_do_not_depend_on_the_others() -> None:
+    predictor = jobs.load_predictor("nasbench101")
+    space = SPACES["nasbench101"]
+    rng = np.random.default_rng(0)
+    cells = [space.sample(rng) for _ in range(20)]
+    together = predictor.predict(cells)
+    alone = np.concatenate([predictor.predict([cell]) for cell in cells])
+    np.testing.assert_allclose(together, alone, rtol=1e-4)
