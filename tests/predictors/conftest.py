@@ -14,6 +14,7 @@ from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
 OPTIONS = {
     "narformer": ({"length": 4}, {"heads": 2, "depths": (1, 1, 1, 1)}),
     "narformer-v2": ({"length": 4, "operation": "one-hot"}, {"width": 16, "blocks": 2, "groups": 2}),
+    "relational": ({}, {"width": 8, "heads": 2, "layers": 1, "inner": 8, "members": 2}),
     "tnasp": ({"vertices": 7}, {"width": 16, "heads": 2, "key": 4, "layers": 1, "feed_forward": 16}),
 }
 

@@ -60,6 +60,11 @@ class Relational(Model):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, E) opinions on a Batch."""
+        y_EB1: Tensor = self.out(dropout(self.hidden(batch), self.config.dropout, self.training))
+        return y_EB1[:, :, 0].T
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """(E, B, D) what is known of each network before the last layer."""
         E, (B, N) = self.config.members, batch.kind_BN.shape
         kind_BNC = functional.one_hot(batch.kind_BN, self.config.kinds).to(batch.adj_BNN.dtype)
         x_EXD = self.kind(kind_BNC.flatten(0, 1).expand(E, -1, -1))  # X = B·N
@@ -80,9 +85,7 @@ class Relational(Model):
         read_EBX = (weight_B2N @ x_EBND).flatten(2)
         if self.config.whole:
             read_EBX = torch.cat([read_EBX, batch.whole_BG.expand(E, -1, -1)], 2)
-        hidden_EBD = functional.relu(self.head(read_EBX))
-        y_EB1: Tensor = self.out(dropout(hidden_EBD, self.config.dropout, self.training))
-        return y_EB1[:, :, 0].T
+        return functional.relu(self.head(read_EBX))
 
 
 class Layer(nn.Module):
@@ -100,7 +103,8 @@ class Layer(nn.Module):
     def forward(self, x_EXD: Tensor, bias_EBHNN: Tensor, adj_BNN: Tensor) -> Tensor:
         config, p = self.config, self.config.dropout
         E, B, H, N, _ = bias_EBHNN.shape
-        qkv = self.query_key_value(normalised(x_EXD).to(adj_BNN.dtype)).view(E, B, N, 3, H, -1).permute(3, 0, 1, 4, 2, 5)
+        qkv = self.query_key_value(normalised(x_EXD).to(adj_BNN.dtype))
+        qkv = qkv.view(E, B, N, 3, H, -1).permute(3, 0, 1, 4, 2, 5)
         q_EBHNK, k_EBHNK, v_EBHNK = qkv.unbind(0)
         scores_EBHNN = q_EBHNK @ k_EBHNK.transpose(-1, -2) * (config.width / H) ** -0.5 + bias_EBHNN
         z_EXD = (scores_EBHNN.softmax(-1) @ v_EBHNK).transpose(2, 3).reshape(x_EXD.shape)

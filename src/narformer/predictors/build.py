@@ -12,6 +12,7 @@ from narformer.models import MODELS, Model
 from narformer.tokens import TOKENIZERS, Tokenizer
 
 DERIVED = frozenset({"vocabulary", "features", "whole", "kinds", "targets"})  # decided by the data and the tokenizer
+NAMING = ("severed", "absent", "identities")  # options of tokenizers that name operations
 LONGEST_ECHO = 80  # characters of a wrong value that an error repeats
 
 
@@ -40,11 +41,12 @@ def check_options(kind: str, accepts: Any, options: Mapping[str, Any]) -> None:
 
     What depends on the data or on the other section passes here and is checked by make_tokenizer and make_model.
     """
-    heads, severed = options.get("heads"), options.get("severed")
+    heads = options.get("heads")
+    named = [name for option in NAMING if _names(options.get(option)) for name in options[option]]
     stand_ins = {
-        # a width that every number of heads divides; and the vocabulary holds what is severed
+        # a width that every number of heads divides; and a vocabulary that holds the operations named
         "features": 8 * heads if isinstance(heads, int) and 0 < heads < 2**13 else 480,
-        "vocabulary": tuple(dict.fromkeys(severed)) if isinstance(severed, list | tuple) and _names(severed) else (),
+        "vocabulary": tuple(dict.fromkeys(named)),
         "whole": 1,
         "kinds": 1,
         "targets": 1,
@@ -99,4 +101,4 @@ def _cut(value: Any) -> str:
 
 
 def _names(values: Any) -> bool:
-    return all(isinstance(value, str) for value in values)
+    return isinstance(values, list | tuple) and all(isinstance(value, str) for value in values)

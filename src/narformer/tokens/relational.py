@@ -37,10 +37,13 @@ class RelationalTokenizer(Tokenizer):
         """No numbers but the operation."""
         return 0
 
+    def simplified(self, cells: Cells) -> Cells:
+        """The cells without vertices that compute nothing."""
+        return contracted(cells, self.absent, self.identities) if self.absent or self.identities else cells
+
     def cells(self, cells: Cells) -> Batch:
         """A column of cells as a Batch of at most N tokens."""
-        if self.absent or self.identities:
-            cells = contracted(cells, self.absent, self.identities)
+        cells = self.simplified(cells)
         real_MN = cells.kind_MN != PADDING
         return Batch(
             torch.zeros(*real_MN.shape, 0),

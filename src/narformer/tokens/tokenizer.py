@@ -46,6 +46,10 @@ class Tokenizer:
         """G, numbers of the network as a whole."""
         return 0
 
+    def simplified(self, cells: Cells) -> Cells:
+        """The cells as the tokenizer sees them."""
+        return cells
+
     def cells(self, cells: Cells) -> Batch:
         """A column of M cells as a Batch, with array code."""
         raise NotImplementedError(type(self).__name__)

@@ -1,5 +1,6 @@
 """One recipe and one seed, from data set to scored predictor."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.target import Target
 from narformer.training.checkpoint import Checkpoint
 from narformer.training.loop import Fit, Progress, silent
+from narformer.training.pretraining import pretrain
 from narformer.training.recipe import Recipe
 from narformer.training.self_evolution import SelfEvolution
 
@@ -61,6 +63,12 @@ def train(
     target_M = target.forward(labels[rows.train])
     model = make_model(recipe.model.name, recipe.model.options, tokenizer, seed)
     check_targets(recipe, target_M, getattr(model.config, "head", "linear"))
+    checkpoint = Checkpoint(folder / "state.safetensors") if folder is not None else None
+    pretraining_facts: dict[str, float] = {}
+    if recipe.pretraining is not None and (checkpoint is None or not checkpoint.path.exists()):
+        started = time.perf_counter()
+        told_error = pretrain(model, tokenizer, cells, recipe.pretraining, seed, progress, device)
+        pretraining_facts = {"pretraining_error": told_error, "pretraining_seconds": time.perf_counter() - started}
     fit = Fit(
         recipe=recipe,
         seed=seed,
@@ -70,11 +78,11 @@ def train(
         target_M=target_M,
         validation=cells.take(rows.validation),
         validation_V=target.forward(labels[rows.validation]),
-        checkpoint=Checkpoint(folder / "state.safetensors") if folder is not None else None,
+        checkpoint=checkpoint,
         device=device,
     )
     fit.run(progress)
-    facts = fit.facts()
+    facts = fit.facts() | pretraining_facts
     if recipe.self_evolution is not None:
         evolution = SelfEvolution(fit, recipe.self_evolution)
         evolution.run(progress)

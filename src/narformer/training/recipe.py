@@ -111,6 +111,14 @@ class SelfEvolution(Section):
     multiplier_rate: float = 1e-2
 
 
+class Pretraining(Section):
+    """Steps on the structure of unlabelled cells before the normal training (training/pretraining.py)."""
+
+    steps: int = Field(default=1500, gt=0)
+    batch: int = Field(default=128, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
+
+
 class Recipe(Section):
     """One training run but for its seed."""
 
@@ -123,6 +131,7 @@ class Recipe(Section):
     augmentation: Augmentation = Augmentation()
     optimiser: Optimiser = Optimiser()
     training: Training
+    pretraining: Pretraining | None = None
     self_evolution: SelfEvolution | None = None
 
     @classmethod
