@@ -1,12 +1,13 @@
-"""The main job on real cells: train on 781 of them, rank all the others, and see how right that was.
+"""The main jobs on real networks: train on 781 cells and rank all the others; measure ResNet-50 on this machine.
 
-The cells are those of AnalogNAS-Bench, whose table comes from the package index; nothing else is needed.
+The cells are those of AnalogNAS-Bench, whose table comes from the package index; ResNet-50 comes with onnx.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
+import onnx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -14,12 +15,14 @@ from scipy import stats
 
 from narformer import jobs
 from narformer.data import load
+from narformer.measure import RUNTIMES
 from narformer.metrics import kendall_tau
 from narformer.spaces import SPACES
 from narformer.training.experiment import train
 from narformer.training.recipe import Recipe
 
 HERE = Path(__file__).parent
+RESNET_50 = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_resnet50.onnx"
 
 
 def main() -> None:
@@ -66,6 +69,19 @@ def main() -> None:
             cells = "conv3x3 conv1x1 maxpool3x3 | 01 02 03 14 24 34", "conv3x3 conv3x3 conv3x3 | 01 12 23 34 03 04"
             for line in jobs.predict(cells, entry["name"]).ranked:
                 console.print(f"   {entry['name']}: {100 * line.value:.2f} % for {line.text}", highlight=False)
+
+    console.print("[bold]4. A whole network[/]: ResNet-50 from an ONNX file, timed on this machine with one thread")
+    found = jobs.inspect(RESNET_50)
+    console.print(
+        f"   {found.operations} operations, {found.flops / 1e9:.1f} GFLOPs, {found.params / 1e6:.1f} M parameters"
+    )
+    for measured in jobs.measure([str(RESNET_50)], list(RUNTIMES), repeats=15, store=str(folder / "measured.sqlite")):
+        times = measured.measurement
+        low, high = times.interval_ms() or (times.median_ms, times.median_ms)
+        console.print(
+            f"   {times.runtime}: [bold]{times.median_ms:.1f} ms[/] ({low:.1f} to {high:.1f}), {times.device}",
+            highlight=False,
+        )
 
 
 def draw(predicted: np.ndarray, true: np.ndarray, best: np.ndarray, folder: Path) -> Path:

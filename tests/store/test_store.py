@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from narformer.arch import Architecture, Op, canonical, fingerprint
-from narformer.errors import BadFile, MissingExtra, MixedMachines
+from narformer.errors import BadFile, MissingData, MissingExtra, MixedMachines
 from narformer.measure import Environment, Machine, Measurement
-from narformer.store import Imported, Store
+from narformer.store import Imported, Store, latencies
 from narformer.store.records import architecture_of, architecture_text, measurement_of, measurement_record
 
 MACHINE = Machine("6502", "6/2", "mos", 1, ("adc", "sbc"))
@@ -258,3 +258,20 @@ def test_postgresql_without_its_driver_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingExtra, match=r"narformer\[postgres\]"):
         Store("postgresql://someone:secret@nowhere/none")
+
+
+def test_what_was_measured_is_a_data_set(store):
+    for width, times_ns in ((4, (1_000_000,)), (4, (4_000_000,)), (4, (2_000_000,)), (5, (9_000_000,))):
+        store.add(taken(width, times_ns=times_ns, rounds=(1,)), net(width))
+    store.add(taken(4, threads=2), net(4))
+    store.add(taken(4, runtime="openvino"), net(4))
+    found = latencies(store, "bench, float32", "ort")
+    label = {fingerprint(example.architecture): example.labels["latency"] for example in found}
+    assert label == {fingerprint(net(4)): 2.0, fingerprint(net(5)): 9.0}
+    assert (found.attributes["latency"].unit, found.train_label) == ("ms", "latency")
+
+
+def test_a_data_set_of_nothing_names_what_there_is(store):
+    store.add(taken(), net())
+    with pytest.raises(MissingData, match="nothing of desk on ort with 1 threads; it knows bench, float32"):
+        latencies(store, "desk", "ort")
