@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from narformer.papers import TABLES, assemble, markdown, read_recipe, read_table, row_recipe, write, write_all
-from narformer.papers.results import compare
+from narformer.papers.results import compare, surpass
+from narformer.papers.tables import Row
 
 COMMITTED = Path(__file__).resolve().parents[2] / "results"
 
@@ -28,6 +29,22 @@ COMMITTED = Path(__file__).resolve().parents[2] / "results"
 )
 def test_status(metric, printed, mean, status):
     assert compare(metric, printed, mean) == status
+
+
+def test_a_system_of_our_own_is_ahead_of_the_best_printed_number_or_behind():
+    assert [surpass(0.85, mean) for mean in (0.8501, 0.85, None)] == ["ahead", "behind", "not run"]
+
+
+def test_a_row_of_our_own_has_every_column_and_prints_nothing(tmp_path):
+    table = read_table("narformer_v2/nasbench201")
+    own = Row(system="Ours", own=True, recipe="relational/nasbench201")
+    table = table.model_copy(update={"rows": (*table.rows, own)})
+    result = assemble(table, tmp_path)
+    cells = [cell for cell in result.cells if cell.system == "Ours"]
+    assert [(cell.column, cell.printed, cell.status) for cell in cells] == [
+        (column.key, None, "not run") for column in table.columns
+    ]
+    assert "| Ours | not run | not run |" in markdown(result)
 
 
 def test_without_runs_everything_is_printed_and_not_run(tmp_path):

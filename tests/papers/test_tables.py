@@ -102,6 +102,8 @@ def test_sizes_are_those_with_a_printed_number():
         ({"mark": "¶"}, "a mark without footnote"),
         ({"recipe": "tnasp/nowhere"}, "unknown recipe"),
         ({"system": "NAO"}, "stands in two rows"),
+        ({"printed": {}}, "needs printed numbers, or to be our own"),
+        ({"own": True}, "needs printed numbers, or to be our own"),
         ({"backbones": "GCN"}, "Extra inputs"),
     ],
 )

@@ -9,7 +9,14 @@ from rich.table import Table
 
 from narformer.cli.terminal import Json, Threads, bars_shown, err, jobs_with, out, print_json
 
-COLOURS = {"reproduced": "green", "near": "yellow", "off": "red", "not run": "dim"}
+COLOURS = {
+    "reproduced": "green",
+    "near": "yellow",
+    "off": "red",
+    "ahead": "green",
+    "behind": "yellow",
+    "not run": "dim",
+}
 
 
 def table(
@@ -65,7 +72,7 @@ def _print_table(result: Any) -> None:
             if cell is None:
                 texts.append("-")
                 continue
-            text = f"{cell.printed:.{digits}f}{cell.printed_mark}"
+            text = "-" if cell.printed is None else f"{cell.printed:.{digits}f}{cell.printed_mark}"
             if cell.runs_here:
                 sd = "" if cell.sd is None else f" ± {cell.sd:.{digits}f}"
                 ours = "" if cell.mean is None else f"[bold]{cell.mean:.{digits}f}[/]{sd}, {cell.seconds:.0f} s\n"

@@ -13,7 +13,8 @@ METRICS: dict[Metric, str] = {
 }
 
 STATUSES: dict[Metric, str] = {
-    "kendall_tau": "*reproduced*: our mean is at least the printed number less 0.01; *near*: less 0.03; *off*: lower",
+    "kendall_tau": "*reproduced*: our mean is at least the printed number less 0.01; *near*: less 0.03; *off*: lower. "
+    "Our own system is *ahead* of the best printed number of the column, or *behind* it",
     "milliseconds": "*reproduced*: at most a tenth above the printed time; *near*: at most twice; *off*: longer",
 }
 
@@ -80,12 +81,11 @@ def _overview(result: TableResult) -> str:
 def _both(cell: Cell | None) -> str:
     if cell is None:
         return "–"
-    printed = _number(cell.printed, cell.metric) + cell.printed_mark
+    printed = _printed(cell)
     if not cell.runs_here:
         return printed
-    if cell.mean is None:
-        return f"{printed} · not run"
-    return f"{printed} · **{_spread(cell, cell.metric)}** {cell.status}"
+    ours = "not run" if cell.mean is None else f"**{_spread(cell, cell.metric)}** {cell.status}"
+    return ours if cell.printed is None else f"{printed} · {ours}"
 
 
 def _runs(result: TableResult) -> str:
@@ -101,7 +101,7 @@ def _runs(result: TableResult) -> str:
             [
                 cell.system,
                 headings[cell.column],
-                _number(cell.printed, cell.metric) + cell.printed_mark,
+                _printed(cell),
                 _spread(cell, cell.metric),
                 *more,
                 ", ".join(map(str, cell.seeds)) or "–",
@@ -112,6 +112,10 @@ def _runs(result: TableResult) -> str:
             ]
         )
     return _grid([*titles, "Seeds", "Training (s)", "Scoring (s)", "Status", "Recipe"], lines)
+
+
+def _printed(cell: Cell) -> str:
+    return "–" if cell.printed is None else _number(cell.printed, cell.metric) + cell.printed_mark
 
 
 def _spread(values: Values | Cell, metric: Metric) -> str:

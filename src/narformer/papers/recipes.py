@@ -1,5 +1,6 @@
 """Recipes of the papers' systems: ``paper.toml`` holds the original, ``quick.toml`` only what the quick run changes.
 
+A system of our own has no original: its folder holds ``quick.toml`` alone.
 Beside the keys of a Recipe a file may hold ``differences`` (where even it departs from the original) and ``sizes.N``
 (what changes once more for N training cells). A recipe is read in the order paper, its sizes, quick, its sizes.
 """
@@ -16,9 +17,12 @@ Variant = Literal["quick", "paper"]
 
 _FOLDER = files("narformer.papers")
 
+OWN = frozenset({"relational/nasbench101", "relational/nasbench201"})
+
 RECIPES = {
     name: _FOLDER / name
     for name in (
+        *sorted(OWN),
         "narformer/nasbench101",
         "narformer/nasbench201",
         "narformer_v2/nasbench101",
@@ -36,7 +40,9 @@ def read_recipe(name: str, variant: Variant, n: int, self_evolution: bool = Fals
     and the key.
     """
     lookup(dict.fromkeys(get_args(Variant)), variant, "kind of recipe")
-    content = _for_size(name, "paper", n)
+    if variant == "paper" and name in OWN:
+        raise BadRecipe(f"{name}: a system of our own has no paper recipe; run its quick one")
+    content = {} if name in OWN else _for_size(name, "paper", n)
     if variant == "quick":
         content = _merged(content, _for_size(name, "quick", n))
     content = _merged(content, {"data": {"train": n}})

@@ -12,7 +12,7 @@ from narformer.papers.rows import row_recipe
 from narformer.papers.runs import Run, stored
 from narformer.papers.tables import Column, Metric, Row, Score, Table
 
-Status = Literal["reproduced", "near", "off", "not run"]
+Status = Literal["reproduced", "near", "off", "ahead", "behind", "not run"]
 _ROUNDING = 1e-9
 
 
@@ -26,7 +26,7 @@ class Values(BaseModel):
 
 
 class Cell(BaseModel):
-    """A printed number and ours.
+    """A printed number and ours; where the system is our own, nothing is printed.
 
     runs_here: whether the row has a recipe; values, mean, sd: as in Values; also: further scores of the same runs
     seconds, seconds_scoring: means over the runs; recipe: the kind that was run; machine: where
@@ -40,7 +40,7 @@ class Cell(BaseModel):
     n: int | None
     metric: Metric
     score: Score
-    printed: float
+    printed: float | None
     printed_mark: str
     runs_here: bool
     status: Status
@@ -78,7 +78,7 @@ def assemble(table: Table, results: Path) -> TableResult:
     cells, departures = [], {}
     for row in table.rows:
         found = {n: _runs(table, row, n, results) for n in table.sizes(row)}
-        cells += [_cell(table, row, column, *found[column.n]) for column in table.columns if column.key in row.printed]
+        cells += [_cell(table, row, column, *found[column.n]) for column in table.columns_of(row)]
         sentences = _differences(table, row, {n: kind for n, (kind, runs) in found.items() if runs})
         if sentences:
             departures[row.system] = tuple(sentences)
@@ -98,17 +98,23 @@ def compare(metric: Metric, printed: float, mean: float | None) -> Status:
     return "reproduced" if short <= 0.01 else "near" if short <= 0.03 else "off"
 
 
+def surpass(best: float, mean: float | None) -> Status:
+    """How a system of our own stands to the best printed number of its column."""
+    return "not run" if mean is None else "ahead" if mean > best else "behind"
+
+
 def _runs(table: Table, row: Row, n: int | None, results: Path) -> tuple[Variant, list[Run]]:
     if row.recipe is None:
         return "quick", []
-    paper = stored(results, row_recipe(table, row, n, "paper"))
-    if paper or n is None:
-        return "paper", paper
+    if not row.own:
+        paper = stored(results, row_recipe(table, row, n, "paper"))
+        if paper or n is None:
+            return "paper", paper
     return "quick", stored(results, row_recipe(table, row, n, "quick"))
 
 
 def _cell(table: Table, row: Row, column: Column, kind: Variant, runs: Sequence[Run]) -> Cell:
-    ours = _values(runs, column.score)
+    ours, printed = _values(runs, column.score), row.printed.get(column.key)
     return Cell(
         backbone=row.backbone,
         system=row.system,
@@ -117,10 +123,10 @@ def _cell(table: Table, row: Row, column: Column, kind: Variant, runs: Sequence[
         n=column.n,
         metric=table.metric,
         score=column.score,
-        printed=row.printed[column.key],
+        printed=printed,
         printed_mark=row.marks.get(column.key, ""),
         runs_here=row.recipe is not None,
-        status=compare(table.metric, row.printed[column.key], ours.mean),
+        status=surpass(table.best(column), ours.mean) if printed is None else compare(table.metric, printed, ours.mean),
         values=ours.values,
         mean=ours.mean,
         sd=ours.sd,
@@ -146,7 +152,7 @@ def _mean(values: Sequence[float], digits: int) -> float | None:
 
 def _differences(table: Table, row: Row, kinds: dict[int | None, Variant]) -> list[str]:
     """What the recipe says of itself, then the keys in which quick runs differ from the paper recipe, by size."""
-    if not kinds or row.recipe is None or None in kinds:
+    if not kinds or row.recipe is None or row.own or None in kinds:
         return []
     sentences = differences(row.recipe)
     by_text: dict[str, list[str]] = {}

@@ -49,9 +49,10 @@ class Column(Part):
 
 
 class Row(Part):
-    """A printed row.
+    """A printed row, or one of our own beside them.
 
     printed:        column key -> printed number; a column where the paper has a dash is absent
+    own:            our own system: nothing is printed, every column is run
     mark, marks:    footnote signs behind the system's name, and behind numbers by column key
     recipe:         name in RECIPES of the recipe that runs this row; None for a row that is not run
     self_evolution: whether that recipe's section [self_evolution] counts
@@ -60,7 +61,8 @@ class Row(Part):
     backbone: str | None = None
     system: str
     mark: str = ""
-    printed: dict[str, float]
+    printed: dict[str, float] = {}
+    own: bool = False
     marks: dict[str, str] = {}
     recipe: str | None = None
     self_evolution: bool = False
@@ -85,9 +87,17 @@ class Table(Part):
         """The row of a system. Raises UnknownName."""
         return lookup({row.system: row for row in self.rows}, system, "row")
 
+    def columns_of(self, row: Row) -> tuple[Column, ...]:
+        """The columns in which the row has a number, in printed order."""
+        return tuple(column for column in self.columns if row.own or column.key in row.printed)
+
     def sizes(self, row: Row) -> tuple[int | None, ...]:
-        """The numbers of training cells for which the row has printed numbers, in printed order."""
-        return tuple(dict.fromkeys(column.n for column in self.columns if column.key in row.printed))
+        """The numbers of training cells for which the row has numbers, in printed order."""
+        return tuple(dict.fromkeys(column.n for column in self.columns_of(row)))
+
+    def best(self, column: Column) -> float:
+        """The largest number that is printed in a column."""
+        return max(row.printed[column.key] for row in self.rows if column.key in row.printed)
 
     @model_validator(mode="after")
     def _agrees(self) -> "Table":
@@ -97,6 +107,8 @@ class Table(Part):
         for row in self.rows:
             if not set(row.marks) <= set(row.printed) <= keys:
                 raise ValueError(f"row '{row.system}' names a column that is not there")
+            if row.own == bool(row.printed):
+                raise ValueError(f"row '{row.system}' needs printed numbers, or to be our own, not both")
             if not {row.mark, *row.marks.values()} <= {"", *self.footnotes}:
                 raise ValueError(f"row '{row.system}' has a mark without footnote")
             if row.recipe is not None and row.recipe not in RECIPES:
