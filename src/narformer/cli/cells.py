@@ -74,11 +74,15 @@ def predict(
         return
     title = escape(f"{answer.attribute} predicted by {answer.predictor}: {answer.scored:,} scored")
     table = Table(title=title, title_justify="left")
-    for title, side in (("rank", "right"), (escape(answer.unit), "right"), ("cell", "left")):
+    sure = answer.confidence is not None
+    intervals = [(f"{answer.confidence:.0%} within", "right"), ("beats next", "right")] if sure else []
+    for title, side in (("rank", "right"), (escape(answer.unit), "right"), *intervals, ("cell", "left")):
         table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
     shown = answer.ranked if best else answer.ranked[:SHOWN]
     for entry in shown:
-        table.add_row(str(entry.rank), f"{entry.value:.4f}", escape(entry.text))
+        beats = "" if entry.beats_next is None else f"{entry.beats_next:.0%}"
+        certainty = [f"{entry.low:.4f} to {entry.high:.4f}", beats] if sure else []
+        table.add_row(str(entry.rank), f"{entry.value:.4f}", *certainty, escape(entry.text))
     out.print(table)
     if len(shown) < len(answer.ranked):
         out.print(f"the best {SHOWN}; --best for another number, --json or a pipe for all", highlight=False)

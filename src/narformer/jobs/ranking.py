@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from narformer.data import load as load_data
 from narformer.data import split as split_data
@@ -25,16 +26,28 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 @dataclass(frozen=True)
 class Ranked:
-    """One architecture of an answer: its rank (1 is best), the predicted value, and its text in the space's form."""
+    """One architecture of an answer.
+
+    rank:       1 is best
+    value:      in the attribute's unit; low and high bound it with the answer's confidence, None if that is not known
+    beats_next: probability that it is truly better than the next one
+    text:       in the space's form
+    """
 
     rank: int
     value: float
     text: str
+    low: float | None = None
+    high: float | None = None
+    beats_next: float | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A ranked answer: the best architectures first, with the attribute's name and unit."""
+    """A ranked answer: the best architectures first, with the attribute's name and unit.
+
+    confidence: share of true values between low and high; None where the predictor was not calibrated
+    """
 
     predictor: str
     space: str
@@ -42,6 +55,7 @@ class Prediction:
     unit: str
     scored: int
     ranked: list[Ranked]
+    confidence: float | None = None
 
 
 def predict(
@@ -64,8 +78,10 @@ def predict(
         done += count
         progress("predict", done, len(architectures), None)
 
-    value_M = loaded.predict(architectures, advance=advance)[:, 0]
-    order_M = np.argsort(-value_M, kind="stable")[:best]
+    opinion_ME = loaded.opinions(architectures, advance=advance)
+    value_M = loaded.target.inverse(opinion_ME.mean(axis=1))
+    order_M = np.argsort(-value_M, kind="stable")
+    sure = _certainty(loaded, opinion_ME[order_M])
     return Prediction(
         predictor=predictor,
         space=loaded.space,
@@ -73,10 +89,22 @@ def predict(
         unit=loaded.attribute.unit,
         scored=len(architectures),
         ranked=[
-            Ranked(rank, float(value_M[row]), space.format(architectures[int(row)]))
-            for rank, row in enumerate(order_M, start=1)
+            Ranked(rank, float(value_M[row]), space.format(architectures[int(row)]), *sure[rank - 1])
+            for rank, row in enumerate(order_M[:best], start=1)
         ],
+        confidence=None if loaded.calibration is None else loaded.calibration.level,
     )
+
+
+def _certainty(
+    predictor: NeuralPredictor, opinion_NE: NDArray[np.float64]
+) -> list[tuple[float | None, float | None, float | None]]:
+    """Of each place in a ranking: both ends of its interval, and the probability that it beats the next place."""
+    calibration, bounds = predictor.calibration, predictor.interval(opinion_NE)
+    if calibration is None or bounds is None:
+        return [(None, None, None)] * len(opinion_NE)
+    beats = [*calibration.beats(opinion_NE[:-1], opinion_NE[1:]).tolist(), None]
+    return list(zip(bounds[0].tolist(), bounds[1].tolist(), beats, strict=True))
 
 
 def evaluate(

@@ -35,6 +35,15 @@ class TargetFacts(BaseModel):
         return self
 
 
+class CalibrationFacts(BaseModel):
+    """The fields of a Calibration."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    level: float = Field(gt=0, lt=1)
+    floor: float = Field(gt=0)
+    factor: float = Field(ge=0)
+
+
 class AttributeFacts(BaseModel):
     """The fields of an Attribute."""
 
@@ -115,6 +124,7 @@ class Manifest(BaseModel):
     model: ModelFacts
     target: TargetFacts
     precision: Literal["float32", "bfloat16"]
+    calibration: CalibrationFacts | None = None
     facts: Facts = {}
 
 

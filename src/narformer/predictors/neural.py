@@ -12,6 +12,7 @@ from narformer.arch.cells import Cells
 from narformer.arch.graph import Architecture
 from narformer.data.dataset import Attribute
 from narformer.models import Model
+from narformer.predictors.calibration import Calibration
 from narformer.predictors.target import Target
 from narformer.tokens.tokenizer import Tokenizer
 
@@ -20,7 +21,8 @@ from narformer.tokens.tokenizer import Tokenizer
 class NeuralPredictor:
     """predict(architectures) -> (N, 1) in the attribute's unit.
 
-    facts: what the manifest tells about the training: recipe, data, measured error
+    facts:       what the manifest tells about the training: recipe, data, measured error
+    calibration: how far predictions are off; None where too few networks were left to tell
     """
 
     model: Model
@@ -30,6 +32,7 @@ class NeuralPredictor:
     space: str
     facts: dict[str, Any] = field(default_factory=dict)
     precision: torch.dtype = torch.float32
+    calibration: Calibration | None = None
 
     def predict(
         self,
@@ -41,17 +44,33 @@ class NeuralPredictor:
 
         Raises BadArchitecture for operations outside the vocabulary.
         """
+        return self.target.inverse(self.opinions(architectures, chunk, advance).mean(axis=1, keepdims=True))
+
+    def interval(self, opinion_NE: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Lower and upper ends (N,) of the intervals of opinions, in the attribute's unit; None without calibration."""
+        if self.calibration is None:
+            return None
+        middle_N, reach_N = opinion_NE.mean(axis=1), self.calibration.reach(opinion_NE)
+        return self.target.inverse(middle_N - reach_N), self.target.inverse(middle_N + reach_N)
+
+    def opinions(
+        self,
+        architectures: Sequence[Architecture],
+        chunk: int = 256,
+        advance: Callable[[int], None] = lambda done: None,
+    ) -> NDArray[np.float64]:
+        """(N, E) what each member says, in the units of targets. As ``predict`` otherwise."""
         cells = Cells.of(architectures, self.tokenizer.vocabulary)
         device = next(self.model.parameters()).device
         self.model.eval()
         self.model.precision = self.precision
         # Small chunks stay in the cache; cells of one size go together, so that most chunks need no padding.
         by_size = np.argsort(cells.count_M, kind="stable")
-        out_M1 = np.empty((len(cells), 1))
+        out_ME = np.empty((len(cells), getattr(self.model.config, "members", 1)))
         with torch.inference_mode():
             for start in range(0, len(cells), chunk):
                 rows = by_size[start : start + chunk]
                 batch = self.tokenizer.batch(cells.take(rows).trimmed()).to(device)
-                out_M1[rows] = self.model(batch).double().mean(1, keepdim=True).cpu().numpy()
+                out_ME[rows] = self.model(batch).double().cpu().numpy()
                 advance(len(rows))
-        return self.target.inverse(out_M1)
+        return out_ME

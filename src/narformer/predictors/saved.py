@@ -12,6 +12,7 @@ from narformer.data.dataset import Attribute
 from narformer.errors import BadPredictor, NarformerError
 from narformer.models import MODELS
 from narformer.predictors.build import DERIVED, make_model, make_tokenizer, model_options
+from narformer.predictors.calibration import Calibration
 from narformer.predictors.manifest import FORMAT, printed, read_manifest, validated
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.target import Target
@@ -38,6 +39,7 @@ def save(predictor: NeuralPredictor, folder: Path) -> None:
         "model": {"name": names[1], **model_options(predictor.model)},
         "target": vars(predictor.target),
         "precision": str(predictor.precision).removeprefix("torch."),
+        "calibration": None if predictor.calibration is None else vars(predictor.calibration),
         "facts": predictor.facts,
     }
     text = printed(manifest) + "\n"
@@ -82,6 +84,7 @@ def load(folder: Path) -> NeuralPredictor:
         attribute=Attribute(**manifest.attribute.model_dump()),
         space=manifest.space,
         facts=dict(manifest.facts),
+        calibration=None if manifest.calibration is None else Calibration(**manifest.calibration.model_dump()),
         precision=getattr(torch, manifest.precision),
     )
 

@@ -14,6 +14,7 @@ from narformer.data import load, split
 from narformer.data.dataset import Dataset, Split
 from narformer.errors import BadRecipe
 from narformer.predictors.build import make_model, make_tokenizer
+from narformer.predictors.calibration import Calibration
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.target import Target
 from narformer.training.checkpoint import Checkpoint
@@ -95,6 +96,8 @@ def train(
         space=dataset.space,
         precision=getattr(torch, recipe.training.precision),
     )
+    opinion_VE = predictor.opinions(cells.take(rows.validation))
+    predictor.calibration = Calibration.fit(opinion_VE, target.forward(labels[rows.validation]))
     facts |= {
         "system": recipe.system,
         "recipe": recipe.model_dump(mode="json"),
@@ -111,7 +114,7 @@ def train(
         },
         "history": fit.history,
     }
-    error = labels[rows.validation] - predictor.predict(cells.take(rows.validation))[:, 0]
+    error = labels[rows.validation] - target.inverse(opinion_VE.mean(axis=1))
     facts["measured_error"] = {"validation_mean_absolute_error": float(np.abs(error).mean())}
     predictor.facts = facts
     return Trained(predictor, dataset, rows, facts)
