@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow lint bench pretrained tables clean
+.PHONY: demo test slow lint bench measured pretrained tables clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -29,9 +29,15 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## Ratios of our array code to literal loops, and the whole NAS-Bench-101 scored
+## Ratios of our array code to literal loops, the whole NAS-Bench-101 scored, and whole networks imported
 bench: $(STAMP)
 	$(BIN)/python benchmarks/cells.py
+	$(BIN)/python benchmarks/networks.py
+
+## Measure the ten families (hours; run it alone; it goes on where it was stopped) and pack what was measured
+measured: $(STAMP)
+	$(BIN)/python benchmarks/measured_set.py measure
+	$(BIN)/python benchmarks/measured_set.py pack
 
 ## Train the predictors that ship with the package (needs the two benchmarks: `narformer data`)
 pretrained: $(STAMP)
