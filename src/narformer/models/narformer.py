@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from narformer.models.precision import Linear, Model, dropout, relu_dropout
+from narformer.models.precision import Linear, Model, dropout, relu_dropout, softmax
 from narformer.models.sizes import STRICT, Counts, Rate, Size
 from narformer.tokens.batch import Batch
 
@@ -183,7 +183,7 @@ def attend(
     scores_BHQN = q_BHQK @ k_BHNK.transpose(-1, -2) / q_BHQK.shape[-1] ** 0.5
     if mask_B11N is not None:
         scores_BHQN = scores_BHQN.masked_fill(~mask_B11N, float("-inf"))
-    weights_BHQN = dropout(scores_BHQN.softmax(-1), config.dropout, training)
+    weights_BHQN = dropout(softmax(scores_BHQN), config.dropout, training)
     out_BQD: Tensor = (weights_BHQN @ v_BHNK).transpose(1, 2).flatten(2)
     return out_BQD
 

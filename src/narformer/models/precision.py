@@ -38,6 +38,15 @@ class Linear(nn.Linear):
         return functional.linear(x, self.weight.to(x.dtype), bias)
 
 
+def softmax(scores: Tensor) -> Tensor:
+    """Softmax over the last axis.
+
+    torch's own works row by row, which takes five times as long where rows are as short as a cell.
+    """
+    powers = (scores - scores.detach().amax(-1, keepdim=True)).exp()
+    return powers / powers.sum(-1, keepdim=True)
+
+
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """Dropout with p rounded to 1/256, the kept values scaled by its exact inverse.
 

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from narformer.models.precision import Model, dropout
+from narformer.models.precision import Model, dropout, softmax
 from narformer.models.sizes import STRICT, Count, Rate, Size
 from narformer.tokens.batch import Batch
 
@@ -107,7 +107,7 @@ class Layer(nn.Module):
         qkv = qkv.view(E, B, N, 3, H, -1).permute(3, 0, 1, 4, 2, 5)
         q_EBHNK, k_EBHNK, v_EBHNK = qkv.unbind(0)
         scores_EBHNN = q_EBHNK @ k_EBHNK.transpose(-1, -2) * (config.width / H) ** -0.5 + bias_EBHNN
-        z_EXD = (scores_EBHNN.softmax(-1) @ v_EBHNK).transpose(2, 3).reshape(x_EXD.shape)
+        z_EXD = (softmax(scores_EBHNN) @ v_EBHNK).transpose(2, 3).reshape(x_EXD.shape)
         x_EXD = x_EXD + dropout(self.attended(z_EXD), p, self.training)
         own_EXI, gate_EXI = self.inner(normalised(x_EXD).to(adj_BNN.dtype)).chunk(2, -1)
         parents, children = gate_EXI.reshape(E, B, N, -1).chunk(2, -1)

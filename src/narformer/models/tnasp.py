@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from narformer.models.precision import Model
+from narformer.models.precision import Model, softmax
 from narformer.models.sizes import STRICT, Count, Rate, Size
 from narformer.tokens.batch import Batch
 
@@ -88,7 +88,7 @@ class Layer(nn.Module):
         scores_BHNN = q_BHNK @ k_BHNK.transpose(-1, -2) / key**0.5
         if mask_B11N is not None:
             scores_BHNN = scores_BHNN.masked_fill(~mask_B11N, float("-inf"))
-        weights_BHNN = self.dropout(scores_BHNN.softmax(-1))
+        weights_BHNN = self.dropout(softmax(scores_BHNN))
         z_BND = (weights_BHNN.to(v_BHNK.dtype) @ v_BHNK).transpose(1, 2).flatten(2)
         x_BND = self.attention_norm(x_BND + self.dropout(self.out(z_BND)))
         y_BND = self.outer(functional.relu(self.inner(x_BND)))
