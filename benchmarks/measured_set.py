@@ -8,9 +8,9 @@ import argparse
 import gc
 import json
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -21,6 +21,7 @@ from narformer.arch.cost import cost
 from narformer.data.ten_families import MeasuredSet, write_measured
 from narformer.errors import BadArchitecture
 from narformer.measure import RUNTIMES, Adaptive, environment, measure
+from narformer.measure.environment import busy_seconds
 from narformer.spaces.families import FAMILIES, variants
 from narformer.store import Store
 
@@ -30,8 +31,10 @@ SHEET, PICTURE = ROOT / "docs" / "ten_families.md", ROOT / "docs" / "ten_familie
 
 NETWORKS = {"ort": 300, "openvino": 150}  # of each family
 EVERY = 10  # one network in so many is measured twice
-REPEATS = Adaptive(least=10, most=200, seconds=0.8, width=0.01)
+REPEATS = Adaptive(floor=3, least=10, most=200, seconds=0.8, width=0.01)
 WARMUP = 3
+DISTURBED = 0.1  # cores that others took while a row was made: beyond it, the row is made again
+ATTEMPTS = 3
 
 
 class Task(NamedTuple):
@@ -62,33 +65,53 @@ def measure_all(folder: Path, seconds: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with console.status("drawing the networks"):
         networks = {family.name: variants(family, max(NETWORKS.values())) for family in FAMILIES.values()}
-    tasks = plan(networks)
+    waiting = deque(plan(networks))
+    total, attempts = len(waiting), Counter[Task]()
+    refused = {(row["name"], row["runtime"]) for row in rows_of(folder) if "refused" in row}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     end = time.monotonic() + seconds
     with Store(f"sqlite:///{folder / 'store.sqlite'}") as store, Progress(*columns, TimeRemainingColumn()) as bars:
         held = Counter((m.name, m.runtime) for m in store.find())
-        bar = bars.add_task("measuring", total=len(tasks))
-        for task in tasks:
-            bars.update(bar, advance=1, description=f"{task.name} {task.runtime}")
-            if held[task.name, task.runtime] > task.again:
+        bar = bars.add_task("measuring", total=total)
+        while waiting and time.monotonic() < end:
+            task = waiting.popleft()
+            bars.update(bar, completed=total - len(waiting), description=f"{task.name} {task.runtime}")
+            if held[task.name, task.runtime] > task.again or (task.name, task.runtime) in refused:
                 continue
-            if time.monotonic() > end:
-                break
-            started = time.perf_counter()
+            busy_s, own_s, started = busy_seconds(), time.process_time(), time.perf_counter()
             family, _, number = task.name.partition("/")
             architecture = FAMILIES[family].variant(int(number))
-            note: dict[str, object] = {"name": task.name, "runtime": task.runtime}
+            note: dict[str, Any] = {"name": task.name, "runtime": task.runtime}
             try:
                 session = RUNTIMES[task.runtime](architecture, np.random.default_rng([int(number), task.again]))
-                store.add(measure(session, REPEATS, WARMUP), architecture)
+                measurement = measure(session, REPEATS, WARMUP)
                 del session
+                gc.collect()
+                note["seconds"] = round(time.perf_counter() - started, 3)
+                if busy_s is not None and (now_s := busy_seconds()) is not None:
+                    own_s = time.process_time() - own_s
+                    note["others"] = round(max(0.0, (now_s - busy_s - own_s) / (time.perf_counter() - started)), 3)
+                attempts[task] += 1
+                if note.get("others", 0.0) > DISTURBED and attempts[task] < ATTEMPTS:
+                    waiting.append(task)
+                    note["disturbed"] = True
+                else:
+                    store.add(measurement, architecture)
+                    held[task.name, task.runtime] += 1
             except BadArchitecture as error:
                 note["refused"] = str(error)[:200]
-            gc.collect()
-            held[task.name, task.runtime] += 1
-            note["seconds"] = round(time.perf_counter() - started, 3)
+                refused.add((task.name, task.runtime))
             with (folder / "rows.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(note) + "\n")
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    """What was noted of each row that was made; a last line that a killed run left half is passed over."""
+    path = folder / "rows.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
 
 
 def floor(measured: MeasuredSet, runtime: str, rows: np.ndarray) -> tuple[int, float, float]:
@@ -104,12 +127,11 @@ def pack(folder: Path) -> None:
     with Store(f"sqlite:///{folder / 'store.sqlite'}") as store:
         measured = MeasuredSet(tuple(store.find()))
     write_measured(measured, FILE)
-    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
-    SHEET.write_text(datasheet(measured, rows), encoding="utf-8")
+    SHEET.write_text(datasheet(measured, rows_of(folder)), encoding="utf-8")
     draw(measured)
 
 
-def datasheet(measured: MeasuredSet, rows: list[dict[str, object]]) -> str:
+def datasheet(measured: MeasuredSet, rows: list[dict[str, Any]]) -> str:
     """The datasheet: how, when, on what, how far it repeats, and what it is not."""
     every = measured.measurements
     where = every[0].environment
@@ -137,7 +159,9 @@ def datasheet(measured: MeasuredSet, rows: list[dict[str, object]]) -> str:
     slow = ("vgg", "alexnet")
     quick = np.mean([r["seconds"] for r in rows if str(r["name"]).partition("/")[0] not in slow])
     refused = [f"* {r['name']} on {r['runtime']}: {r['refused']}" for r in rows if "refused" in r] or ["None."]
-    loads = [m.load for m in every if m.load is not None]
+    done = [r for r in rows if "others" in r and "disturbed" not in r]
+    others, again = [r["others"] for r in done], sum("disturbed" in r for r in rows)
+    few = sum(m.interval_ms() is None for m in every)
     machine = where.machine
     newline = "\n"
     return f"""# The measured set: ten families of networks on one CPU core
@@ -157,7 +181,8 @@ of 224 x 224, 32 x 32 for NAS-Bench-201; random weights and inputs.
 ## How
 One thread, one network at a time, all families and both runtimes in one random order. A network is loaded, run
 {WARMUP} times to warm up, then until the 95 % interval of its median is within {REPEATS.width:.0%}, {REPEATS.most}
-times or {REPEATS.seconds} s, whichever comes first, at least {REPEATS.least} times unless the seconds are over before.
+times or {REPEATS.seconds} s, whichever comes first, at least {REPEATS.least} times unless the seconds are over before,
+and {REPEATS.floor} times in any case; {few} measurements have too few times for such an interval.
 The label is the median of these times. One network in {EVERY} is measured a second time, in a session of its own with
 other weights, at least a tenth of the set later; the difference of the two medians is the repeatability. Refused are
 networks of more than 150 GFLOPs or 250 million parameters when they are drawn, so none while measuring:
@@ -169,8 +194,8 @@ networks of more than 150 GFLOPs or 250 million parameters when they are drawn, 
 instructions {", ".join(machine.instructions)}; {where.system}; Python {where.python}; {", ".join(versions)};
 governor {where.governor or "not readable"}. Days: {", ".join(days)}. OpenVINO computes in \
 {next((m.dtype for m in every if m.runtime == "openvino"), "?")} here, of its own choice.
-Nothing else was running but a text editor; load in the minute before a measurement: median {np.median(loads):.2f}, \
-95 % below {np.percentile(loads, 95):.2f}.
+While a row was made, other programs and the host took {np.mean(others):.3f} cores on average, in 95 % of the rows less
+than {np.percentile(others, 95):.2f}; {again} rows in which it was more than {DISTURBED} were made again.
 
 ## What it holds, and how far it repeats
 {newline.join(table)}
@@ -184,7 +209,7 @@ repeatability tells. NNLQP's own graphs are not public; these follow the same re
 """
 
 
-def _of(row: dict[str, object], family: str) -> bool:
+def _of(row: dict[str, Any], family: str) -> bool:
     return family in ("all", str(row["name"]).partition("/")[0])
 
 

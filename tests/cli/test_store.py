@@ -30,7 +30,7 @@ PLAIN = Measurement(
     times_ns=tuple(range(7_000_000, 7_009_000, 1_000)),
     warmup_ns=(),
     rounds=(9,),
-    load=None,
+    others=None,
     date="2026-01-03T10:30:00+00:00",
     environment=HERE,
 )

@@ -19,7 +19,7 @@ MACHINE = Machine("A CPU", "6/1/2", "x86_64", 2, ("avx2",))
 ENVIRONMENT = Environment(MACHINE, "Linux", "3.11", "", (("onnxruntime", "1.0"),))
 
 
-def measured(name, times_ns=(30, 10, 20), runtime="ort", date="2026-01-01T00:00:00+00:00", load=0.5, warmup=(99,)):
+def measured(name, times_ns=(30, 10, 20), runtime="ort", date="2026-01-01T00:00:00+00:00", others=0.5, warmup=(99,)):
     family, number = name.split("/")
     return Measurement(
         fingerprint=fingerprint(FAMILIES[family].variant(int(number))),
@@ -32,7 +32,7 @@ def measured(name, times_ns=(30, 10, 20), runtime="ort", date="2026-01-01T00:00:
         times_ns=tuple(times_ns),
         warmup_ns=tuple(warmup),
         rounds=(len(times_ns),),
-        load=load,
+        others=others,
         date=date,
         environment=ENVIRONMENT,
     )
@@ -41,7 +41,7 @@ def measured(name, times_ns=(30, 10, 20), runtime="ort", date="2026-01-01T00:00:
 def three():
     return MeasuredSet(
         (
-            measured("squeezenet/1", (2_000_000, 4_000_000), load=None),
+            measured("squeezenet/1", (2_000_000, 4_000_000), others=None),
             measured("alexnet/0", (1_000_000,), warmup=()),
             measured("squeezenet/1", (5_000_000,), "openvino"),
             measured("squeezenet/1", (6_000_000,), date="2026-01-02T00:00:00+00:00"),
@@ -77,7 +77,9 @@ def test_what_is_written_is_read(file):
     )
 )
 def test_any_times_survive(tmp_path_factory, entries):
-    every = tuple(measured(name, times, runtime, load=load, warmup=w) for name, times, w, runtime, load in entries)
+    every = tuple(
+        measured(name, times, runtime, others=others, warmup=w) for name, times, w, runtime, others in entries
+    )
     path = tmp_path_factory.mktemp("any") / "set.npz"
     write_measured(MeasuredSet(every), path)
     assert read_measured(path).measurements == every
@@ -124,12 +126,12 @@ def test_damage_is_one_error(file, damage):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         if damage == "member":
-            del members["load_K.npy"]
+            del members["others_K.npy"]
         else:
             array = {
                 "format": ("header", np.frombuffer(b'{"format": 9}', np.uint8)),
                 "lengths": ("time_T", np.arange(3)),
-                "pickle": ("load_K", np.array([object()])),
+                "pickle": ("others_K", np.array([object()])),
             }[damage]
             buffer = io.BytesIO()
             np.save(buffer, array[1], allow_pickle=damage == "pickle")

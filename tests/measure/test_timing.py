@@ -1,6 +1,9 @@
 """What times say, on clocks that tell them beforehand."""
 
 import gc
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 
 from narformer.measure import Adaptive, environment, measure, measure_rounds, unstable
+from narformer.measure.environment import busy_seconds
 
 MS = 1_000_000
 
@@ -53,7 +57,7 @@ def measured(*times_ms, **how):
 
 
 def of_times(*times_ms):
-    return replace(measured(*times_ms, repeats=len(times_ms), warmup=0), load=None)
+    return replace(measured(*times_ms, repeats=len(times_ms), warmup=0), others=None)
 
 
 def test_every_time_is_kept_in_order_and_warm_ups_apart():
@@ -149,7 +153,7 @@ def test_a_sound_measurement_has_no_reasons_against_it():
         ({"times_ns": (8 * MS,) * 5 + (10 * MS,) * 5}, "the times spread by 22%"),
         ({"times_ns": (MS,) * 9 + (3 * MS,)}, "the slowest time, 3 ms, is 3.0 times the median"),
         ({"times_ns": (9_000,) * 10}, "less than 10 µs"),
-        ({"load": 2.4}, "load 2.4 for 1 thread)"),
+        ({"others": 1.4}, "other programs took 1.4 cores meanwhile"),
         ({"environment": replace(environment(), governor="powersave")}, "governor 'powersave'"),
     ],
 )
@@ -175,3 +179,34 @@ def test_the_collector_is_let_loose_again_when_a_run_fails():
     with pytest.raises(RuntimeError, match="broken"):
         measure(Failing(Clock(), (1,)))
     assert gc.isenabled()
+
+
+def test_what_other_programs_take_is_told():
+    """A child burns a core while a slow network runs; without it nobody does, or somebody else's program."""
+
+    class Sleeping(Scripted):
+        def run(self):
+            time.sleep(0.15)
+            super().run()
+
+    if busy_seconds() is None:
+        pytest.skip("the system does not count")
+    clock = Clock()
+    burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        (m,) = measure_rounds([Sleeping(clock, (1,))], 2, 3, 0, clock)
+    finally:
+        burner.kill()
+        burner.wait()
+    assert m.others > 0.3
+    assert any("other programs took" in reason for reason in unstable(m))
+
+
+def test_a_short_run_cannot_tell_what_others_took():
+    assert measured(1, 2, repeats=2).others is None
+
+
+def test_a_slow_network_runs_as_often_as_the_floor_says():
+    slow = (5_000,) * 9
+    assert len(measured(*slow, repeats=Adaptive(seconds=1.0), warmup=0).times_ns) == 1
+    assert len(measured(*slow, repeats=Adaptive(seconds=1.0, floor=4), warmup=3).times_ns) == 4

@@ -39,7 +39,7 @@ def taken(width=4, n=0, **changes):
         times_ns=(1000 + n, 1002, 2**52),
         warmup_ns=(5000,),
         rounds=(1, 2),
-        load=0.25,
+        others=0.25,
         date=f"2026-01-01T00:00:{n:02}+00:00",
         environment=HERE,
     )
@@ -53,7 +53,7 @@ def store(url):
 
 
 def test_what_goes_in_comes_out(store, url):
-    first, second = taken(n=1), taken(n=2, load=None, warmup_ns=())
+    first, second = taken(n=1), taken(n=2, others=None, warmup_ns=())
     assert store.add(second, net())
     assert store.add(first, net())
     assert store.find() == [first, second]
@@ -121,10 +121,10 @@ def test_machines_never_mix_under_one_name(store):
 
 
 @pytest.mark.parametrize(
-    "change", [{"device": "a\nb"}, {"name": "\x00"}, {"threads": 0}, {"times_ns": (-1, 2, 3)}, {"load": float("nan")}]
+    "change", [{"device": "a\nb"}, {"name": "\x00"}, {"threads": 0}, {"times_ns": (-1, 2, 3)}, {"others": float("nan")}]
 )
 def test_what_cannot_be_kept_is_refused(store, change):
-    with pytest.raises(ValueError, match=r"found|threads|time|load|device|name"):
+    with pytest.raises(ValueError, match=r"found|threads|time|others|device|name"):
         store.add(taken(**change), net())
     assert len(store) == 0
 

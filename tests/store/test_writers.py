@@ -30,7 +30,7 @@ PLAIN = Measurement(
     times_ns=(1,) * 200,
     warmup_ns=(),
     rounds=(200,),
-    load=None,
+    others=None,
     date="2026-01-01",
     environment=HERE,
 )

@@ -32,7 +32,17 @@ NAME = "ten-families"
 FORMAT = 1
 _EXPECTED = f"measurements of the ten families, format {FORMAT}"
 _SETTING = ("device", "runtime", "threads", "batch", "dtype")
-_COLUMNS = ("header", "fingerprint_MB", "network_K", "setting_K", "date_K", "load_K", "warmups_K", "times_K", "time_T")
+_COLUMNS = (
+    "header",
+    "fingerprint_MB",
+    "network_K",
+    "setting_K",
+    "date_K",
+    "others_K",
+    "warmups_K",
+    "times_K",
+    "time_T",
+)
 _UNITS = {"ort": "ONNX Runtime", "openvino": "OpenVINO"}
 
 FACTS = Facts(rows=3_000, ranges={f"latency_{runtime}": (0.01, 60_000.0) for runtime in _UNITS})
@@ -151,7 +161,7 @@ def write_measured(measured: MeasuredSet, path: Path) -> None:
         "network_K": np.array([row[m.name] for m in every], np.int32),
         "setting_K": np.array(setting_K, np.int16),
         "date_K": np.array([datetime.fromisoformat(m.date).timestamp() for m in every], np.int64),
-        "load_K": np.array([np.nan if m.load is None else m.load for m in every]),
+        "others_K": np.array([np.nan if m.others is None else m.others for m in every]),
         "warmups_K": np.array([len(m.warmup_ns) for m in every], np.int32),
         "times_K": np.array([len(m.times_ns) for m in every], np.int32),
         "time_T": np.array([t for m in every for t in (*m.warmup_ns, *m.times_ns)], np.int64),
@@ -187,7 +197,7 @@ def read_measured(path: str | Path) -> MeasuredSet:
         measurements = []
         for k, end in enumerate(ends_K):
             count, row = int(column["times_K"][k]), int(column["network_K"][k])
-            warmups, load = int(column["warmups_K"][k]), float(column["load_K"][k])
+            warmups, others = int(column["warmups_K"][k]), float(column["others_K"][k])
             measurements.append(
                 Measurement(
                     fingerprint=prints[row],
@@ -195,7 +205,7 @@ def read_measured(path: str | Path) -> MeasuredSet:
                     times_ns=tuple(column["time_T"][end - count : end].tolist()),
                     warmup_ns=tuple(column["time_T"][end - count - warmups : end - count].tolist()),
                     rounds=(count,),
-                    load=None if np.isnan(load) else load,
+                    others=None if np.isnan(others) else others,
                     date=datetime.fromtimestamp(int(column["date_K"][k]), UTC).isoformat(timespec="seconds"),
                     **settings[column["setting_K"][k]],
                 )

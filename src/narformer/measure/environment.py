@@ -10,9 +10,10 @@ from pathlib import Path
 
 from narformer.errors import MixedMachines
 
-__all__ = ["Environment", "Machine", "environment", "load", "mixed", "same_machine"]
+__all__ = ["Environment", "Machine", "busy_seconds", "environment", "mixed", "same_machine"]
 
 CPU_INFO = Path("/proc/cpuinfo")
+STAT = Path("/proc/stat")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 # Instructions that decide how fast a convolution is; the name of a virtual machine's CPU often does not tell them.
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8", "asimd", "sve")
@@ -73,11 +74,17 @@ def environment() -> Environment:
     return Environment(machine, platform.platform(), platform.python_version(), _governor(), _versions())
 
 
-def load() -> float | None:
-    """Programs that wanted a core in the last minute, on average; None where the system does not count them."""
+def busy_seconds() -> float | None:
+    """Core seconds since the machine was started that programs used, or that its host took away (steal).
+
+    Counted in hundredths. None where the system does not tell.
+    """
     try:
-        return round(os.getloadavg()[0], 2)
-    except (OSError, AttributeError):
+        with STAT.open(encoding="ascii") as file:
+            name, *ticks = file.readline().split()
+        user, nice, system, _, _, interrupts, soft, steal = map(int, ticks[:8])
+        return (user + nice + system + interrupts + soft + steal) / os.sysconf("SC_CLK_TCK") if name == "cpu" else None
+    except (OSError, ValueError):
         return None
 
 

@@ -14,9 +14,11 @@ from math import comb
 from statistics import median, quantiles
 from typing import Protocol
 
-from narformer.measure.environment import Environment, environment, load
+from narformer.measure.environment import Environment, busy_seconds, environment
 
 __all__ = ["Adaptive", "Measurement", "Session", "measure", "measure_rounds", "unstable"]
+
+WATCHED_S = 0.5  # the system counts in hundredths of a second on each core; below, a count says little
 
 Clock = Callable[[], int]  # nanoseconds from any fixed moment
 
@@ -53,7 +55,8 @@ class Measurement:
     times_ns:    in the order in which they were taken, those of all rounds one after the other
     warmup_ns:   the runs before them, which do not count
     rounds:      how many of the times each round took
-    load:        programs that wanted a core in the minute before, on average; None where it was not known
+    others:      cores that other programs, or the host of a virtual machine, took on average while it ran; None where
+                 the system does not tell, or it ran for less than WATCHED_S
     date:        of the first run, UTC, ISO 8601
     """
 
@@ -67,7 +70,7 @@ class Measurement:
     times_ns: tuple[int, ...]
     warmup_ns: tuple[int, ...]
     rounds: tuple[int, ...]
-    load: float | None
+    others: float | None
     date: str
     environment: Environment
 
@@ -108,12 +111,14 @@ class Measurement:
 class Adaptive:
     """How often a round repeats a run: until the interval of the median is narrow, or the time is spent.
 
+    floor:   times of a round that are taken whatever it costs
     least:   fewest times of a round by which it may be narrow; running out of time ends a round before
     most:    most times of a round
     seconds: for the times of a round, and again for its warm-up; a run that has begun is finished
     width:   of the 95 % interval of all times so far, as a share of their median: below it, it is narrow
     """
 
+    floor: int = 1
     least: int = 10
     most: int = 200
     seconds: float = 1.0
@@ -146,7 +151,7 @@ def measure_rounds(
         raise ValueError(
             f"found {rounds} rounds of {plan.most} repeats, {warmup} warm-ups; expected 1, 1 and 0 at least"
         )
-    timings = [_Timing(datetime.now(UTC).isoformat(timespec="seconds"), load()) for _ in sessions]
+    timings = [_Timing(datetime.now(UTC).isoformat(timespec="seconds")) for _ in sessions]
     for _ in range(rounds):
         for timing, session in zip(timings, sessions, strict=True):
             timing.round(session, plan, warmup, clock)
@@ -173,9 +178,8 @@ def unstable(measurement: Measurement) -> tuple[str, ...]:
         reasons.append(f"the medians of the rounds differ by {drift:.0%}")
     if middle < 0.01:
         reasons.append("a run takes less than 10 µs, so calling it counts as much as the network")
-    if m.load is not None and m.load > m.threads + 0.5:
-        many = "1 thread" if m.threads == 1 else f"{m.threads} threads"
-        reasons.append(f"other programs were running (load {m.load:.1f} for {many})")
+    if m.others is not None and m.others > 0.2:
+        reasons.append(f"other programs took {m.others:.1f} cores meanwhile; all times may be too long alike")
     if m.environment.governor not in ("", "performance"):
         reasons.append(f"the clock frequency is not fixed (governor '{m.environment.governor}')")
     return tuple(reasons)
@@ -184,8 +188,10 @@ def unstable(measurement: Measurement) -> tuple[str, ...]:
 class _Timing:
     """Times of one network while they are being taken."""
 
-    def __init__(self, date: str, load: float | None) -> None:
-        self.date, self.load = date, load
+    def __init__(self, date: str) -> None:
+        self.date = date
+        self.seconds = self.others_s = 0.0
+        self.watched = True
         self.times: list[int] = []
         self.warmups: list[int] = []
         self.rounds: list[int] = []
@@ -194,12 +200,13 @@ class _Timing:
         """Take the times of one round, with the garbage collector held off."""
         collecting = gc.isenabled()
         gc.disable()
+        busy_s, own_s, started = busy_seconds(), time.process_time(), time.perf_counter()
         try:
-            for count, time_ns in enumerate(_runs(session, clock, plan.seconds) if warmup else (), 1):
+            for count, time_ns in enumerate(_runs(session, clock, plan.seconds, 1) if warmup else (), 1):
                 self.warmups.append(time_ns)
                 if count == warmup:
                     break
-            for count, time_ns in enumerate(_runs(session, clock, plan.seconds), 1):
+            for count, time_ns in enumerate(_runs(session, clock, plan.seconds, plan.floor), 1):
                 self.times.append(time_ns)
                 if count >= plan.most or (count >= plan.least and _narrow(self.times, plan.width)):
                     break
@@ -207,6 +214,18 @@ class _Timing:
             if collecting:
                 gc.enable()
         self.rounds.append(count)
+        self.seconds += time.perf_counter() - started
+        now_s = busy_seconds()
+        if busy_s is None or now_s is None:
+            self.watched = False
+        else:
+            self.others_s += now_s - busy_s - (time.process_time() - own_s)
+
+    @property
+    def others(self) -> float | None:
+        """Cores that others took, on average."""
+        known = self.watched and self.seconds >= WATCHED_S
+        return round(max(0.0, self.others_s / self.seconds), 3) if known else None
 
     def of(self, session: Session) -> Measurement:
         return Measurement(
@@ -220,16 +239,17 @@ class _Timing:
             times_ns=tuple(self.times),
             warmup_ns=tuple(self.warmups),
             rounds=tuple(self.rounds),
-            load=self.load,
+            others=self.others,
             date=self.date,
             environment=environment(),
         )
 
 
-def _runs(session: Session, clock: Clock, seconds: float) -> Iterator[int]:
-    """Times of runs, at least one, until they have taken so long together."""
-    spent = 0
-    while not spent or spent < seconds * 1e9:
+def _runs(session: Session, clock: Clock, seconds: float, floor: int) -> Iterator[int]:
+    """Times of runs, at least ``floor`` of them, until they have taken so long together."""
+    spent = count = 0
+    while count < floor or spent < seconds * 1e9:
+        count += 1
         begin = clock()
         session.run()
         time_ns = clock() - begin

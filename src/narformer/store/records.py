@@ -37,7 +37,7 @@ MEASUREMENT = {
     "times_ns": list,
     "warmup_ns": list,
     "rounds": list,
-    "load": float | int | None,
+    "others": float | int | None,
     "date": str,
     "environment": dict,
 }
@@ -74,10 +74,10 @@ def measurement_of(record: object) -> Measurement:
         raise ValueError(f"a time that is not within 0 to {MOST_NS} ns")
     if not all(1 <= values[key] <= MOST_COUNT for key in ("threads", "batch")):
         raise ValueError(f"threads or batch not within 1 to {MOST_COUNT}")
-    if values["load"] is not None:
-        values = {**values, "load": float(values["load"])}
-        if not isfinite(values["load"]):
-            raise ValueError("a load that is no number")
+    if values["others"] is not None:
+        values = {**values, "others": float(values["others"])}
+        if not isfinite(values["others"]):
+            raise ValueError("others, that is no number")
     where = Environment(**{**outside, "machine": machine, "versions": versions})
     return Measurement(**{**values, **numbers, "environment": where})
 

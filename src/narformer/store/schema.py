@@ -42,7 +42,7 @@ MEASUREMENTS = Table(
     Column("times_ns", Text),
     Column("warmup_ns", Text),
     Column("rounds", Text),
-    Column("load", Double),
+    Column("others", Double),
     Column("date", Text),
     Column("environment", Text),
 )
@@ -63,7 +63,7 @@ FIRST = (
         times_ns TEXT NOT NULL,
         warmup_ns TEXT NOT NULL,
         rounds TEXT NOT NULL,
-        load DOUBLE PRECISION,
+        others DOUBLE PRECISION,
         date TEXT NOT NULL,
         environment TEXT NOT NULL REFERENCES environments (digest)
     )""",
