@@ -5,7 +5,7 @@ import pytest
 
 from narformer.arch.cells import Cells
 from narformer.data import Attribute, Dataset, nasbench101, nasbench201, split
-from narformer.data.splits import SPLITS, load_split, save_split
+from narformer.data.splits import SPLITS, load_split, portions, save_split
 from narformer.errors import BadFile, BadRecipe, UnknownName
 
 
@@ -64,6 +64,21 @@ def test_impossible_splits_are_refused():
         split(toy("mine"), "paper", 10)
     with pytest.raises(UnknownName, match="Did you mean 'random'"):
         split(toy(), "randon", 10, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "train", "validation"),
+    [(10, 6, 2), (400, 240, 80), (999, 601, 199), (1000, 600, 200), (10_000, 7800, 200)],
+)
+def test_a_fifth_of_a_table_is_left_to_test(rows, train, validation):
+    assert portions(rows) == (train, validation)
+    drawn = split(toy("mine", rows), "holdout", train, seed=0, validation=validation)
+    assert len(drawn.test) == rows // 5
+
+
+def test_nine_rows_are_too_few():
+    with pytest.raises(BadRecipe, match=r"9 rows .* expected 10"):
+        portions(9)
 
 
 @pytest.mark.parametrize("name", SPLITS)

@@ -26,7 +26,9 @@ SHOWN = 20  # rows of a ranking when nobody said how many
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe in TOML.")],
+    recipe: Annotated[Path | None, typer.Argument(help="A recipe in TOML; with --data it may be left out.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A table of your own: .csv, .json or .jsonl.")] = None,
+    label: Annotated[str | None, typer.Option(help="The column of --data to learn; the first by default.")] = None,
     seed: Seed = 0,
     save_to: Annotated[Path | None, typer.Option("--out", help="Folder of the run.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="Change a key: training.epochs=50.")] = None,
@@ -34,37 +36,52 @@ def train(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Train a predictor as a recipe says; an interrupted run resumes.
+    """Train a predictor as a recipe says, or on a table of your own; an interrupted run resumes.
 
     Example: narformer train examples/nasbench201.toml --set data.train=781
+
+    Example: narformer train --data my.csv --label latency --out runs/mine
     """
     jobs = jobs_with(threads)
     with bars_shown() as bars:
-        facts = jobs.train(recipe, seed, save_to, _changes(change or []), device, bars)
+        facts = jobs.train(recipe, seed, save_to, _changes(change or []), device, bars, data, label)
     if as_json:
         print_json(facts)
         return
     text = f"{facts['system']} trained on {trained_on(facts)} in {facts['seconds']:.0f} s (seed {facts['seed']})"
-    out.print(escape(text), highlight=False)
-    print_scores(facts["scores"])
-    out.print(escape(f"saved to {facts['predictor']}"), highlight=False)
+    if "table" not in facts:
+        out.print(escape(text), highlight=False)
+        print_scores(facts["scores"])
+        out.print(escape(f"saved to {facts['predictor']}"), highlight=False)
+        return
+    on, table, folder = facts["trained_on"], facts["table"], Path(facts["predictor"]).parent
+    for line in (
+        f"{on['data']}: {table['rows']:,} networks of {table['space']}; {table['repeated']:,} repeat an earlier row",
+        f"split: {on['train']:,} train, {on['validation']:,} validate, {on['test']:,} test",
+        text,
+        f"Kendall τ of {on['label']} on the {on['test']:,} test networks: {facts['scores']['tau']:.3f}",
+        f"saved to {facts['predictor']}",
+        f"predict with it: narformer predict CELLS --predictor {folder}",
+    ):
+        out.print(escape(line), highlight=False, soft_wrap=True)
 
 
 def predict(
     cells: Annotated[list[str], typer.Argument(help="Cells, files of cells, '-', or a space's name.")],
     predictor: Annotated[str, typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder.")],
     best: Annotated[int | None, typer.Option("--best", "-n", help="Only the best so many.", min=1)] = None,
+    ascending: Annotated[bool, typer.Option("--ascending", help="The smallest value first.")] = False,
     device: Device = "cpu",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Rank architectures by their predicted attribute, the best first.
+    """Rank architectures by their predicted attribute, the best first: the largest, or with --ascending the smallest.
 
     Example: narformer predict nasbench201 --predictor nasbench201 --best 10
     """
     jobs = jobs_with(threads)
     with bars_shown() as bars:
-        answer = jobs.predict(cells, predictor, best, device, bars)
+        answer = jobs.predict(cells, predictor, best, device, bars, ascending)
     if as_json:
         print_json(dataclasses.asdict(answer))
         return
@@ -76,7 +93,7 @@ def predict(
     table = Table(title=title, title_justify="left")
     sure = answer.confidence is not None
     intervals = [(f"{answer.confidence:.0%} within", "right"), ("beats next", "right")] if sure else []
-    for title, side in (("rank", "right"), (escape(answer.unit), "right"), *intervals, ("cell", "left")):
+    for title, side in (("rank", "right"), (escape(answer.unit or "value"), "right"), *intervals, ("cell", "left")):
         table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
     shown = answer.ranked if best else answer.ranked[:SHOWN]
     for entry in shown:

@@ -12,7 +12,7 @@ from narformer.data.dataset import Dataset, Split
 from narformer.data.facts import require_file
 from narformer.errors import BadFile, BadRecipe, lookup
 
-__all__ = ["SPLITS", "VALIDATION", "load_split", "save_split", "split"]
+__all__ = ["SPLITS", "VALIDATION", "load_split", "portions", "save_split", "split"]
 
 VALIDATION = 200
 """Cells on which every paper selects."""
@@ -62,6 +62,18 @@ def holdout(dataset: Dataset, train: int, validation: int, seed: int | None) -> 
             f"'{dataset.name}'; take fewer"
         )
     return Split("holdout", drawn.train, drawn.validation, rest, seed)
+
+
+def portions(rows: int) -> tuple[int, int]:
+    """Training and validation rows of a table of one's own, for ``holdout``: a fifth of all is left to test.
+
+    200 rows validate, or a fifth where there are fewer than 1,000. Raises BadRecipe for fewer than ten rows.
+    """
+    fifth = rows // 5
+    if fifth < 2:
+        raise BadRecipe(f"{rows} rows cannot be split into training, validation and test; expected 10 at least")
+    validation = min(VALIDATION, fifth)
+    return rows - validation - fifth, validation
 
 
 SPLITS: dict[str, Callable[[Dataset, int, int, int | None], Split]] = {

@@ -1,5 +1,7 @@
 """Cells as people give them: texts, files of texts, standard input, or a whole space."""
 
+import csv
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -7,6 +9,7 @@ from pathlib import Path
 
 from narformer.arch import Architecture
 from narformer.arch.cells import Cells
+from narformer.data.table_file import FIRST
 from narformer.errors import BadArchitecture, BadFile, BadPredictor, lookup
 from narformer.spaces import SPACES
 from narformer.spaces.space import Space
@@ -38,7 +41,7 @@ def _texts(item: str) -> list[tuple[str, str]]:
     """(where, text) of each cell that one argument stands for."""
     if item == "-":
         return _lines("standard input", sys.stdin.read())
-    if "|" in item or "{" in item:
+    if "|" in item or "{" in item or item.startswith("Genotype("):
         return [(f"cell '{item[:60]}'", item)]
     path = Path(item[:LONGEST_NAME])
     if path.is_dir():
@@ -53,18 +56,46 @@ def _texts(item: str) -> list[tuple[str, str]]:
         content = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise BadFile(path, "bytes that are not UTF-8 text", "one cell per line") from None
+    if path.suffix.lower() == ".csv" and content.partition("\n")[0].partition(",")[0].strip('\ufeff" \r') == FIRST:
+        return _first_column(path, content)
     if path.suffix != ".json":
         return _lines(str(path), content)
     try:
         entries = json.loads(content)
-    except (json.JSONDecodeError, RecursionError) as error:
+        if not isinstance(entries, list):
+            raise BadFile(path, f"a JSON {type(entries).__name__}", "a list of cells (texts or objects)")
+        return [(f"{path}, entry {i}", _text(entry)) for i, entry in enumerate(entries)]
+    except (ValueError, RecursionError) as error:
         raise BadFile(path, f"JSON that does not parse ({error})", "a list of cells", "Is it truncated?") from None
-    if not isinstance(entries, list):
-        raise BadFile(path, f"a JSON {type(entries).__name__}", "a list of cells (texts or objects)")
-    return [(f"{path}, entry {i}", e if isinstance(e, str) else json.dumps(e)) for i, e in enumerate(entries)]
+
+
+def _first_column(path: Path, content: str) -> list[tuple[str, str]]:
+    """(where, text) of each row of a table (data/table_file.py)."""
+    rows = csv.reader(io.StringIO(content, newline=""), strict=True)
+    try:
+        return [(f"{path}, line {rows.line_num}", row[0]) for row in rows if row][1:]
+    except csv.Error as error:
+        raise BadFile(path, f"no CSV in line {rows.line_num} ({error})", "a table of architectures") from None
+
+
+def _text(entry: object) -> str:
+    """The text of a decoded cell, or of the architecture of a table's row."""
+    if isinstance(entry, dict) and FIRST in entry:
+        entry = entry[FIRST]
+    return entry if isinstance(entry, str) else json.dumps(entry)
 
 
 def _lines(name: str, content: str) -> list[tuple[str, str]]:
     """(where, text) of each line that is not blank and no comment."""
     lines = ((number, line.strip()) for number, line in enumerate(content.splitlines(), start=1))
-    return [(f"{name}, line {number}", line) for number, line in lines if line and not line.startswith("#")]
+    return [(f"{name}, line {number}", _unwrapped(line)) for number, line in lines if line and not line.startswith("#")]
+
+
+def _unwrapped(line: str) -> str:
+    """The line, or the architecture where it is a row of a table in JSON lines."""
+    if not (line.startswith("{") and f'"{FIRST}"' in line):
+        return line
+    try:
+        return _text(json.loads(line))
+    except (ValueError, RecursionError):
+        return line  # the space says what is wrong with it

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from narformer.data import load as load_data
 from narformer.data import split as split_data
+from narformer.data.splits import VALIDATION
+from narformer.data.table_file import read_table_file
 from narformer.errors import BadPredictor, lookup
 from narformer.jobs.cells import read_architectures
 from narformer.predictors import saved
 from narformer.predictors.neural import NeuralPredictor
-from narformer.spaces import SPACES
+from narformer.spaces import space_called
 from narformer.training.evaluate import evaluate as score
 from narformer.training.experiment import check_device
 from narformer.training.loop import Progress, silent
@@ -30,7 +32,7 @@ class Ranked:
 
     rank:       1 is best
     value:      in the attribute's unit; low and high bound it with the answer's confidence, None if that is not known
-    beats_next: probability that it is truly better than the next one
+    beats_next: probability that it is truly better (larger, or smaller in an ascending answer) than the next one
     text:       in the space's form
     """
 
@@ -44,7 +46,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A ranked answer: the best architectures first, with the attribute's name and unit.
+    """A ranked answer: the best architectures first, with the attribute's name and unit ("" where it is not known).
 
     confidence: share of true values between low and high; None where the predictor was not calibrated
     """
@@ -64,12 +66,16 @@ def predict(
     best: int | None = None,
     device: str = "cpu",
     progress: Progress = silent,
+    ascending: bool = False,
 ) -> Prediction:
-    """Rank architectures: texts of cells, files of them (.txt, .json, .jsonl, .csv), ``-``, or a space's name."""
+    """Rank architectures: texts of cells, files of them (.txt, .json, .jsonl, .csv), ``-``, or a space's name.
+
+    ``ascending`` puts the smallest value first, for what is better when it is lower.
+    """
     check_device(device)
     loaded = load_predictor(predictor)
     loaded.model.to(device)
-    space = lookup(SPACES, loaded.space, "space")
+    space = space_called(loaded.space, loaded.tokenizer.vocabulary)
     architectures = read_architectures(cells, space)
     done = 0
 
@@ -80,8 +86,8 @@ def predict(
 
     opinion_ME = loaded.opinions(architectures, advance=advance)
     value_M = loaded.target.inverse(opinion_ME.mean(axis=1))
-    order_M = np.argsort(-value_M, kind="stable")
-    sure = _certainty(loaded, opinion_ME[order_M])
+    order_M = np.argsort(value_M if ascending else -value_M, kind="stable")
+    sure = _certainty(loaded, opinion_ME[order_M], ascending)
     return Prediction(
         predictor=predictor,
         space=loaded.space,
@@ -97,13 +103,15 @@ def predict(
 
 
 def _certainty(
-    predictor: NeuralPredictor, opinion_NE: NDArray[np.float64]
+    predictor: NeuralPredictor, opinion_NE: NDArray[np.float64], ascending: bool
 ) -> list[tuple[float | None, float | None, float | None]]:
     """Of each place in a ranking: both ends of its interval, and the probability that it beats the next place."""
     calibration, bounds = predictor.calibration, predictor.interval(opinion_NE)
     if calibration is None or bounds is None:
         return [(None, None, None)] * len(opinion_NE)
-    beats = [*calibration.beats(opinion_NE[:-1], opinion_NE[1:]).tolist(), None]
+    better_NE, worse_NE = opinion_NE[:-1], opinion_NE[1:]
+    beats_N = calibration.beats(worse_NE, better_NE) if ascending else calibration.beats(better_NE, worse_NE)
+    beats = [*beats_N.tolist(), None]
     return list(zip(bounds[0].tolist(), bounds[1].tolist(), beats, strict=True))
 
 
@@ -125,14 +133,19 @@ def evaluate(
     loaded = load_predictor(predictor)
     loaded.model.to(device)
     own = loaded.facts.get("trained_on") or {}
-    dataset = load_data(data or own.get("data", loaded.space))
+    table: dict[str, Any] = (loaded.facts.get("recipe") or {}).get("data") or {}
+    if data is None and table.get("file") and table.get("sha256"):
+        dataset = read_table_file(table["file"], table.get("label"), table["sha256"])
+    else:
+        dataset = load_data(data or own.get("data", loaded.space))
     if dataset.space != loaded.space:
         raise BadPredictor(f"'{predictor}' predicts cells of {loaded.space}; '{dataset.name}' holds {dataset.space}")
     seed = own.get("split_seed") if seed is None else seed
-    rows = split_data(dataset, split or own.get("split", "paper"), train or own.get("train", 1), seed)
     at_home = own.get("data") == dataset.name
+    validation = own.get("validation", VALIDATION) if at_home else VALIDATION
+    rows = split_data(dataset, split or own.get("split", "paper"), train or own.get("train", 1), seed, validation)
     if at_home:
-        seen = split_data(dataset, own["split"], own["train"], own["split_seed"])
+        seen = split_data(dataset, own["split"], own["train"], own["split_seed"], validation)
         rows = replace(rows, train=np.union1d(seen.train, seen.validation))
     scores = score(
         loaded,

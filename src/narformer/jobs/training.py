@@ -4,30 +4,36 @@ import json
 from pathlib import Path
 from typing import Any
 
-from narformer.errors import BadFile
+from narformer.data.table_file import repeated
+from narformer.errors import BadFile, BadRecipe
 from narformer.papers.runs import write_whole
 from narformer.predictors import saved
 from narformer.training import experiment
 from narformer.training.evaluate import evaluate as score
 from narformer.training.loop import Progress, silent
+from narformer.training.own_data import recipe_for_table
 from narformer.training.recipe import Recipe
 
 __all__ = ["train"]
 
 
 def train(
-    recipe: Path,
+    recipe: Path | None = None,
     seed: int = 0,
     out: Path | None = None,
     changes: dict[str, Any] | None = None,
     device: str = "cpu",
     progress: Progress = silent,
+    data: Path | None = None,
+    label: str | None = None,
 ) -> dict[str, Any]:
     """Train a recipe and save the predictor to ``out`` (runs/<system>-<hash>-s<seed>); the scores and the facts.
 
-    An interrupted run resumes from its folder; a finished one is not trained again.
+    ``data`` is a table of one's own in place of the recipe's data, and ``label`` the column of it to learn, the first
+    by default; then a recipe is not needed. An interrupted run resumes from its folder; a finished one is not trained
+    again. Raises BadRecipe where there is neither recipe nor table.
     """
-    read = Recipe.read(recipe, changes)
+    read = _recipe(recipe, changes, data, label)
     folder = out or Path("runs") / f"{read.system}-{read.hash()}-s{seed}"
     if folder.exists() and not folder.is_dir():
         raise BadFile(folder, "a file", "a folder for the run", "Choose another --out.")
@@ -44,6 +50,19 @@ def train(
     trained.predictor.facts |= {"scores": scores}
     saved.save(trained.predictor, folder / "predictor")
     facts = trained.facts | {"scores": scores, "predictor": str(folder / "predictor")}
+    if read.data.file is not None:
+        facts["table"] = {"rows": len(trained.dataset), "space": trained.dataset.space}
+        facts["table"]["repeated"] = repeated(trained.dataset)
     write_whole(result, json.dumps(facts, indent=1) + "\n")
     (folder / "state.safetensors").unlink(missing_ok=True)
     return facts
+
+
+def _recipe(recipe: Path | None, changes: dict[str, Any] | None, data: Path | None, label: str | None) -> Recipe:
+    if data is not None:
+        return recipe_for_table(data, label, recipe, changes)
+    if recipe is None:
+        raise BadRecipe("nothing to train on: give a recipe, or a table of your own with --data")
+    if label is not None:
+        raise BadRecipe("--label names a column of the table given with --data; without one: --set data.label=NAME")
+    return Recipe.read(recipe, changes)

@@ -73,6 +73,9 @@ class DataFacts(TypedDict, total=False):
     """The part of a recipe that says what was trained on, as far as it is read again."""
 
     name: str
+    file: str | None
+    sha256: str | None
+    label: str | None
     split: str
     train: int
     split_seed: int | None

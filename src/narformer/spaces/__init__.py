@@ -1,14 +1,22 @@
 """Families of architectures: how to draw one, write it down, read it back, change it and unroll it."""
 
+from narformer.errors import lookup
 from narformer.spaces.darts import Darts
+from narformer.spaces.graphs import Graphs
 from narformer.spaces.nasbench101 import NasBench101
 from narformer.spaces.nasbench201 import NasBench201
 from narformer.spaces.space import Space
 
-__all__ = ["SPACES", "Space"]
+__all__ = ["SPACES", "Graphs", "Space", "space_called"]
 
 SPACES: dict[str, Space] = {
     "nasbench101": NasBench101(),
     "nasbench201": NasBench201(),
     "darts": Darts(),
 }
+
+
+def space_called(name: str, vocabulary: tuple[str, ...]) -> Space:
+    """The space of SPACES, or the "graphs" over this vocabulary. Raises UnknownName."""
+    graphs = Graphs(vocabulary)
+    return graphs if name == graphs.name else lookup(SPACES, name, "space")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from narformer.arch.cells import Cells
 from narformer.data import load, split
 from narformer.data.dataset import Dataset, Split
+from narformer.data.table_file import read_table_file
 from narformer.errors import BadRecipe
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.calibration import Calibration
@@ -20,7 +21,7 @@ from narformer.predictors.target import Target
 from narformer.training.checkpoint import Checkpoint
 from narformer.training.loop import Fit, Progress, silent
 from narformer.training.pretraining import pretrain
-from narformer.training.recipe import Recipe
+from narformer.training.recipe import Data, Recipe
 from narformer.training.self_evolution import SelfEvolution
 
 
@@ -48,8 +49,8 @@ def train(
     loss or the model's head; Diverged.
     """
     check_device(device)
-    dataset = load(recipe.data.name) if dataset is None else dataset
-    rows = split(dataset, recipe.data.split, recipe.data.train, recipe.data.split_seed)
+    dataset = load_dataset(recipe.data) if dataset is None else dataset
+    rows = split(dataset, recipe.data.split, recipe.data.train, recipe.data.split_seed, recipe.data.validation)
     label = recipe.data.label or dataset.train_label
     for name in (label, recipe.data.test_label or dataset.test_label):
         if name not in dataset.labels:
@@ -111,6 +112,7 @@ def train(
             "split_seed": recipe.data.split_seed,
             "train": len(rows.train),
             "validation": len(rows.validation),
+            "test": len(rows.test),
         },
         "history": fit.history,
     }
@@ -118,6 +120,14 @@ def train(
     facts["measured_error"] = {"validation_mean_absolute_error": float(np.abs(error).mean())}
     predictor.facts = facts
     return Trained(predictor, dataset, rows, facts)
+
+
+def load_dataset(data: Data) -> Dataset:
+    """The source or the table that the section [data] names.
+
+    Raises as ``load`` and ``read_table_file``: BadFile where the table has changed since the recipe was made.
+    """
+    return load(data.name) if data.file is None else read_table_file(data.file, data.label, data.sha256)
 
 
 def check_device(device: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from narformer.data.splits import VALIDATION
+from narformer.data.table_file import digest
 from narformer.errors import BadRecipe, NarformerError, lookup
 from narformer.models import MODELS
 from narformer.predictors.build import check_options
@@ -35,11 +37,18 @@ class Choice(BaseModel):
 
 
 class Data(Section):
-    """Which networks and labels: a source of the data folder, a split of it, and how many train."""
+    """Which networks and labels: a source of the data folder or a table, a split of it, and how many train.
+
+    file:   a table of one's own in place of a source (data/table_file.py), from the current folder; it is the name, too
+    sha256: of the file's content, which stands for the file in the recipe's hash; filled in where it is not stated
+    """
 
     name: str
+    file: str | None = None
+    sha256: str | None = None
     split: str = "paper"
     train: int = Field(gt=0)
+    validation: int = Field(default=VALIDATION, ge=2)
     split_seed: int | None = None
     label: str | None = None
     test_label: str | None = None
@@ -140,11 +149,7 @@ class Recipe(Section):
 
         Raises BadRecipe naming the file and the key.
         """
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise BadRecipe(f"{path}: not a readable TOML recipe ({error})") from None
-        return cls.of(content, str(path), changes)
+        return cls.of(read_content(path), str(path), changes)
 
     @classmethod
     def of(cls, content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None = None) -> "Recipe":
@@ -158,6 +163,10 @@ class Recipe(Section):
                 if not isinstance(part, dict):
                     raise BadRecipe(f"{origin}: '{key}' cannot be set: '{section}' is a value, not a section")
             part[last] = value
+        data = content.get("data")
+        if isinstance(data, dict) and isinstance(data.get("file"), str):
+            data["name"] = Path(data["file"]).name
+            data["sha256"] = data.get("sha256") or digest(data["file"])
         try:
             recipe = cls.model_validate(content)
         except ValidationError as error:
@@ -176,6 +185,20 @@ class Recipe(Section):
             raise BadRecipe(f"{origin}: [loss] nothing to minimise: give a regression loss or a pairwise weight")
 
     def hash(self) -> str:
-        """Twelve hex digits that change with anything that changes the run; a new key at its default does not."""
-        content = json.dumps(self.model_dump(mode="json", exclude={"system"}, exclude_defaults=True), sort_keys=True)
+        """Twelve hex digits that change with anything that changes the run; a new key at its default does not.
+
+        A table of one's own counts by its content, wherever it lies.
+        """
+        excluded: dict[str, Any] = {"system": True}
+        if self.data.file is not None:
+            excluded["data"] = {"name", "file"}
+        content = json.dumps(self.model_dump(mode="json", exclude=excluded, exclude_defaults=True), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """What stands in a TOML file, not validated. Raises BadRecipe."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadRecipe(f"{path}: not a readable TOML recipe ({error})") from None

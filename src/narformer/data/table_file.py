@@ -1,0 +1,244 @@
+"""Anybody's table as a data set: CSV, JSON or JSON lines of architectures and numbers.
+
+The first column is called ``architecture``; every other one is a label and holds a number in every row. Architectures
+are texts of cells of one space of SPACES, or graphs as JSON (spaces/graphs.py).
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from narformer.arch.cells import Cells
+from narformer.arch.graph import Architecture
+from narformer.data.dataset import Attribute, Dataset
+from narformer.data.facts import require_file
+from narformer.errors import BadArchitecture, BadFile, lookup
+from narformer.spaces import SPACES, Graphs, Space
+from narformer.spaces.graphs import echo, read_graph, vocabulary_of
+from narformer.spaces.nasbench101_hash import graph_keys
+from narformer.spaces.nasbench201 import function_classes
+
+__all__ = ["FIRST", "digest", "read_table_file", "repeated"]
+
+FIRST = "architecture"
+"""The name of the first column."""
+
+LARGEST_TABLE = 2**27  # bytes
+LARGEST_COLUMNS = 2**26  # numbers of all adjacency matrices together: 4,096 graphs of 128 vertices
+LOOKED_AT = 20  # rows among which one must be a cell of a space, for errors to be told in the space's terms
+
+_EXPECTED = "a table of architectures and numbers (.csv, .json, .jsonl)"
+_WHAT = f"a text of a cell of {', '.join(SPACES)}, or a graph as JSON"
+
+# Where the row stands in the file, its architecture as found, and its numbers.
+Row: TypeAlias = tuple[str, Any, list[float]]
+
+
+def read_table_file(path: str | Path, label: str | None = None, sha256: str | None = None) -> Dataset:
+    """The table in a file; its space is found by trying, and is "graphs" for graphs.
+
+    label:  the column to train and test with, the first by default
+    sha256: the digest that the content must have
+
+    Raises BadFile, with the row where there is one, UnknownName for a label that is no column.
+    """
+    path = _checked(path)
+    content = path.read_bytes()
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise BadFile(
+            path, "another content than when the recipe was made", f"SHA-256 {sha256[:12]}…", "Put the old file back."
+        )
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadFile(path, f"bytes that are not UTF-8 text (byte {error.start:,})", _EXPECTED) from None
+    columns, rows = (_of_csv if path.suffix.lower() == ".csv" else _of_json)(path, text)
+    if not columns:
+        raise BadFile(path, f"no column beside '{FIRST}'", "one or more columns of numbers")
+    if not rows:
+        raise BadFile(path, "no row", _EXPECTED)
+    if label is not None:
+        lookup(dict.fromkeys(columns), label, f"column of {path.name}")
+    space, cells = _graphs(path, rows) if _is_graph(rows[0][1]) else _of_space(path, rows)
+    return Dataset(
+        name=path.name,
+        space=space.name,
+        architectures=cells,
+        labels=dict(zip(columns, np.array([numbers for _, _, numbers in rows]).T.copy(), strict=True)),
+        attributes={name: Attribute(name, "", f"column of {path.name}") for name in columns},
+        train_label=label or columns[0],
+        test_label=label or columns[0],
+    )
+
+
+def digest(path: str | Path) -> str:
+    """SHA-256 of the file, in hexadecimal. Raises BadFile where it cannot be a table."""
+    return hashlib.sha256(_checked(path).read_bytes()).hexdigest()
+
+
+def repeated(dataset: Dataset) -> int:
+    """How many rows hold a cell that an earlier row holds too: the same graph, or in nasbench201 the same function."""
+    cells = dataset.architectures
+    assert isinstance(cells, Cells)
+    keys_M = function_classes(cells) if dataset.space == "nasbench201" else graph_keys(cells)
+    return len(cells) - len(np.unique(keys_M))
+
+
+def _checked(path: str | Path) -> Path:
+    path = require_file(path, _EXPECTED)
+    if path.suffix.lower() not in (".csv", ".json", ".jsonl"):
+        raise BadFile(path, f"a file ending in '{path.suffix}'", _EXPECTED)
+    if path.stat().st_size > LARGEST_TABLE:
+        raise BadFile(path, f"{path.stat().st_size:,} bytes", f"at most {LARGEST_TABLE:,}", "Split it.")
+    return path
+
+
+def _of_csv(path: Path, text: str) -> tuple[list[str], list[Row]]:
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[Row] = []
+    try:
+        header = [name.strip() for name in next(lines, [])]
+        columns = _columns(path, header)
+        for fields in lines:
+            where = f"line {lines.line_num}"
+            if not fields:
+                continue
+            if len(fields) != len(header):
+                raise BadFile(path, f"{len(fields)} fields in {where}", f"{len(header)}, as in the first line")
+            numbers = [_number_of_text(path, where, *pair) for pair in zip(columns, fields[1:], strict=True)]
+            rows.append((where, fields[0], numbers))
+    except csv.Error as error:
+        raise BadFile(path, f"no CSV in line {lines.line_num} ({error})", _EXPECTED) from None
+    return columns, rows
+
+
+def _of_json(path: Path, text: str) -> tuple[list[str], list[Row]]:
+    columns: list[str] = []
+    rows: list[Row] = []
+    for where, entry in _entries(path, text):
+        if not isinstance(entry, dict):
+            raise BadFile(path, f"a JSON {type(entry).__name__} in {where}", f"an object with '{FIRST}' and numbers")
+        if not rows:
+            columns = _columns(path, [FIRST, *(key for key in entry if key != FIRST)] if FIRST in entry else [*entry])
+        if entry.keys() != {FIRST, *columns}:
+            found = ", ".join(map(repr, entry))[:80] or "nothing"
+            raise BadFile(path, f"the keys {found} in {where}", f"'{FIRST}', {', '.join(map(repr, columns))}, as above")
+        numbers = [_number(path, where, name, entry[name]) for name in columns]
+        rows.append((where, entry[FIRST], numbers))
+    return columns, rows
+
+
+def _entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    """(where, decoded) of each row."""
+    if path.suffix.lower() == ".jsonl":
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                yield f"line {number}", _decoded(path, line, f" in line {number}")
+        return
+    entries = _decoded(path, text, "")
+    if not isinstance(entries, list):
+        raise BadFile(path, f"a JSON {type(entries).__name__}", "a list of objects")
+    yield from ((f"entry {number}", entry) for number, entry in enumerate(entries))
+
+
+def _decoded(path: Path, text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadFile(path, f"no JSON{where} ({str(error)[:80]})", _EXPECTED, "Is it truncated?") from None
+
+
+def _columns(path: Path, header: list[str]) -> list[str]:
+    """The names of the labels."""
+    if not header or header[0] != FIRST:
+        found = echo(header[0]) if header else "nothing"
+        raise BadFile(path, f"{found} as the first column", f"'{FIRST}'", "Columns of CSV are separated by commas.")
+    names = header[1:]
+    for name in names:
+        if not name or not name.isprintable() or header.count(name) > 1:
+            raise BadFile(path, f"a column called {echo(name)}, empty or twice", "a name of its own for each column")
+    return names
+
+
+def _number_of_text(path: Path, where: str, column: str, text: str) -> float:
+    try:
+        return _number(path, where, column, text if "_" in text else float(text))  # Python reads 1_000
+    except ValueError:
+        return _number(path, where, column, text)
+
+
+def _number(path: Path, where: str, column: str, value: Any) -> float:
+    try:
+        number = float(value) if type(value) in (int, float) else np.nan
+    except OverflowError:
+        number = np.inf
+    if not np.isfinite(number):
+        raise BadFile(path, f"{echo(value)} in column '{column}' of {where}", "a finite number in every row")
+    return number
+
+
+def _is_graph(architecture: Any) -> bool:
+    return not isinstance(architecture, str) or architecture.lstrip().startswith("{")
+
+
+def _graphs(path: Path, rows: list[Row]) -> tuple[Space, Cells]:
+    graphs = []
+    for where, found, _ in rows:
+        try:
+            graphs.append(read_graph(found))
+        except BadArchitecture as error:
+            raise _refused(path, where, error) from None
+    try:
+        space = Graphs(vocabulary_of(graphs))
+    except BadArchitecture as error:
+        raise BadFile(path, f"graphs of no one space ({error})", "graphs over one vocabulary") from None
+    return space, _cells(path, graphs, space)
+
+
+def _of_space(path: Path, rows: list[Row]) -> tuple[Space, Cells]:
+    for where, found, _ in rows:
+        if isinstance(found, str) and found.strip().lower().endswith(".onnx"):
+            raise BadFile(path, f"the path {echo(found)} in {where}", _WHAT, "ONNX files are not read from tables yet.")
+    texts = [found for _, found, _ in rows[:LOOKED_AT] if isinstance(found, str)]
+    space = next((space for space in SPACES.values() if any(_fits(space, text) for text in texts)), None)
+    if space is None:
+        raise BadFile(path, f"{echo(rows[0][1])} in {rows[0][0]}", _WHAT)
+    cells = []
+    for where, found, _ in rows:
+        try:
+            if _is_graph(found):
+                raise BadArchitecture(f"found a graph below cells of {space.name}; expected one kind in every row")
+            cells.append(space.parse(found))
+        except BadArchitecture as error:
+            raise _refused(path, where, error) from None
+    return space, _cells(path, cells, space)
+
+
+def _fits(space: Space, text: str) -> bool:
+    try:
+        space.parse(text)
+    except BadArchitecture:
+        return False
+    return True
+
+
+def _refused(path: Path, where: str, error: BadArchitecture) -> BadFile:
+    return BadFile(path, f"no architecture in {where} ({error})", _WHAT)
+
+
+def _cells(path: Path, architectures: list[Architecture], space: Space) -> Cells:
+    longest = max(map(len, architectures))
+    if len(architectures) * longest**2 > LARGEST_COLUMNS:
+        raise BadFile(
+            path,
+            f"{len(architectures):,} graphs of up to {longest} vertices",
+            f"at most {LARGEST_COLUMNS // longest**2:,} of this size",
+            "Leave some out.",
+        )
+    return Cells.of(architectures, space.vocabulary)

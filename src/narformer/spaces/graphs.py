@@ -1,0 +1,139 @@
+"""Graphs of a space of one's own: any directed acyclic graph over operations that the data name.
+
+A graph is written as JSON, ``{"ops": ["input", "conv3x3", "output"], "edges": [[0, 1], [1, 2]]}``, its vertices in any
+order; instead of ``edges`` it may have ``adjacency``, a square matrix that counts the edges from row to column.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from narformer.arch.cells import Cells
+from narformer.arch.graph import Architecture, Op
+from narformer.errors import BadArchitecture, UnknownName, lookup
+
+__all__ = ["MOST_OPERATIONS", "MOST_VERTICES", "Graphs", "echo", "read_graph", "vocabulary_of"]
+
+MOST_VERTICES = 128  # columns of cells are square matrices; larger networks are not cells
+MOST_OPERATIONS = 127  # a column of cells holds an operation in one signed byte
+MOST_EDGES = 255  # from one vertex to another, in one byte
+LONGEST_TEXT = 100_000  # characters that are looked at
+LONGEST_NAME = 100  # of an operation
+LONGEST_ECHO = 80  # characters that an error repeats
+
+_FORM = '{"ops": ["input", "conv3x3", "output"], "edges": [[0, 1], [1, 2]]}'
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """The graphs over one vocabulary; see Space. They can be read and written, but nobody knows how to draw them."""
+
+    vocabulary: tuple[str, ...]
+    name: str = "graphs"
+
+    def parse(self, text: str) -> Architecture:
+        """The graph that the JSON describes, in topological order. Raises BadArchitecture."""
+        graph = read_graph(text)
+        for op in graph.ops:
+            if op.kind not in self.vocabulary:
+                try:
+                    lookup(dict.fromkeys(self.vocabulary), op.kind, "operation")
+                except UnknownName as error:
+                    raise BadArchitecture(str(error)) from None
+        return graph
+
+    def format(self, architecture: Architecture) -> str:
+        """The graph as JSON in one line, with edges."""
+        return json.dumps({"ops": [op.kind for op in architecture.ops], "edges": architecture.edges})
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Raises BadArchitecture."""
+        _unknown()
+
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """Raises BadArchitecture."""
+        _unknown()
+
+    def unroll(self, architecture: Architecture) -> Architecture:
+        """Raises BadArchitecture."""
+        _unknown()
+
+    def enumerate(self) -> Cells:
+        """Raises BadArchitecture."""
+        _unknown()
+
+
+def read_graph(graph: Any) -> Architecture:
+    """The graph of a JSON text, or of what was decoded from one, in topological order. Raises BadArchitecture."""
+    content = _decoded(graph) if isinstance(graph, str) else graph
+    if not isinstance(content, dict) or set(content) not in ({"ops", "edges"}, {"ops", "adjacency"}):
+        found = f"keys {echo([*content])}" if isinstance(content, dict) else f"a JSON {type(content).__name__}"
+        raise BadArchitecture(f"found {found}; expected a graph such as {_FORM}, or with 'adjacency'")
+    names = content["ops"]
+    if not isinstance(names, list) or not 1 <= len(names) <= MOST_VERTICES:
+        found = f"{len(names):,} operations" if isinstance(names, list) else f"operations {echo(names)}"
+        raise BadArchitecture(f"found {found}; expected a list of 1 to {MOST_VERTICES}, one for each vertex")
+    for name in names:
+        if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name) <= LONGEST_NAME:
+            raise BadArchitecture(f"found the operation {echo(name)}; expected a name such as 'conv3x3'")
+    edges = _pairs(content["edges"]) if "edges" in content else _pairs_of_matrix(content["adjacency"], len(names))
+    for (source, target), times in Counter(edges).items():
+        if times > MOST_EDGES:
+            raise BadArchitecture(f"edge {source}->{target} stands {times} times; expected at most {MOST_EDGES}")
+    return Architecture.sorted([Op(name) for name in names], edges)
+
+
+def vocabulary_of(graphs: Iterable[Architecture]) -> tuple[str, ...]:
+    """All operations of the graphs, sorted. Raises BadArchitecture where they are too many."""
+    names = sorted({op.kind for graph in graphs for op in graph.ops})
+    if len(names) > MOST_OPERATIONS:
+        raise BadArchitecture(f"found {len(names):,} different operations; expected at most {MOST_OPERATIONS}")
+    return tuple(names)
+
+
+def echo(value: Any) -> str:
+    """What an error repeats of a decoded value."""
+    try:
+        return f"{value!r:.{LONGEST_ECHO}}"
+    except RecursionError:
+        return f"a deep {type(value).__name__}"
+
+
+def _decoded(text: str) -> Any:
+    if len(text) > LONGEST_TEXT:
+        raise BadArchitecture(f"found a text of {len(text):,} characters; a graph has at most {LONGEST_TEXT:,}")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadArchitecture(
+            f"found {echo(text)}, which is no JSON ({str(error)[:LONGEST_ECHO]}); expected {_FORM}"
+        ) from None
+
+
+def _pairs(edges: Any) -> list[tuple[int, int]]:
+    if not isinstance(edges, list):
+        raise BadArchitecture(f"found edges {echo(edges)}; expected a list of pairs such as [0, 1]")
+    for edge in edges:
+        if not isinstance(edge, list) or len(edge) != 2 or not all(type(end) is int for end in edge):
+            raise BadArchitecture(f"found the edge {echo(edge)}; expected two vertices, such as [0, 1]")
+    return [(source, target) for source, target in edges]
+
+
+def _pairs_of_matrix(matrix: Any, vertices: int) -> list[tuple[int, int]]:
+    square = isinstance(matrix, list) and len(matrix) == vertices
+    if not square or not all(isinstance(row, list) and len(row) == vertices for row in matrix):
+        raise BadArchitecture(f"found an adjacency of another size; expected {vertices} rows of {vertices} numbers")
+    for count in (count for row in matrix for count in row):
+        if type(count) is not int or not 0 <= count <= MOST_EDGES:
+            raise BadArchitecture(f"found {echo(count)} in the adjacency; expected whole numbers, 0 to {MOST_EDGES}")
+    return [(i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) for _ in range(count)]
+
+
+def _unknown() -> NoReturn:
+    raise BadArchitecture(
+        "a space of your own is known by its graphs alone: they cannot be drawn, listed or unrolled, only read"
+    )

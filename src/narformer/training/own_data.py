@@ -1,0 +1,48 @@
+"""The recipe for a table of one's own: the section [data] that splits it, and a model where no recipe is given."""
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from narformer.data.splits import portions
+from narformer.data.table_file import digest, read_table_file
+from narformer.training.recipe import Recipe, read_content
+
+__all__ = ["recipe_for_table"]
+
+SPLIT_SEED = 0
+
+
+def recipe_for_table(
+    table: Path, label: str | None = None, recipe: Path | None = None, changes: Mapping[str, Any] | None = None
+) -> Recipe:
+    """The recipe with the table in place of its data; without one our own predictor, for so many training networks.
+
+    The rows are split by chance with seed 0: a fifth tests, 200 or a fifth validate, the rest trains.
+    Raises BadFile for the table, BadRecipe for the recipe or where the rows are too few.
+    """
+    sha256 = digest(table)
+    train, validation = portions(len(read_table_file(table, label, sha256)))
+    content = _default(train) if recipe is None else read_content(recipe)
+    content["data"] = {
+        "file": str(table),
+        "sha256": sha256,
+        "split": "holdout",
+        "split_seed": SPLIT_SEED,
+        "train": train,
+        "validation": validation,
+        "label": label,
+    }
+    return Recipe.of(content, "the default recipe" if recipe is None else str(recipe), changes)
+
+
+def _default(train: int) -> dict[str, Any]:
+    """own_data.toml for ``train`` training networks."""
+    content = tomllib.loads((files("narformer.training") / "own_data.toml").read_text(encoding="utf-8"))
+    sizes = content.pop("sizes")
+    for size in sorted(map(int, sizes)):
+        if size <= train:
+            content["training"] |= sizes[str(size)]["training"]
+    return content

@@ -1,0 +1,174 @@
+"""A table of one's own from end to end: train, save, load, predict, evaluate, resume; and the tutorial as it stands."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from narformer import jobs
+from narformer.cli import app
+from narformer.errors import BadArchitecture, BadFile, BadRecipe
+from narformer.spaces import SPACES
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {"training.epochs": 30, "model.width": 12, "model.inner": 8, "model.members": 2, "model.layers": 1}
+
+
+def chain(chance: np.random.Generator) -> dict[str, list[object]]:
+    """A chain of up to seven operations, some of them conv."""
+    ops = ["in", *chance.choice(["conv", "pool"], chance.integers(1, 6)).tolist(), "out"]
+    return {"ops": ops, "edges": [[i, i + 1] for i in range(len(ops) - 1)]}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Chains whose score counts convolutions, and whose latency counts operations."""
+    chance, path = np.random.default_rng(0), tmp_path / "chains.jsonl"
+    graphs = [chain(chance) for _ in range(120)]
+    rows = [{"architecture": g, "score": g["ops"].count("conv"), "latency": len(g["ops"])} for g in graphs]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_train_save_load_and_predict(table: Path, tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    facts = jobs.train(data=table, out=tmp_path / "run", changes=SMALL)
+    assert facts["scores"]["tau"] > 0.6, "counting convolutions is easy"
+    assert facts["table"]["rows"] == 120
+    assert facts["table"]["repeated"] > 50
+    assert facts["trained_on"]["test"] == 24
+    json.dumps(facts)
+    assert jobs.train(data=table, out=tmp_path / "run", changes=SMALL) == facts, "a finished run is not trained again"
+    assert jobs.evaluate(run) == facts["scores"]
+    graphs = [
+        json.dumps({"ops": ["in", *["conv"] * n, "out"], "edges": [[i, i + 1] for i in range(n + 1)]}) for n in (1, 5)
+    ]
+    answer = jobs.predict(graphs, run)
+    assert (answer.space, answer.attribute, answer.unit) == ("graphs", "score", "")
+    assert [line.text for line in answer.ranked] == graphs[::-1]
+    assert [line.text for line in jobs.predict(graphs, run, ascending=True).ranked] == graphs
+
+
+def test_ascending_is_the_other_order_with_the_same_certainty(table: Path, tmp_path: Path) -> None:
+    jobs.train(data=table, label="latency", out=tmp_path / "run", changes=SMALL)
+    down, up = (jobs.predict([str(table)], str(tmp_path / "run"), ascending=a).ranked for a in (False, True))
+    assert [line.value for line in up] == sorted(line.value for line in down)
+    assert all(line.beats_next >= 0.5 for line in [*up[:-1], *down[:-1]])
+
+
+def test_graphs_are_read_from_every_kind_of_file(table: Path, tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    jobs.train(data=table, out=tmp_path / "run", changes=SMALL | {"training.epochs": 1})
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    texts = [json.dumps(row["architecture"]) for row in rows]
+    (tmp_path / "plain.jsonl").write_text("\n".join(texts))
+    (tmp_path / "plain.txt").write_text("# graphs\n" + "\n".join(texts))
+    (tmp_path / "list.json").write_text(json.dumps([row["architecture"] for row in rows]))
+    (tmp_path / "table.json").write_text(json.dumps(rows))
+    quoted = ['"' + text.replace('"', '""') + '",1' for text in texts]
+    (tmp_path / "table.csv").write_text('\ufeff"architecture",score\r\n' + "\n".join(quoted) + "\n")
+    files = [table, *(tmp_path / name for name in ("plain.jsonl", "plain.txt", "list.json", "table.json", "table.csv"))]
+    answers = [jobs.predict([str(file)], run).ranked for file in files]
+    assert len(answers[0]) == 120
+    assert all(answer == answers[0] for answer in answers)
+    with pytest.raises(BadArchitecture, match=r"no operation is called 'cnv'\. Did you mean 'conv'"):
+        jobs.predict(['{"ops": ["in", "cnv"], "edges": []}'], run)
+    with pytest.raises(BadArchitecture, match="your own"):
+        jobs.predict(["graphs"], run)
+
+
+def test_cells_of_a_known_space_stay_cells_of_it(tmp_path: Path) -> None:
+    space, chance = SPACES["darts"], np.random.default_rng(0)
+    texts = [space.format(space.sample(chance)) for _ in range(20)]
+    rows = [{"architecture": text, "value": text.count("sep")} for text in texts]
+    (tmp_path / "t.json").write_text(json.dumps(rows))
+    jobs.train(data=tmp_path / "t.json", out=tmp_path / "run", changes=SMALL | {"training.epochs": 1})
+    answer = jobs.predict(texts[:2], str(tmp_path / "run"))
+    assert answer.space == "darts"
+    assert sorted(line.text for line in answer.ranked) == sorted(texts[:2])
+
+
+def test_a_file_that_changed_between_start_and_resume_is_noticed(table: Path, tmp_path: Path) -> None:
+    def interrupt(phase: str, done: int, total: int, tau: float | None) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    whole = jobs.train(data=table, out=tmp_path / "whole", changes=SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        jobs.train(data=table, out=tmp_path / "cut", changes=SMALL, progress=interrupt)
+    before = table.read_text()
+    table.write_text(before.replace('"score": 1,', '"score": 9,'))
+    with pytest.raises(BadFile, match="the state of recipe"):
+        jobs.train(data=table, out=tmp_path / "cut", changes=SMALL)
+    with pytest.raises(BadFile, match="the result of recipe"):
+        jobs.train(data=table, out=tmp_path / "whole", changes=SMALL)
+    with pytest.raises(BadFile, match="another content"):
+        jobs.evaluate(str(tmp_path / "whole"))
+    table.write_text(before)
+    assert jobs.train(data=table, out=tmp_path / "cut", changes=SMALL)["scores"] == whole["scores"]
+
+
+def test_neither_recipe_nor_table(table: Path) -> None:
+    with pytest.raises(BadRecipe, match="give a recipe, or a table of your own with --data"):
+        jobs.train()
+    with pytest.raises(BadRecipe, match="--label"):
+        jobs.train(ROOT / "examples" / "nasbench201.toml", label="cifar10_valid")
+
+
+BLOCKS = re.findall(
+    r"```(\w*)\n(.*?)```", (ROOT / "docs/your_own_data.md").read_text(encoding="utf-8"), flags=re.DOTALL
+)
+FEW = ["--set", "training.epochs=3"]
+
+
+def test_the_tutorial_runs_word_by_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    told: dict[str, str] = {}
+    for words in (shlex.split(line) for language, block in BLOCKS if language == "sh" for line in block.splitlines()):
+        if words[0] == "python":
+            subprocess.run([sys.executable, *words[1:]], check=True)
+        else:
+            result = CliRunner().invoke(app, [*words[1:], *(FEW if words[1] == "train" else [])])
+            assert result.exit_code == 0, result.output
+            told[words[1]] = result.stdout
+    shown = next(block for language, block in BLOCKS if not language and "Kendall" in block).splitlines()
+    numbers = re.compile(r"in \d+ s|\d\.\d{3}")
+    assert [numbers.sub("#", line) for line in told["train"].splitlines()] == [numbers.sub("#", line) for line in shown]
+    assert len(told["predict"].splitlines()) == 10
+    python = "\n".join(block for language, block in BLOCKS if language == "python")
+    exec(compile(python, "your_own_data.md", "exec"), {})  # our own page
+    assert float(capsys.readouterr().out)
+    recipe = next(block for language, block in BLOCKS if language == "toml").replace("my.csv", "runs/own_space.csv")
+    rest = (ROOT / "src/narformer/training/own_data.toml").read_text().partition("\n[sizes")[0].replace("= 500", "= 1")
+    Path("own.toml").write_text(rest + recipe.replace('"latency"', '"score"'))
+    assert jobs.train(Path("own.toml"))["trained_on"]["test"] == 80
+
+
+@pytest.mark.parametrize("block", [b for language, b in BLOCKS if "architecture" in b and language in ("", "json")])
+def test_the_tables_shown_are_tables(block: str, tmp_path: Path) -> None:
+    from narformer.data.table_file import read_table_file
+
+    if not block.startswith(("architecture", "[")):
+        pytest.skip("no table")
+    path = tmp_path / ("t.json" if block.startswith("[") else "t.csv")
+    path.write_text(block)
+    assert set(read_table_file(path).labels) == {"accuracy", "latency"}
+
+
+def test_the_command_says_how_to_go_on_and_json_holds_it_all(table: Path, tmp_path: Path) -> None:
+    words = ["train", "--data", str(table), "--label", "latency", "--out", str(tmp_path / "run"), *FEW]
+    facts = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert facts["table"]["space"] == "graphs"
+    text = CliRunner().invoke(app, words).stdout
+    assert f"predict CELLS --predictor {tmp_path / 'run'}" in text
+    assert f"Kendall τ of latency on the 24 test networks: {facts['scores']['tau']:.3f}" in text
