@@ -107,8 +107,9 @@ def page() -> str:
     parts = [
         "# What each part of our own predictor is worth",
         "The recipe of `papers/relational` with one thing changed. Mean ± standard deviation over the seeds of "
-        f"Kendall's τ: on the 200 validation cells, by which decisions are taken; on test cells that no run saw ({TESTED:,} "
-        "of NAS-Bench-101, all of NAS-Bench-201) against test labels; and against labels of the kind trained on. "
+        "Kendall's τ: on the 200 validation cells, by which decisions are taken; on test cells that no run saw "
+        f"({TESTED:,} of NAS-Bench-101, all of NAS-Bench-201) against test labels; and against labels of the kind "
+        "that was trained on. "
         "`benchmarks/ablation.py` makes it; a change of the recipe makes runs stale, so each line names its recipe.",
     ]
     runs = stored()

@@ -5,10 +5,12 @@ python benchmarks/measured_set.py pack      the store's times -> src/narformer/d
 """
 
 import argparse
-import gc
 import json
+import os
+import sys
 import time
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +22,7 @@ from narformer.arch import Architecture
 from narformer.arch.cost import cost
 from narformer.data.ten_families import MeasuredSet, write_measured
 from narformer.errors import BadArchitecture
-from narformer.measure import RUNTIMES, Adaptive, environment, measure
-from narformer.measure.environment import busy_seconds
+from narformer.measure import RUNTIMES, Adaptive, environment, measure_rounds
 from narformer.spaces.families import FAMILIES, variants
 from narformer.store import Store
 
@@ -31,10 +32,11 @@ SHEET, PICTURE = ROOT / "docs" / "ten_families.md", ROOT / "docs" / "ten_familie
 
 NETWORKS = {"ort": 300, "openvino": 150}  # of each family
 EVERY = 10  # one network in so many is measured twice
-REPEATS = Adaptive(floor=3, least=10, most=200, seconds=0.8, width=0.01)
-WARMUP = 3
-DISTURBED = 0.1  # cores that others took while a row was made: beyond it, the row is made again
-ATTEMPTS = 3
+GROUP, GROUP_BYTES = 24, 4 * 2**30  # networks that take turns, and the weights of all of them
+ROUNDS = 6  # a slow first run of a round is no warm-up that counts: the fastest round is the label
+BURST = Adaptive(floor=1, least=2, most=50, seconds=0.05, width=0.0)  # the times of one network in one round
+# Gigabytes of memory that are given back and asked for again with each group would take longer than the runs.
+KEEP_MEMORY = "glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=17179869184"
 
 
 class Task(NamedTuple):
@@ -60,49 +62,69 @@ def plan(networks: dict[str, dict[int, Architecture]]) -> list[Task]:
 
 
 def measure_all(folder: Path, seconds: float) -> None:
-    """Make the measurements that the store does not hold yet, for at most so many seconds."""
+    """Make the measurements that the store does not hold yet; begin no group after so many seconds."""
     console = Console()
     folder.mkdir(parents=True, exist_ok=True)
     with console.status("drawing the networks"):
         networks = {family.name: variants(family, max(NETWORKS.values())) for family in FAMILIES.values()}
-    waiting = deque(plan(networks))
-    total, attempts = len(waiting), Counter[Task]()
+    tasks = plan(networks)
     refused = {(row["name"], row["runtime"]) for row in rows_of(folder) if "refused" in row}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     end = time.monotonic() + seconds
     with Store(f"sqlite:///{folder / 'store.sqlite'}") as store, Progress(*columns, TimeRemainingColumn()) as bars:
         held = Counter((m.name, m.runtime) for m in store.find())
-        bar = bars.add_task("measuring", total=total)
-        while waiting and time.monotonic() < end:
-            task = waiting.popleft()
-            bars.update(bar, completed=total - len(waiting), description=f"{task.name} {task.runtime}")
-            if held[task.name, task.runtime] > task.again or (task.name, task.runtime) in refused:
-                continue
-            busy_s, own_s, started = busy_seconds(), time.process_time(), time.perf_counter()
-            family, _, number = task.name.partition("/")
-            architecture = FAMILIES[family].variant(int(number))
-            note: dict[str, Any] = {"name": task.name, "runtime": task.runtime}
-            try:
-                session = RUNTIMES[task.runtime](architecture, np.random.default_rng([int(number), task.again]))
-                measurement = measure(session, REPEATS, WARMUP)
-                del session
-                gc.collect()
-                note["seconds"] = round(time.perf_counter() - started, 3)
-                if busy_s is not None and (now_s := busy_seconds()) is not None:
-                    own_s = time.process_time() - own_s
-                    note["others"] = round(max(0.0, (now_s - busy_s - own_s) / (time.perf_counter() - started)), 3)
-                attempts[task] += 1
-                if note.get("others", 0.0) > DISTURBED and attempts[task] < ATTEMPTS:
-                    waiting.append(task)
-                    note["disturbed"] = True
-                else:
-                    store.add(measurement, architecture)
-                    held[task.name, task.runtime] += 1
-            except BadArchitecture as error:
-                note["refused"] = str(error)[:200]
-                refused.add((task.name, task.runtime))
+        open_ = [t for t in tasks if held[t.name, t.runtime] <= t.again and (t.name, t.runtime) not in refused]
+        bar = bars.add_task("measuring", total=len(tasks), completed=len(tasks) - len(open_))
+        for group in groups(open_):
+            if time.monotonic() > end:
+                break
+            notes = measure_group(group, store)
             with (folder / "rows.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(note) + "\n")
+                file.writelines(json.dumps(note) + "\n" for note in notes)
+            bars.update(bar, advance=len(group))
+
+
+def groups(tasks: list[Task]) -> Iterator[list[Task]]:
+    """Tasks in their order, so many that their weights are in memory together; a network is in a group once."""
+    group: list[Task] = []
+    size = 0
+    for task in tasks:
+        weights = 4 * cost(network(task.name)).params
+        met = any((task.name, task.runtime) == (other.name, other.runtime) for other in group)
+        if group and (met or len(group) == GROUP or size + weights > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(task)
+        size += weights
+    if group:
+        yield group
+
+
+def measure_group(group: list[Task], store: Store) -> list[dict[str, Any]]:
+    """Measure networks in turn and store them; what is to be noted of each."""
+    started = time.perf_counter()
+    sessions, notes = [], []
+    for task in group:
+        rng = np.random.default_rng([int(task.name.partition("/")[2]), task.again])
+        try:
+            sessions.append(RUNTIMES[task.runtime](network(task.name), rng))
+        except BadArchitecture as error:
+            notes.append({"name": task.name, "runtime": task.runtime, "refused": str(error)[:200]})
+    measurements = measure_rounds(sessions, ROUNDS, BURST, warmup=0)
+    for session, measurement in zip(sessions, measurements, strict=True):
+        store.add(measurement, session.architecture)
+    # what loading and rounds took is shared; the share of each network is its own times and an equal part of the rest
+    own = [(sum(m.times_ns) + sum(m.warmup_ns)) / 1e9 for m in measurements]
+    rest = (time.perf_counter() - started - sum(own)) / max(1, len(own))
+    for measurement, seconds in zip(measurements, own, strict=True):
+        notes.append({"name": measurement.name, "runtime": measurement.runtime, "seconds": round(seconds + rest, 3)})
+    return notes
+
+
+def network(name: str) -> Architecture:
+    """The network of a name such as ``resnet/0``."""
+    family, _, number = name.partition("/")
+    return FAMILIES[family].variant(int(number))
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
@@ -157,11 +179,10 @@ def datasheet(measured: MeasuredSet, rows: list[dict[str, Any]]) -> str:
                 f"{np.mean(spent):.2f} |"
             )
     slow = ("vgg", "alexnet")
-    quick = np.mean([r["seconds"] for r in rows if str(r["name"]).partition("/")[0] not in slow])
+    quick = np.mean([r["seconds"] for r in rows if "seconds" in r and r["name"].partition("/")[0] not in slow])
     refused = [f"* {r['name']} on {r['runtime']}: {r['refused']}" for r in rows if "refused" in r] or ["None."]
-    done = [r for r in rows if "others" in r and "disturbed" not in r]
-    others, again = [r["others"] for r in done], sum("disturbed" in r for r in rows)
-    few = sum(m.interval_ms() is None for m in every)
+    others = [m.others for m in every if m.others is not None]
+    drift = np.array([m.median_ms / m.fastest_ms - 1 for m in every])
     machine = where.machine
     newline = "\n"
     return f"""# The measured set: ten families of networks on one CPU core
@@ -179,13 +200,14 @@ networks of each family ran on ONNX Runtime, the first {NETWORKS["openvino"]} of
 of 224 x 224, 32 x 32 for NAS-Bench-201; random weights and inputs.
 
 ## How
-One thread, one network at a time, all families and both runtimes in one random order. A network is loaded, run
-{WARMUP} times to warm up, then until the 95 % interval of its median is within {REPEATS.width:.0%}, {REPEATS.most}
-times or {REPEATS.seconds} s, whichever comes first, at least {REPEATS.least} times unless the seconds are over before,
-and {REPEATS.floor} times in any case; {few} measurements have too few times for such an interval.
-The label is the median of these times. One network in {EVERY} is measured a second time, in a session of its own with
-other weights, at least a tenth of the set later; the difference of the two medians is the repeatability. Refused are
-networks of more than 150 GFLOPs or 250 million parameters when they are drawn, so none while measuring:
+One thread, one network at a time, all families and both runtimes in one random order. {GROUP} networks, or fewer
+whose weights take {GROUP_BYTES / 2**30:.0f} GB, are loaded together and take turns in {ROUNDS} rounds. In each round a
+network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at most {BURST.most} times. Rounds are seconds apart,
+because a virtual machine is disturbed for seconds by neighbours that no counter shows. Every time is kept; the label is
+the median of the fastest round, the latency of the machine while nobody disturbs it. One network in {EVERY} is measured
+a second time, in a session of its own with other weights, at least a tenth of the set later; the difference of the two
+labels is the repeatability. Networks of more than 150 GFLOPs or 250 million parameters are refused when they are drawn.
+Refused while measuring:
 
 {newline.join(refused)}
 
@@ -194,8 +216,9 @@ networks of more than 150 GFLOPs or 250 million parameters when they are drawn, 
 instructions {", ".join(machine.instructions)}; {where.system}; Python {where.python}; {", ".join(versions)};
 governor {where.governor or "not readable"}. Days: {", ".join(days)}. OpenVINO computes in \
 {next((m.dtype for m in every if m.runtime == "openvino"), "?")} here, of its own choice.
-While a row was made, other programs and the host took {np.mean(others):.3f} cores on average, in 95 % of the rows less
-than {np.percentile(others, 95):.2f}; {again} rows in which it was more than {DISTURBED} were made again.
+Other programs on the machine took {np.mean(others):.3f} cores on average meanwhile, in 95 % of the measurements less
+than {np.percentile(others, 95):.2f}. The median of all times lies above that of the fastest round by
+{np.median(drift):.0%} in half of the measurements and by more than {np.percentile(drift, 90):.0%} in a tenth.
 
 ## What it holds, and how far it repeats
 {newline.join(table)}
@@ -241,8 +264,12 @@ if __name__ == "__main__":
     arguments.add_argument("step", choices=("measure", "pack"))
     arguments.add_argument("--folder", type=Path, default=ROOT / "runs" / "ten_families", help="the store's place")
     arguments.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
+    arguments.add_argument("--kept", action="store_true", help=argparse.SUPPRESS)  # memory settings are in force
     given = arguments.parse_args()
     if given.step == "measure":
+        if not given.kept:  # the C library reads its settings when a program starts
+            os.environ["GLIBC_TUNABLES"] = KEEP_MEMORY
+            os.execv(sys.executable, [sys.executable, *sys.argv, "--kept"])
         print(f"on {environment().device}", flush=True)
         measure_all(given.folder, given.seconds)
     else:

@@ -1,7 +1,11 @@
-"""Whole networks, fast: from an ONNX file to the canonical graph, in time and memory. Run it alone: `make bench`."""
+"""Whole networks, fast: from an ONNX file to the canonical graph, in time and memory. Run it alone: `make bench`.
+
+The counts of models that are imported and refused, and what hostile files cost, are those that the tests print.
+"""
 
 import argparse
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -60,6 +64,16 @@ def fresh(count: int) -> tuple[float, float]:
     return float(seconds), float(megabytes)
 
 
+def printed_by_tests() -> list[str]:
+    """How many models of the onnx package are imported and refused, and what each attack costs until it is refused."""
+    tests = [str(ROOT / "tests" / "arch" / name) for name in ("test_onnx_file.py", "test_onnx_attacks.py")]
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-n", "0", "-k", "onnx_wheel or in_a_second", *tests]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.splitlines()
+    return [
+        line.strip(" .") for line in lines if re.search(r"\d+ models: | refused \d+: |: \d+\.\d+ s, \d+ MB: ", line)
+    ]
+
+
 def import_chain(count: int) -> None:
     content = chain(count)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -94,6 +108,8 @@ def main() -> None:
         table.add_row(name, f"{value:,.3g}" if value < 1000 else f"{value:,.0f}")
     Console().print(table)
     record = {"date": datetime.now(UTC).date().isoformat(), "machine": environment().device}
+    record |= {"tests": printed_by_tests()}
+    print(*record["tests"], sep="\n")
     rounded = {name: round(value, 4) for name, value in measured.items()}
     given.out.write_text(json.dumps(record | {"measured": rounded}, indent=1) + "\n")
     print(f"written: {given.out}")

@@ -62,6 +62,10 @@ class MixedMachines(NarformerError):
     """Times of two machines under the name of one device."""
 
 
+class TooManyThreads(NarformerError):
+    """More threads than the machine has cores."""
+
+
 class Diverged(NarformerError):
     """A training whose loss is no number any more."""
 

@@ -115,6 +115,54 @@ def test_what_was_complete_before_an_error_is_shown(
     assert len(result.stderr.splitlines()) == 1
 
 
+@NEEDS_ORT
+def test_what_a_runtime_refuses_keeps_no_other_network_from_being_measured(
+    run: Callable[..., Any], tmp_path: Path, store: Path
+) -> None:
+    stripped = open_batch(tmp_path, lambda model: model.graph.initializer[0].ClearField("raw_data"))
+    result = run("measure", CELL, str(stripped), "nasbench201/7", "--repeats", "3", "--dim", "batch=1")
+    assert result.returncode == 2
+    assert "net: ONNX Runtime refuses it" in result.stderr
+    with Store(f"sqlite:///{store}") as opened:
+        assert {m.name for m in opened.find()} == {CELL, "nasbench201/7"}
+
+
+@NEEDS_ORT
+def test_an_input_without_stated_sizes_is_given_one(run: Callable[..., Any], wrong: Callable[..., str], tmp_path: Path):
+    def forget(model: onnx.ModelProto) -> None:
+        for value in (model.graph.input[0], model.graph.output[0]):
+            value.type.tensor_type.shape.dim[0].Clear()
+
+    path = str(open_batch(tmp_path, forget))
+    assert "--input" in wrong("measure", path)
+    shape = ["--input", "Input_0:2x3x8x8"]
+    assert run("measure", path, *shape, "--repeats", "3").returncode == 0
+    found = json.loads(run("store", "query", "--network", path, *shape, "--json").stdout)
+    assert [m["batch"] for m in found["measurements"]] == [2]
+
+
+@NEEDS_ORT
+def test_a_link_is_followed(run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "link.onnx").symlink_to(open_batch(tmp_path))
+    assert run("measure", str(tmp_path / "link.onnx"), "--dim", "batch=1", "--repeats", "1").returncode == 0
+
+
+@NEEDS_ORT
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--threads", "999999999999"], "one for each core"),
+        (["--dim", "batch=40000000"], "values; expected 1 to"),
+        (["--dim", "batch=0"], "0"),
+    ],
+)
+def test_what_the_machine_cannot_hold_is_refused(
+    wrong: Callable[..., str], tmp_path: Path, words: list[str], says: str
+) -> None:
+    bound = [] if "--dim" in words else ["--dim", "batch=1"]
+    assert says in wrong("measure", str(open_batch(tmp_path)), *bound, *words)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -164,7 +212,7 @@ def test_hostile_files_are_refused_before_a_runtime_sees_them(wrong: Callable[..
         words = ["--runtime", name, "--dim", "batch=1"]
         line = wrong("measure", CELL, str(path), *words)
         assert "net.onnx: found weights in other files ('" in line
-        assert "link" in wrong("measure", str(tmp_path / "link.onnx"), *words)
+        assert "weights in other files" in wrong("measure", str(tmp_path / "link.onnx"), *words)
         assert "expected an ONNX model" in wrong("measure", str(tmp_path / "text.onnx"), *words)
         assert "at most 200,000" in wrong("measure", str(tmp_path / "many.onnx"), *words)
 

@@ -31,7 +31,7 @@ def measured(name, times_ns=(30, 10, 20), runtime="ort", date="2026-01-01T00:00:
         dtype="float32",
         times_ns=tuple(times_ns),
         warmup_ns=tuple(warmup),
-        rounds=(len(times_ns),),
+        rounds=(1,) * len(times_ns) if len(times_ns) < 4 else (2, len(times_ns) - 2),
         others=others,
         date=date,
         environment=ENVIRONMENT,
@@ -89,7 +89,7 @@ def test_the_first_measurement_is_the_label_and_the_second_its_repetition():
     found = three()
     assert found.names == ("alexnet/0", "squeezenet/0", "squeezenet/1")
     assert found.runtimes == ("openvino", "ort")
-    np.testing.assert_array_equal(found.latency_ms("ort"), [1.0, 7.0, 3.0])
+    np.testing.assert_array_equal(found.latency_ms("ort"), [1.0, 7.0, 2.0])
     np.testing.assert_array_equal(found.latency_ms("ort", again=True), [np.nan, np.nan, 6.0])
     np.testing.assert_array_equal(found.latency_ms("openvino"), [np.nan, np.nan, 5.0])
 
@@ -102,7 +102,7 @@ def test_as_a_data_set():
     example = dataset[2]
     assert (example.architecture, example.labels) == (
         FAMILIES["squeezenet"].variant(1),
-        {"latency_ort": 3.0, "latency_openvino": 5.0},
+        {"latency_ort": 2.0, "latency_openvino": 5.0},
     )
 
 
@@ -120,7 +120,8 @@ def test_damage_is_one_error(file, damage):
     if damage == "cut":
         file.write_bytes(content[: len(content) // 2])
     elif damage == "flipped":
-        place = len(content) // 3
+        with zipfile.ZipFile(file) as archive:
+            place = archive.getinfo("header.npy").header_offset + 30 + len("header.npy") + 40  # within its data
         file.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
     else:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

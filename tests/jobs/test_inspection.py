@@ -11,9 +11,11 @@ import pytest
 from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
+from narformer.arch import cost, fingerprint
 from narformer.cli import app, main
 from narformer.errors import BadArchitecture
 from narformer.jobs.inspection import LEVELS, Inspection, inspect
+from narformer.spaces.families import FAMILIES
 
 RESNET50 = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_resnet50.onnx"
 HOSTILE = "[bold red]x[/] \x1b[2J :bug: [/nope]"
@@ -164,3 +166,10 @@ def test_help_has_an_example_and_json() -> None:
     assert "Example: narformer inspect model.onnx" in " ".join(text.split())
     for option in ("--json", "--all", "--dim", "--input"):
         assert option in text
+
+
+def test_a_network_of_a_family_is_inspected_by_its_name():
+    found = inspect("squeezenet/0")
+    counted = cost(FAMILIES["squeezenet"].variant(0))
+    assert (found.params, found.flops) == (counted.params, counted.flops)
+    assert found.fingerprint == fingerprint(FAMILIES["squeezenet"].variant(0))

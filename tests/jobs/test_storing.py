@@ -43,7 +43,10 @@ def test_a_prefix_of_several_networks_lists_them() -> None:
 def test_device_runtime_and_limit() -> None:
     assert jobs.query(device="board").matching == jobs.query(device="board, float32").matching == 3
     assert jobs.query(device="phone").matching == jobs.query(device="phone, red").matching == 1
-    assert jobs.query(device="boa").matching == 0
+    with pytest.raises(UnknownName, match="Did you mean 'board, float32'"):
+        jobs.query(device="board, float3")
+    with pytest.raises(UnknownName, match="Did you mean 'ort'"):
+        jobs.query(runtime="orrt")
     assert jobs.query(runtime="quick").matching == 4
     assert jobs.query(runtime="ort").matching == 0
     assert jobs.query().devices == ("board, float32", "phone, red, float32")

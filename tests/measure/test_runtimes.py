@@ -10,9 +10,9 @@ from onnx import TensorProto, helper
 
 from narformer.arch import Architecture, Op, fingerprint
 from narformer.arch.onnx_writer import to_onnx
-from narformer.errors import BadArchitecture, BadFile, MissingExtra
+from narformer.errors import BadArchitecture, BadFile, MissingExtra, TooManyThreads
 from narformer.measure import RUNTIMES, environment, measure, measure_rounds
-from narformer.measure.network import random_input
+from narformer.measure.network import precision, random_input
 
 MODULES = {"ort": "onnxruntime", "openvino": "openvino"}
 EACH = pytest.mark.parametrize(
@@ -80,11 +80,74 @@ def test_a_larger_network_takes_longer(name):
 
 @EACH
 def test_a_file_is_the_same_network_as_the_architecture_it_was_written_from(name):
-    session = RUNTIMES[name](to_onnx(tiny(), "random", rng()), rng(), threads=2, device="my board")
+    threads = min(2, environment().machine.cores)
+    session = RUNTIMES[name](to_onnx(tiny(), "random", rng()), rng(), threads=threads, device="my board")
     assert session.fingerprint == fingerprint(tiny())
-    assert session.threads == 2
+    assert session.threads == threads
     assert session.device.startswith("my board, ")
     session.run()
+
+
+@EACH
+def test_a_device_named_with_its_precision_is_the_same_device(name):
+    plain = RUNTIMES[name](tiny(), rng(), device="my board")
+    assert RUNTIMES[name](tiny(), rng(), device=plain.device).device == plain.device
+
+
+@EACH
+def test_there_are_no_more_threads_than_cores(name):
+    with pytest.raises(TooManyThreads, match="one for each core"):
+        RUNTIMES[name](tiny(), rng(), threads=environment().machine.cores + 1)
+
+
+@pytest.mark.parametrize(
+    ("quantised", "dtypes", "expected"),
+    [
+        (False, ["int64", "float16"], "float16"),
+        (False, ["float32", "float16"], "float32"),
+        (True, ["float32"], "int8"),
+        (False, ["int64"], "float32"),
+    ],
+)
+def test_the_precision_is_that_of_the_first_real_input_or_output(quantised, dtypes, expected):
+    assert precision(quantised, dtypes) == expected
+
+
+def test_a_half_precision_network_of_words_is_float16():
+    model = onnx.load_from_string(of_ints())
+    table = onnx.numpy_helper.from_array(np.ones((2, 4), np.float16), "table")
+    model.graph.initializer[0].CopyFrom(table)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    pytest.importorskip("onnxruntime")
+    assert RUNTIMES["ort"](model.SerializeToString(), rng(), dims={"batch": 1}).dtype == "float16"
+
+
+def test_a_loop_without_end_is_stopped(monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("narformer.measure.onnx_runtime.LONGEST_S", 0.5)
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["going"], ["on"]), helper.make_node("Identity", ["value"], ["next"])],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("value", TensorProto.FLOAT, [1, 2]),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, [1, 2]),
+        ],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["", "always", "x"], ["y"], body=body)],
+        "endless",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2])],
+        [onnx.numpy_helper.from_array(np.array(True), "always")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    with pytest.raises(BadArchitecture, match=r"one run takes more than"):
+        RUNTIMES["ort"](model.SerializeToString(), rng())
 
 
 @EACH

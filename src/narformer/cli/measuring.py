@@ -18,17 +18,25 @@ Place = Annotated[
     str | None, typer.Option("--store", help="Store: a file, or postgresql://…; by default NARFORMER_STORE, or yours.")
 ]
 Dims = Annotated[list[str] | None, typer.Option("--dim", help="Size of a named dimension: batch=1.")]
+Shapes = Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: name:1x3x224x224.")]
+
+
+def bound(dim: list[str] | None, input_: list[str] | None) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+    """What ``--dim`` and ``--input`` say: name -> size, and name -> shape."""
+    dims, shapes = sizes(dim or [], "=", "--dim", "batch=1"), sizes(input_ or [], ":", "--input", "x:1x3x224x224")
+    return {name: shape[0] for name, shape in dims.items()}, shapes
 
 
 def measure(
     nets: Annotated[list[str], typer.Argument(help="ONNX files, or networks of families: resnet/0.")],
     runtime: Annotated[list[str] | None, typer.Option(help="ort (by default) or openvino; may be repeated.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of a network.", min=1)] = 1,
-    repeats: Annotated[int, typer.Option(help="Timed runs of each network, over all rounds.", min=1)] = 30,
+    repeats: Annotated[int, typer.Option(help="Timed runs of each network, shared by the rounds.", min=1)] = 30,
     rounds: Annotated[int, typer.Option(help="Rounds in which the networks take turns.", min=1)] = 3,
     warmup: Annotated[int, typer.Option(help="Runs before each round that do not count.", min=0)] = 2,
     device: Annotated[str, typer.Option(help="Name of this machine; by default after its CPU.")] = "",
     dim: Dims = None,
+    input_: Shapes = None,
     store: Place = None,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +49,7 @@ def measure(
     """
     if not device.isprintable():
         raise typer.BadParameter("a name is one line of printable characters", param_hint="--device")
-    dims = {name: shape[0] for name, shape in sizes(dim or [], "=", "--dim", "batch=1").items()}
+    dims, shapes = bound(dim, input_)
     from narformer import jobs
 
     found: list[Any] = []
@@ -50,7 +58,7 @@ def measure(
     with bars_shown(still=True) as bars:
         try:
             for measured in jobs.measure(
-                nets, runtime or ["ort"], threads, repeats, rounds, warmup, device, dims, store, bars
+                nets, runtime or ["ort"], threads, repeats, rounds, warmup, device, dims, shapes, store, bars
             ):
                 found.append(measured)  # noqa: PERF402 - what came before an error stays
         except NarformerError as error:  # what is complete is kept, and shown first

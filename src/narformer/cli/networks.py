@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,13 +11,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from narformer.cli.terminal import Json, amount, err, out, print_json, sizes
+from narformer.cli.measuring import Dims, Shapes, bound
+from narformer.cli.terminal import Json, amount, err, out, print_json
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="An ONNX file; its weights are not needed.")],
-    dim: Annotated[list[str] | None, typer.Option(help="Size of a named dimension: batch=1.")] = None,
-    input_: Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: name:1x3x224x224.")] = None,
+    net: Annotated[str, typer.Argument(help="An ONNX file, weights not needed, or a network of a family: resnet/0.")],
+    dim: Dims = None,
+    input_: Shapes = None,
     everything: Annotated[bool, typer.Option("--all", help="Every layer and module, not only the largest.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -26,11 +26,11 @@ def inspect(
 
     Example: narformer inspect model.onnx --dim batch=1
     """
-    dims, inputs = sizes(dim or [], "=", "--dim", "batch=1"), sizes(input_ or [], ":", "--input", "x:1x3x224x224")
+    dims, shapes = bound(dim, input_)
     with err.status("reading", spinner="dots") if err.is_terminal else nullcontext():
         from narformer import jobs
 
-        found = jobs.inspect(path, {name: shape[0] for name, shape in dims.items()}, inputs)
+        found = jobs.inspect(net, dims, shapes)
     if as_json:
         print_json(dataclasses.asdict(found))
     else:

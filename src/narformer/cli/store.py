@@ -11,6 +11,8 @@ from rich.text import Text
 from narformer.cli.measuring import (
     Dims,
     Place,
+    Shapes,
+    bound,
     differing_cells,
     facts,
     interval,
@@ -18,7 +20,7 @@ from narformer.cli.measuring import (
     runtime_and_precision,
     shared_and_differing,
 )
-from narformer.cli.terminal import Json, out, print_json, sizes
+from narformer.cli.terminal import Json, out, print_json
 
 store_app = typer.Typer(no_args_is_help=True, help="What was measured: ask for it, take it elsewhere.")
 
@@ -32,6 +34,7 @@ def query(
     runtime: Annotated[str | None, typer.Option(help="ort, openvino.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 20,
     dim: Dims = None,
+    input_: Shapes = None,
     store: Place = None,
     as_json: Json = False,
 ) -> None:
@@ -39,10 +42,10 @@ def query(
 
     Example: narformer store query --network resnet/0 --runtime ort
     """
-    dims = {name: shape[0] for name, shape in sizes(dim or [], "=", "--dim", "batch=1").items()}
+    dims, shapes = bound(dim, input_)
     from narformer import jobs
 
-    found = jobs.query(network, device, runtime, limit, dims, store)
+    found = jobs.query(network, device, runtime, limit, dims, shapes, store)
     if as_json:
         listed = [facts(m) for m in found.measurements]
         print_json({"store": found.place, "total": found.total, "matching": found.matching, "measurements": listed})
@@ -57,8 +60,9 @@ def query(
         return
     title, columns = shared_and_differing(found.measurements)
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
-    table.add_column("network", overflow="fold", min_width=12)
-    for heading in ("fingerprint", "runtime", *columns):
+    table.add_column("network", overflow="fold", min_width=14)
+    table.add_column("finger-\nprint", no_wrap=True)
+    for heading in ("runtime", *columns):
         table.add_column(heading, overflow="fold")
     for heading in ("median\nms", "95 %\ninterval"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -66,7 +70,7 @@ def query(
     for m in found.measurements:
         table.add_row(
             Text(m.name),
-            Text(m.fingerprint[:12]),
+            Text(m.fingerprint[:8]),
             runtime_and_precision(m),
             *differing_cells(m, columns),
             milliseconds(m.median_ms),

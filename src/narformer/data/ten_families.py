@@ -1,7 +1,7 @@
 """Our own measurements of ten families of whole networks; they ship with the package (docs/ten_families.md).
 
 ``ten_families.npz`` holds numbers only: a network is rebuilt from its family and number. Letters: M networks, K
-measurements, T times of all measurements, one after the other.
+measurements, R rounds and T times of all measurements, one after the other.
 """
 
 import io
@@ -40,7 +40,8 @@ _COLUMNS = (
     "date_K",
     "others_K",
     "warmups_K",
-    "times_K",
+    "rounds_K",
+    "round_R",
     "time_T",
 )
 _UNITS = {"ort": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -76,8 +77,8 @@ class Variants(Sequence[Architecture]):
 class MeasuredSet:
     """Measurements of networks of the families, in the order in which they were taken.
 
-    The first measurement of a network on a runtime is its label; a second one, taken in another session at least a
-    tenth of the whole set later, tells how far measurements can be repeated.
+    The first measurement of a network on a runtime is its label: the median of its fastest round. A second one, taken
+    in another session at least a tenth of the whole set later, tells how far measurements can be repeated.
     """
 
     measurements: tuple[Measurement, ...]
@@ -104,7 +105,7 @@ class MeasuredSet:
         return tuple(sorted({m.runtime for m in self.measurements}))
 
     def latency_ms(self, runtime: str, again: bool = False) -> NDArray[np.float64]:
-        """(M,) median of each network's first measurement on a runtime, or of its second; NaN where there is none."""
+        """(M,) each network's first measurement on a runtime, or its second; NaN where there is none."""
         row = {name: index for index, name in enumerate(self.names)}
         seen: dict[str, int] = {}
         latency_M = np.full(len(row), np.nan)
@@ -112,7 +113,7 @@ class MeasuredSet:
             if m.runtime == runtime:
                 seen[m.name] = seen.get(m.name, 0) + 1
                 if seen[m.name] == 1 + again:
-                    latency_M[row[m.name]] = m.median_ms
+                    latency_M[row[m.name]] = m.fastest_ms
         return latency_M
 
     def dataset(self) -> Dataset:
@@ -122,7 +123,7 @@ class MeasuredSet:
             f"latency_{runtime}": Attribute(
                 f"latency_{runtime}",
                 "ms",
-                f"{_UNITS.get(runtime, runtime)}, {m.device}, {m.threads} thread, batch {m.batch}, median",
+                f"{_UNITS.get(runtime, runtime)}, {m.device}, {m.threads} thread, batch {m.batch}, fastest round",
             )
             for runtime, m in sorted(settings.items(), key=lambda item: item[0] != "ort")
         }
@@ -163,7 +164,8 @@ def write_measured(measured: MeasuredSet, path: Path) -> None:
         "date_K": np.array([datetime.fromisoformat(m.date).timestamp() for m in every], np.int64),
         "others_K": np.array([np.nan if m.others is None else m.others for m in every]),
         "warmups_K": np.array([len(m.warmup_ns) for m in every], np.int32),
-        "times_K": np.array([len(m.times_ns) for m in every], np.int32),
+        "rounds_K": np.array([len(m.rounds) for m in every], np.int32),
+        "round_R": np.array([count for m in every for count in m.rounds], np.int32),
         "time_T": np.array([t for m in every for t in (*m.warmup_ns, *m.times_ns)], np.int64),
     }
     unfinished = path.with_name(f".{path.name}.unfinished")
@@ -191,12 +193,17 @@ def read_measured(path: str | Path) -> MeasuredSet:
             raise BadFile(path, f"format {header['format']!r:.20}", _EXPECTED, "A newer release may read it.")
         settings = [_setting(record) for record in header["settings"]]
         prints = [bytes(row).hex() for row in column["fingerprint_MB"]]
-        ends_K = np.cumsum(column["warmups_K"] + column["times_K"])
-        if len(prints) != len(header["names"]) or ends_K[-1] != len(column["time_T"]):
+        round_ends_K = np.cumsum(column["rounds_K"])
+        rounds = [tuple(part.tolist()) for part in np.split(column["round_R"], round_ends_K[:-1])]
+        ends_K = np.cumsum(column["warmups_K"] + np.array([sum(counts) for counts in rounds]))
+        if len(prints) != len(header["names"]) or (round_ends_K[-1], ends_K[-1]) != (
+            len(column["round_R"]),
+            len(column["time_T"]),
+        ):
             raise ValueError("columns of different lengths")
         measurements = []
         for k, end in enumerate(ends_K):
-            count, row = int(column["times_K"][k]), int(column["network_K"][k])
+            count, row = sum(rounds[k]), int(column["network_K"][k])
             warmups, others = int(column["warmups_K"][k]), float(column["others_K"][k])
             measurements.append(
                 Measurement(
@@ -204,7 +211,7 @@ def read_measured(path: str | Path) -> MeasuredSet:
                     name=header["names"][row],
                     times_ns=tuple(column["time_T"][end - count : end].tolist()),
                     warmup_ns=tuple(column["time_T"][end - count - warmups : end - count].tolist()),
-                    rounds=(count,),
+                    rounds=rounds[k],
                     others=None if np.isnan(others) else others,
                     date=datetime.fromtimestamp(int(column["date_K"][k]), UTC).isoformat(timespec="seconds"),
                     **settings[column["setting_K"][k]],

@@ -9,6 +9,8 @@ from narformer.arch.canonical import fingerprint
 from narformer.arch.cost import Cost, cost
 from narformer.arch.imported import Coverage, Imported, printable
 from narformer.arch.onnx_file import read_onnx
+from narformer.arch.onnx_writer import to_onnx
+from narformer.jobs.networks import read_network
 
 __all__ = ["CONVENTIONS", "Coverage", "Inspection", "Layer", "Part", "inspect"]
 
@@ -93,15 +95,16 @@ class Inspection:
 
 
 def inspect(
-    path: str | Path,
+    net: str | Path,
     dims: Mapping[str, int] | None = None,
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Inspection:
-    """Read the ONNX file at ``path`` and count what it costs; ``dims`` and ``inputs`` as ``read_onnx`` takes them.
+    """Read a network as ``read_network`` takes it, and count what it costs.
 
-    Raises BadFile where it is no ONNX model, BadArchitecture where dimensions are left open.
+    Raises BadFile where it is no ONNX model, BadArchitecture where dimensions are left open, UnknownName.
     """
-    imported = read_onnx(path, dims, inputs)
+    given = read_network(str(net), dims, shapes)
+    imported = given.imported or read_onnx(to_onnx(given.architecture, "none"))
     architecture = imported.architecture
     counted = cost(architecture)
     layers = _layers(imported, counted)

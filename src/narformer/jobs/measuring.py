@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from narformer.arch import cost
-from narformer.errors import lookup
+from narformer.errors import BadArchitecture, lookup
 from narformer.jobs.networks import Given, read_networks
 from narformer.measure import RUNTIMES, Measurement, Runtime, environment, measure_rounds, unstable
 from narformer.measure.environment import mixed
@@ -53,6 +53,7 @@ def measure(
     warmup: int = 2,
     device: str = "",
     dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
     store: str | None = None,
     progress: Progress = lambda *_: None,
 ) -> Iterator[Measured]:
@@ -64,18 +65,21 @@ def measure(
     take GROUP_BYTES at most where they are several. A group is in the store, and yielded, when its rounds are over.
 
     device: the machine's name, by default after its CPU; ``store``: as ``open_store`` takes it
+    dims, shapes: sizes of dimensions that files name, shapes of inputs that they leave open
 
-    Raises UnknownName, MissingExtra, BadFile, BadArchitecture; MixedMachines before a group is timed where the store
-    knows the device as another machine.
+    Raises UnknownName, MissingExtra, BadFile, BadArchitecture, TooManyThreads; MixedMachines before a group is timed
+    where the store knows the device as another machine. What a runtime refuses is left out, and named by
+    BadArchitecture after all others were measured.
     """
     classes = [lookup(RUNTIMES, name, "runtime") for name in dict.fromkeys(runtimes)]
     for runtime in classes:
         runtime.library()
-    given = read_networks(list(nets), dims)
+    given = read_networks(list(nets), dims, shapes)
     for net in given:
         if net.imported is not None and isinstance(net.source, Path):
             refuse_external(net.imported, net.source)
     rounds = min(rounds, repeats)
+    refused: list[str] = []
     with open_store(store) as opened:
         for runtime in classes:
             done, total = 0, len(given) * rounds
@@ -87,7 +91,11 @@ def measure(
 
             progress(runtime.runtime, 0, total, None)
             for group in _groups(given):
-                yield from _measured(group, runtime, threads, device, opened, (rounds, repeats, warmup), advance)
+                yield from _measured(
+                    group, runtime, threads, device, opened, (rounds, repeats, warmup), advance, refused
+                )
+    if refused:
+        raise BadArchitecture("; ".join(refused))
 
 
 def _measured(
@@ -98,12 +106,20 @@ def _measured(
     store: Store,
     plan: tuple[int, int, int],
     advance: Callable[[], None],
+    refused: list[str],
 ) -> list[Measured]:
-    """The measurements of a group, all in the store; its networks are let go with the end of this function."""
+    """The measurements of a group, all in the store; its networks are let go with the end of this function.
+
+    What the runtime says of those that it refuses is added to ``refused``.
+    """
     rounds, repeats, warmup = plan
     sessions = []
     for net in group:
-        session = runtime(net.source, np.random.default_rng(0), threads, device, net.dims)
+        try:
+            session = runtime(net.source, np.random.default_rng(0), threads, device, net.dims, net.shapes)
+        except BadArchitecture as error:
+            refused.append(str(error))
+            continue
         known = store.machine(session.device)
         if known not in (None, environment().machine):
             raise mixed(session.device, known, environment().machine)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from narformer.arch import Architecture, cost
@@ -21,14 +21,15 @@ class Given:
     """A network that was given.
 
     source:   what a runtime loads: the path of a file, or the architecture itself
-    dims:     sizes of dimensions that the file names
+    dims:     sizes of dimensions that the file names; shapes: of inputs that it leaves open
     imported: what reading the file gave; None for a network of a family
     """
 
     architecture: Architecture
     source: Path | Architecture
-    dims: Mapping[str, int]
     imported: Imported | None
+    dims: Mapping[str, int] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def weight_bytes(self) -> int:
@@ -37,12 +38,15 @@ class Given:
         return max(size, 4 * cost(self.architecture).params)
 
 
-def read_network(text: str, dims: Mapping[str, int] | None = None) -> Given:
+def read_network(
+    text: str, dims: Mapping[str, int] | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> Given:
     """The network in an ONNX file, or of a family by its name, such as ``resnet/0``; a file of that name comes first.
 
+    A link is followed: the caches of model hubs are made of them.
     Raises BadFile, BadArchitecture and UnknownName where there is none.
     """
-    path, dims = Path(text), dict(dims or {})
+    path, dims, shapes = Path(text), dict(dims or {}), dict(shapes or {})
     try:
         is_file, is_there = path.is_file(), path.is_symlink() or path.exists()
     except OSError:  # a name longer than any file's
@@ -51,17 +55,20 @@ def read_network(text: str, dims: Mapping[str, int] | None = None) -> Given:
     if numbered and not is_file:
         family = lookup(FAMILIES, numbered[1], "family of networks")
         architecture = family.variant(int(numbered[2]))
-        return Given(architecture, architecture, {}, None)
+        return Given(architecture, architecture, None)
     if not is_file and (text in FAMILIES or not is_there):
         expected = f"an ONNX file, or a network of a family, such as {text if text in FAMILIES else 'resnet'}/0"
         raise BadFile(printable(text), "no such file", expected)
-    imported = read_onnx(path, dims)
-    return Given(imported.architecture, path, dims, imported)
+    path = path.resolve() if path.is_symlink() else path
+    imported = read_onnx(path, dims, shapes)
+    return Given(imported.architecture, path, imported, dims, shapes)
 
 
-def read_networks(texts: list[str], dims: Mapping[str, int] | None = None) -> list[Given]:
-    """The networks of several texts; ``dims`` are for those that are files."""
-    given = [read_network(text, dims) for text in texts]
+def read_networks(
+    texts: list[str], dims: Mapping[str, int] | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> list[Given]:
+    """The networks of several texts, each once; ``dims`` and ``shapes`` are for those that are files."""
+    given = [read_network(text, dims, shapes) for text in dict.fromkeys(texts)]
     if dims and all(net.imported is None for net in given):
         raise BadArchitecture(f"a dimension '{next(iter(dims))}' is bound, but networks of families leave none open")
     return given

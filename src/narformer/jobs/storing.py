@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from narformer.arch import fingerprint
-from narformer.errors import UnknownName
+from narformer.errors import UnknownName, lookup
 from narformer.jobs.networks import read_network
-from narformer.measure import Measurement
+from narformer.measure import RUNTIMES, Measurement
 from narformer.store import Imported, Store, open_store
 
 __all__ = ["Found", "export_store", "import_store", "query"]
@@ -40,20 +40,26 @@ def query(
     runtime: str | None = None,
     limit: int = 20,
     dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
     store: str | None = None,
 ) -> Found:
     """The newest measurements of a network, on a device, with a runtime; of all where one is not given.
 
-    network: the beginning of a fingerprint, or a network as ``read_network`` takes it, with ``dims``
+    network: the beginning of a fingerprint, or a network as ``read_network`` takes it, with ``dims`` and ``shapes``
     device:  its name, with or without the precision at the end
 
-    Raises UnknownName where a fingerprint's beginning fits several networks; BadFile, BadArchitecture.
+    Raises UnknownName where a fingerprint's beginning fits several networks, or there is no such runtime or device;
+    BadFile, BadArchitecture.
     """
     with open_store(store, new=False) as opened:
-        whole = None if network is None else _fingerprint(opened, network, dims)
+        whole = None if network is None else _fingerprint(opened, network, dims, shapes)
         known = opened.devices()
         devices = None if device is None else [name for name in known if f"{name}, ".startswith(f"{device}, ")]
+        if device is not None and known and not devices:
+            lookup(dict.fromkeys(known), device, "device")
         found, matching = opened.newest(limit, whole, devices, runtime)
+        if runtime is not None and not matching:
+            lookup(RUNTIMES, runtime, "runtime")
         return Found(opened.place, tuple(found), matching, len(opened), known)
 
 
@@ -69,9 +75,11 @@ def import_store(path: Path, store: str | None = None) -> Imported:
         return opened.import_(path)
 
 
-def _fingerprint(store: Store, text: str, dims: Mapping[str, int] | None) -> str:
+def _fingerprint(
+    store: Store, text: str, dims: Mapping[str, int] | None, shapes: Mapping[str, tuple[int, ...]] | None
+) -> str:
     if not PREFIX.fullmatch(text) or Path(text).is_file():
-        return fingerprint(read_network(text, dims).architecture)
+        return fingerprint(read_network(text, dims, shapes).architecture)
     fitting = store.fingerprints(text, LISTED + 1)
     if len(fitting) > 1:
         listed = ", ".join(print_[: max(16, len(text) + 4)] for print_ in fitting[:LISTED])

@@ -1,7 +1,8 @@
 """A network made ready for any runtime: its ONNX bytes, its fingerprint, and random inputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,19 @@ from narformer.arch.onnx_file import read_onnx
 from narformer.arch.onnx_writer import to_onnx
 from narformer.errors import BadArchitecture, BadFile
 
-__all__ = ["Network", "network", "random_input", "refuse_external"]
+__all__ = ["Network", "network", "precision", "random_input", "refuse_external"]
+
+LARGEST_INPUT = 2**28  # values
+QUANTISED = ("QLinear", "Quantize", "Dequantize", "DynamicQuantize")
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
     """What a runtime loads.
 
-    shapes: name -> shape of the inputs that the outputs depend on
-    dims:   sizes of dimensions that the file names
+    shapes:    name -> shape of the inputs that the outputs depend on
+    dims:      sizes of dimensions that the file names
+    quantised: whether whole numbers are multiplied
     """
 
     architecture: Architecture
@@ -30,6 +35,7 @@ class Network:
     onnx: bytes
     shapes: Mapping[str, tuple[int, ...]]
     dims: Mapping[str, int]
+    quantised: bool
 
     @property
     def name(self) -> str:
@@ -43,9 +49,14 @@ class Network:
 
 
 def network(
-    source: Architecture | bytes | Path, rng: np.random.Generator, dims: Mapping[str, int] | None = None
+    source: Architecture | bytes | Path,
+    rng: np.random.Generator,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Network:
     """The network of an architecture, with random weights from ``rng``, or of an ONNX file or its bytes, with its own.
+
+    dims: sizes of dimensions that the file names; shapes: of inputs, where the file leaves them open
 
     Raises BadFile and BadArchitecture as ``read_onnx`` and ``to_onnx`` do; BadFile also where weights lie in other
     files, which a runtime would open.
@@ -57,12 +68,18 @@ def network(
     else:
         origin = source if isinstance(source, Path) else None
         file = bytes(wire.read(source)) if isinstance(source, Path) else source
-        imported = read_onnx(file, dims, origin=origin)
+        imported = read_onnx(file, dims, shapes, origin=origin)
         refuse_external(imported, origin or "the given bytes")
         architecture, names = imported.architecture, imported.names
     inputs = [(name, op.shape) for name, op in zip(names, architecture.ops, strict=True) if op.kind == "Input"]
-    shapes = {name: shape for name, shape in inputs if shape is not None}
-    return Network(architecture, fingerprint(architecture), file, shapes, dims)
+    quantised = any(op.kind.startswith(QUANTISED) or op.kind.endswith("Integer") for op in architecture.ops)
+    read = {name: shape for name, shape in inputs if shape is not None} | dict(shapes or {})
+    return Network(architecture, fingerprint(architecture), file, read, dims, quantised)
+
+
+def precision(quantised: bool, dtypes: Iterable[str]) -> str:
+    """What a network computes in, by the types of its inputs, then outputs: int8, or the first real type."""
+    return "int8" if quantised else next((dtype for dtype in dtypes if dtype.startswith("float")), "float32")
 
 
 def refuse_external(imported: Imported, path: Path | str) -> None:
@@ -78,11 +95,15 @@ def random_input(
 ) -> NDArray[np.generic]:
     """Values for an input: normal where they are real; whole ones are 0 or 1, which every table of embeddings has.
 
-    Raises BadArchitecture where a dimension is not bound or no array holds values of this type.
+    Raises BadArchitecture where a dimension is not bound, the input is empty or takes more than LARGEST_INPUT, or no
+    array holds values of this type.
     """
     sizes = [size for size in shape if isinstance(size, int)]
     if len(sizes) < len(shape):
-        raise BadArchitecture(f"input '{name}' has the shape {tuple(shape)}; bind its open dimensions, as batch=1")
+        remedy = f"bind its open dimensions: --dim batch=1, or --input {name}:1x3x224x224"
+        raise BadArchitecture(f"input '{name}' has the shape {tuple(shape)}; {remedy}")
+    if not 0 < prod(sizes) <= LARGEST_INPUT:
+        raise BadArchitecture(f"input '{name}' has {prod(sizes):,} values; expected 1 to {LARGEST_INPUT:,}")
     try:
         wanted = np.dtype(dtype)
     except TypeError:

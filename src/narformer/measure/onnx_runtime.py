@@ -1,18 +1,20 @@
 """ONNX Runtime on the CPU, with a fixed number of threads."""
 
+import threading
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from narformer.errors import needs
-from narformer.measure.network import Network, random_input
+from narformer.errors import BadArchitecture, needs
+from narformer.measure.network import Network, precision, random_input
 from narformer.measure.runtime import Runtime
 
 __all__ = ["OnnxRuntime"]
 
 # ONNX's names of types that numpy calls otherwise
 TYPES = {"float": "float32", "double": "float64"}
+LONGEST_S = 60.0
 LOG_FATAL = 4  # what it refuses comes as an exception; the same words in the log would be a second telling
 
 
@@ -44,7 +46,23 @@ class OnnxRuntime(Runtime):
             raise self._refused(error) from None
         given = [(i.name, net.shapes.get(i.name, i.shape), _type(i.type)) for i in self._session.get_inputs()]
         self._feeds = {name: random_input(name, shape, dtype, rng) for name, shape, dtype in given}
-        return next((dtype for *_, dtype in given if dtype.startswith("float")), "float32")
+        self._first_run(library)
+        outputs = [_type(o.type) for o in self._session.get_outputs()]
+        return precision(net.quantised, [*(dtype for *_, dtype in given), *outputs])
+
+    def _first_run(self, library: Any) -> None:
+        """Run once, for LONGEST_S at most: a Loop may have no end, and nothing else could stop it."""
+        options = library.RunOptions()
+        timer = threading.Timer(LONGEST_S, setattr, (options, "terminate", True))
+        timer.start()
+        try:
+            self._session.run(None, self._feeds, options)
+        except Exception as error:
+            if options.terminate:
+                raise BadArchitecture(f"{self.name or 'network'}: one run takes more than {LONGEST_S:.0f} s") from None
+            raise self._refused(error) from None
+        finally:
+            timer.cancel()
 
 
 def _type(name: str) -> str:

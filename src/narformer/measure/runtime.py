@@ -10,7 +10,7 @@ import numpy as np
 
 from narformer.arch import Architecture
 from narformer.arch.imported import printable
-from narformer.errors import BadArchitecture
+from narformer.errors import BadArchitecture, TooManyThreads
 from narformer.measure.environment import environment
 from narformer.measure.network import Network, network
 
@@ -22,9 +22,10 @@ class Runtime(ABC):
 
     Loaded from an architecture, with random weights, or from an ONNX file or the bytes of one, with its own weights;
     weights and inputs come from ``rng``. ``device`` names the machine, by default after its CPU; the precision that the
-    runtime computes in is added to it. ``dims`` binds dimensions that the file names.
+    runtime computes in is added to it. ``dims`` and ``shapes`` bind what the file leaves open.
 
-    Raises MissingExtra without the runtime; BadFile as ``network`` does; BadArchitecture where the runtime refuses it.
+    Raises MissingExtra without the runtime; BadFile as ``network`` does; BadArchitecture where the runtime refuses it;
+    TooManyThreads where the machine has fewer cores.
     """
 
     runtime: ClassVar[str]  # its name in RUNTIMES
@@ -37,13 +38,18 @@ class Runtime(ABC):
         threads: int = 1,
         device: str = "",
         dims: Mapping[str, int] | None = None,
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
     ) -> None:
         library = self.library()
-        net = network(source, rng, dims)
+        if threads > environment().machine.cores:
+            raise TooManyThreads(
+                f"found {threads} threads; expected 1 to {environment().machine.cores}, one for each core"
+            )
+        net = network(source, rng, dims, shapes)
         self.architecture, self.fingerprint = net.architecture, net.fingerprint
         self.name, self.batch, self.threads = printable(net.name), net.batch, threads
         self.dtype = self._load(library, net, rng)
-        self.device = f"{device or environment().device}, {self.dtype}"
+        self.device = f"{device.removesuffix(f', {self.dtype}') or environment().device}, {self.dtype}"
 
     @staticmethod
     @abstractmethod

@@ -7,6 +7,7 @@ what slows the machine down for a while then slows all networks of a round, not 
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -84,6 +85,11 @@ class Measurement:
         return median(self.times_ns) / 1e6
 
     @property
+    def fastest_ms(self) -> float:
+        """Median of the fastest round, milliseconds: what the machine does while nobody else uses its hardware."""
+        return min(self.round_medians_ms)
+
+    @property
     def spread(self) -> float:
         """Distance between the quartiles, as a share of the median; 0 for a single time."""
         if len(self.times_ns) == 1:
@@ -93,6 +99,8 @@ class Measurement:
 
     def interval_ms(self, confidence: float = 0.95) -> tuple[float, float] | None:
         """Bounds that hold the true median with at least this confidence; None where there are too few times.
+
+        The median of this machine in the state that it was in: another hour may have another one.
 
         They are two of the times themselves, by their rank (David & Nagaraja, "Order Statistics", 2003, section 7.1):
         nothing is assumed about how times are distributed.
@@ -151,7 +159,7 @@ def measure_rounds(
         raise ValueError(
             f"found {rounds} rounds of {plan.most} repeats, {warmup} warm-ups; expected 1, 1 and 0 at least"
         )
-    timings = [_Timing(datetime.now(UTC).isoformat(timespec="seconds")) for _ in sessions]
+    timings = [Timing(datetime.now(UTC).isoformat(timespec="seconds")) for _ in sessions]
     for _ in range(rounds):
         for timing, session in zip(timings, sessions, strict=True):
             timing.round(session, plan, warmup, clock)
@@ -185,7 +193,7 @@ def unstable(measurement: Measurement) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-class _Timing:
+class Timing:
     """Times of one network while they are being taken."""
 
     def __init__(self, date: str) -> None:
@@ -198,10 +206,7 @@ class _Timing:
 
     def round(self, session: Session, plan: Adaptive, warmup: int, clock: Clock) -> None:
         """Take the times of one round, with the garbage collector held off."""
-        collecting = gc.isenabled()
-        gc.disable()
-        busy_s, own_s, started = busy_seconds(), time.process_time(), time.perf_counter()
-        try:
+        with self.watching():
             for count, time_ns in enumerate(_runs(session, clock, plan.seconds, 1) if warmup else (), 1):
                 self.warmups.append(time_ns)
                 if count == warmup:
@@ -210,10 +215,19 @@ class _Timing:
                 self.times.append(time_ns)
                 if count >= plan.most or (count >= plan.least and _narrow(self.times, plan.width)):
                     break
+        self.rounds.append(count)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Hold off the garbage collector, and count what other programs take."""
+        collecting = gc.isenabled()
+        gc.disable()
+        busy_s, own_s, started = busy_seconds(), time.process_time(), time.perf_counter()
+        try:
+            yield
         finally:
             if collecting:
                 gc.enable()
-        self.rounds.append(count)
         self.seconds += time.perf_counter() - started
         now_s = busy_seconds()
         if busy_s is None or now_s is None:
