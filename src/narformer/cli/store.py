@@ -60,8 +60,8 @@ def query(
         return
     title, columns = shared_and_differing(found.measurements)
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
-    table.add_column("network", overflow="fold", min_width=14)
-    table.add_column("finger-\nprint", no_wrap=True)
+    table.add_column("network", overflow="fold", min_width=13)
+    table.add_column("fingerprint", no_wrap=True)
     for heading in ("runtime", *columns):
         table.add_column(heading, overflow="fold")
     for heading in ("median\nms", "95 %\ninterval"):
