@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from narformer.arch import onnx_guard as guard
 from narformer.arch import onnx_wire as wire
+from narformer.arch.collector import collector_paused
 from narformer.arch.imported import Builder, Constant, Imported, Operand, Shape, printable
 from narformer.arch.onnx_ops import OWN_KINDS, Call, Given, outputs
 from narformer.arch.onnx_values import evaluate, stored
@@ -45,6 +46,11 @@ def read_onnx(
     """
     path = origin or ("the given bytes" if isinstance(source, bytes) else source)
     data = source if isinstance(source, bytes) else wire.read(source)
+    with collector_paused():
+        return _read(data, dict(dims or {}), dict(inputs or {}), path)
+
+
+def _read(data: wire.Bytes, dims: dict[str, int], inputs: dict[str, tuple[int, ...]], path: str | Path) -> Imported:
     try:
         light = wire.light(data, path)
         model = onnx.ModelProto.FromString(light)
@@ -58,7 +64,7 @@ def read_onnx(
         guard.functions_expanded(model, path)
         model = _library(onnx.inliner.inline_local_functions, model, path)
         guard.check(model, path)
-    _bind(model, dict(dims or {}), dict(inputs or {}), path)
+    _bind(model, dims, inputs, path)
     name = printable(model.graph.name) if path == "the given bytes" else Path(path).stem
     imported = _Reading(_library(_inferred, model, path), path).imported(name)
     return replace(imported, external=tuple(map(printable, external)))

@@ -4,7 +4,6 @@ Habits of pyperf (a measurement is a frozen record, and says when it cannot be t
 what slows the machine down for a while then slows all networks of a round, not one of them in all its repeats.
 """
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from math import comb
 from statistics import median, quantiles
 from typing import Protocol
 
+from narformer.arch.collector import collector_paused
 from narformer.measure.environment import Environment, busy_seconds, environment
 
 __all__ = ["Adaptive", "Measurement", "Session", "measure", "measure_rounds", "unstable"]
@@ -220,14 +220,9 @@ class Timing:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Hold off the garbage collector, and count what other programs take."""
-        collecting = gc.isenabled()
-        gc.disable()
         busy_s, own_s, started = busy_seconds(), time.process_time(), time.perf_counter()
-        try:
+        with collector_paused():
             yield
-        finally:
-            if collecting:
-                gc.enable()
         self.seconds += time.perf_counter() - started
         now_s = busy_seconds()
         if busy_s is None or now_s is None:
