@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -151,18 +150,18 @@ def _print_measured(found: list[Any]) -> None:
     out.print(Text(f"kept in {found[0].kept_in}", style="dim"), soft_wrap=True)
 
 
+NAMED = 3  # networks of one reason; of more, their number is told
+
+
 def _print_doubts(found: list[Any]) -> None:
-    """Reasons not to trust the numbers: those of several networks once, the others a line for each network."""
+    """Reasons not to trust the numbers, each once, with the networks that it holds for."""
     of: dict[str, list[str]] = {}
     for measured in found:
         m, reasons = measured.measurement, list(measured.doubts)
         if measured.uncounted:
             reasons.append(f"its FLOPs are too few: {measured.uncounted} operations have no counting rule")
-        of[f"{m.name}, {m.runtime}"] = [*of.get(f"{m.name}, {m.runtime}", []), *reasons]
-    often = Counter(reason for reasons in of.values() for reason in set(reasons))
-    lines = [f"{count} measurements: {reason}" for reason, count in often.items() if count > 1]
-    for name, reasons in of.items():
-        own = [reason for reason in reasons if often[reason] == 1]
-        lines += [f"{name}: {'; '.join(own)}"] if own else []
-    for line in lines:
-        out.print(Text(line, style="yellow"), soft_wrap=True)
+        for reason in reasons:
+            of.setdefault(reason, []).append(f"{m.name} {m.runtime}")
+    for reason, names in of.items():
+        which = ", ".join(names) if len(names) <= NAMED else f"{len(names)} measurements"
+        out.print(Text(f"{which}: {reason}", style="yellow"), soft_wrap=True)

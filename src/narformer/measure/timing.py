@@ -174,7 +174,8 @@ def unstable(measurement: Measurement) -> tuple[str, ...]:
     reasons = []
     bounds = m.interval_ms()
     if bounds is None:
-        reasons.append(f"{len(m.times_ns)} times are too few to say how sure the median is")
+        few = "1 time is" if len(m.times_ns) == 1 else f"{len(m.times_ns)} times are"
+        reasons.append(f"{few} too few to say how sure the median is")
     elif bounds[1] - bounds[0] > 0.1 * middle:
         reasons.append(f"the median may be anywhere from {bounds[0]:.3g} to {bounds[1]:.3g} ms; repeat more often")
     if m.spread > 0.1:
