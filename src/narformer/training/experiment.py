@@ -64,6 +64,7 @@ def train(
     target = Target.fit(labels[rows.train], recipe.target.transform, recipe.target.scale)
     target_M = target.forward(labels[rows.train])
     model = make_model(recipe.model.name, recipe.model.options, tokenizer, seed)
+    model.precision = getattr(torch, recipe.training.precision)
     check_targets(recipe, target_M, getattr(model.config, "head", "linear"))
     checkpoint = Checkpoint(folder / "state.safetensors") if folder is not None else None
     pretraining_facts: dict[str, float] = {}

@@ -58,7 +58,6 @@ class Fit:
     def __post_init__(self) -> None:
         recipe = self.recipe
         self.model.to(self.device)
-        self.model.precision = getattr(torch, recipe.training.precision)
         self.optimiser = make_optimiser(self.model, recipe)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.best = {k: v.clone() for k, v in self.average.items()}
