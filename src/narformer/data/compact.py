@@ -7,7 +7,6 @@ names, units), ``kind_MN``, ``adj_MNN`` (see Cells) and ``labels_LM``, float64 w
 
 import io
 import json
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from narformer.arch.cells import PADDING, Cells
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import require_file
+from narformer.data.npz import write_npz
 from narformer.errors import BadFile
 
 __all__ = ["FORMAT", "read", "write"]
@@ -53,19 +53,7 @@ def write(dataset: Dataset, path: str | Path) -> None:
         "adj_MNN": cells.adj_MNN,
         "labels_LM": np.array(list(dataset.labels.values())),
     }
-    # one fixed name, so that what a killed run leaves is replaced by the next
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        raise BadFile(path, f"a place that cannot be written ({error.strerror})", "a folder with free space") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_npz(path, arrays)
 
 
 def read(path: str | Path) -> Dataset:

@@ -6,7 +6,6 @@ measurements, R rounds and T times of all measurements, one after the other.
 
 import io
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from narformer.arch import Architecture
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import Facts, require_file
+from narformer.data.npz import write_npz
 from narformer.errors import BadFile
 from narformer.measure import Environment, Machine, Measurement
 from narformer.spaces.families import FAMILIES
@@ -146,7 +146,7 @@ def packaged() -> Path | None:
 
 
 def write_measured(measured: MeasuredSet, path: Path) -> None:
-    """Write the set; the file appears whole under its name or not at all."""
+    """Write the set; the file appears whole under its name or not at all. Raises BadFile as ``write_npz``."""
     settings: dict[str, int] = {}
     setting_K = []
     for m in measured.measurements:
@@ -168,15 +168,7 @@ def write_measured(measured: MeasuredSet, path: Path) -> None:
         "round_R": np.array([count for m in every for count in m.rounds], np.int32),
         "time_T": np.array([t for m in every for t in (*m.warmup_ns, *m.times_ns)], np.int64),
     }
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **columns)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_npz(path, columns)
 
 
 def read_measured(path: str | Path) -> MeasuredSet:

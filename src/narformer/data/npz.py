@@ -1,0 +1,33 @@
+"""Arrays in a compressed ``.npz`` file, without pickle: written whole or not at all."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narformer.errors import BadFile
+
+__all__ = ["write_npz"]
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays; the file appears under its name when it is complete.
+
+    Raises BadFile where the folder cannot be written to.
+    """
+    # one fixed name, so that what a killed run leaves is replaced by the next
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        raise BadFile(path, f"a place that cannot be written ({error.strerror})", "a folder with free space") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
