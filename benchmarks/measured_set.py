@@ -34,7 +34,7 @@ NETWORKS = {"ort": 300, "openvino": 150}  # of each family
 EVERY = 10  # one network in so many is measured twice
 GROUP, GROUP_BYTES = 24, 4 * 2**30  # networks that take turns, and the weights of all of them
 ROUNDS = 6  # a slow first run of a round is no warm-up that counts: the fastest round is the label
-BURST = Adaptive(floor=1, least=2, most=50, seconds=0.05, width=0.0)  # the times of one network in one round
+BURST = Adaptive(least=2, most=50, seconds=0.05, width=0.0)  # the times of one network in one round
 # Gigabytes of memory that are given back and asked for again with each group would take longer than the runs.
 KEEP_MEMORY = "glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=17179869184"
 
@@ -188,8 +188,9 @@ def datasheet(measured: MeasuredSet, rows: list[dict[str, Any]]) -> str:
     return f"""# The measured set: ten families of networks on one CPU core
 
 {len(measured.names):,} networks, {len(every):,} measurements, {sum(len(m.times_ns) for m in every):,} times. \
-`narformer.data.load("ten-families")` gives the networks with their latencies;
-`narformer.data.ten_families.read_measured` gives every single time. `benchmarks/measured_set.py` made it all.
+`narformer.data.ten_families.read_measured` gives every single time,
+its `dataset()` the networks with their latencies.
+`benchmarks/measured_set.py` made it all.
 
 ![latency against FLOPs](ten_families.png)
 

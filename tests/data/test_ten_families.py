@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narformer.arch import fingerprint
-from narformer.data import load
 from narformer.data.ten_families import FACTS, MeasuredSet, Variants, packaged, read_measured, write_measured
 from narformer.errors import BadFile
 from narformer.measure import Environment, Machine, Measurement
@@ -150,7 +149,7 @@ class TestShipped:
 
     def test_it_is_whole(self):
         found = read_measured(packaged())
-        dataset = load("ten-families")
+        dataset = found.dataset()
         assert len(dataset) == FACTS.rows
         for family in FAMILIES:
             mine_M = found.family_M == family

@@ -204,9 +204,3 @@ def test_what_other_programs_take_is_told():
 
 def test_a_short_run_cannot_tell_what_others_took():
     assert measured(1, 2, repeats=2).others is None
-
-
-def test_a_slow_network_runs_as_often_as_the_floor_says():
-    slow = (5_000,) * 9
-    assert len(measured(*slow, repeats=Adaptive(seconds=1.0), warmup=0).times_ns) == 1
-    assert len(measured(*slow, repeats=Adaptive(seconds=1.0, floor=4), warmup=3).times_ns) == 4

@@ -11,7 +11,6 @@ from narformer.data import (
     nasbench101_official,
     nasbench201,
     nasbench201_official,
-    ten_families,
 )
 from narformer.data.dataset import Dataset
 from narformer.data.facts import Facts
@@ -56,10 +55,6 @@ def _analog(path: str | Path, progress: Progress | None) -> Dataset:
     return analog_nasbench.read_analog(path)
 
 
-def _ten_families(path: str | Path, progress: Progress | None) -> Dataset:
-    return ten_families.read_dataset(path)
-
-
 _HELP = "https://github.com/HayeonLee/HELP"
 _NNLQP = "https://github.com/ModelTC/NNLQP"
 
@@ -102,19 +97,6 @@ _ALL = (
         facts=analog_nasbench.FACTS,
         read_official=_analog,
         locate=analog_nasbench.installed,
-    ),
-    Source(
-        name=ten_families.NAME,
-        what="whole networks of ten families, latency measured by us on a CPU core (docs/ten_families.md)",
-        rows=3_000,
-        units="ms",
-        files=(),
-        official="ten_families.npz of this package",
-        origin="it ships with narformer",
-        size="1 MB",
-        facts=ten_families.FACTS,
-        read_official=_ten_families,
-        locate=ten_families.packaged,
     ),
     Source(
         name="nasbench201-latency",

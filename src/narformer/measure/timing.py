@@ -119,14 +119,12 @@ class Measurement:
 class Adaptive:
     """How often a round repeats a run: until the interval of the median is narrow, or the time is spent.
 
-    floor:   times of a round that are taken whatever it costs
     least:   fewest times of a round by which it may be narrow; running out of time ends a round before
     most:    most times of a round
     seconds: for the times of a round, and again for its warm-up; a run that has begun is finished
     width:   of the 95 % interval of all times so far, as a share of their median: below it, it is narrow
     """
 
-    floor: int = 1
     least: int = 10
     most: int = 200
     seconds: float = 1.0
@@ -208,11 +206,11 @@ class Timing:
     def round(self, session: Session, plan: Adaptive, warmup: int, clock: Clock) -> None:
         """Take the times of one round, with the garbage collector held off."""
         with self.watching():
-            for count, time_ns in enumerate(_runs(session, clock, plan.seconds, 1) if warmup else (), 1):
+            for count, time_ns in enumerate(_runs(session, clock, plan.seconds) if warmup else (), 1):
                 self.warmups.append(time_ns)
                 if count == warmup:
                     break
-            for count, time_ns in enumerate(_runs(session, clock, plan.seconds, plan.floor), 1):
+            for count, time_ns in enumerate(_runs(session, clock, plan.seconds), 1):
                 self.times.append(time_ns)
                 if count >= plan.most or (count >= plan.least and _narrow(self.times, plan.width)):
                     break
@@ -255,11 +253,10 @@ class Timing:
         )
 
 
-def _runs(session: Session, clock: Clock, seconds: float, floor: int) -> Iterator[int]:
-    """Times of runs, at least ``floor`` of them, until they have taken so long together."""
-    spent = count = 0
-    while count < floor or spent < seconds * 1e9:
-        count += 1
+def _runs(session: Session, clock: Clock, seconds: float) -> Iterator[int]:
+    """Times of runs, at least one, until they have taken so long together."""
+    spent = 0
+    while not spent or spent < seconds * 1e9:
         begin = clock()
         session.run()
         time_ns = clock() - begin
