@@ -97,7 +97,7 @@ def test_an_interrupt_keeps_and_shows_what_is_complete(
     result = run("measure", CELL, "nasbench201/7", "nasbench201/8", "--repeats", "6")
     assert result.returncode == 130
     assert CELL in result.stdout
-    assert result.stderr.strip() == "interrupted: 1 of 3 measurements are complete, and kept"
+    assert result.stderr.strip() == "interrupted: 1 of 3 networks have times; they are shown and kept"
     with Store(f"sqlite:///{store}") as opened:
         assert [m.name for m in opened.find()] == [CELL]
 

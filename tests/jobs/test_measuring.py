@@ -63,18 +63,32 @@ def test_groups_are_bounded_by_count_and_by_bytes(
     assert quick == [f"{verb} {name}" for name in CELLS for verb in ("load", "run")]
 
 
-def test_what_is_complete_is_kept_after_an_interrupt(
-    quick: list[str], store: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("step", "rounds"), [(2, [1, 1]), (3, [1, 1, 1]), (5, [2, 2, 1])])
+def test_rounds_that_are_complete_are_kept_after_an_interrupt(
+    quick: list[str], store: Path, step: int, rounds: list[int]
 ) -> None:
-    monkeypatch.setattr(measuring, "GROUP_NETWORKS", 1)
-
     def interrupt(name: str, done: int, total: int, nothing: None) -> None:
-        if done == 5:  # in the second round of the second network
+        if done == step:
             raise KeyboardInterrupt
 
+    told = []
     with pytest.raises(KeyboardInterrupt):
-        list(jobs.measure(CELLS, ["quick"], repeats=3, progress=interrupt))
-    assert kept(store) == CELLS[:1]
+        told.extend(jobs.measure(CELLS, ["quick"], repeats=3, progress=interrupt))
+    with Store(f"sqlite:///{store}") as opened:
+        held = {m.name: len(m.rounds) for m in opened.find()}
+    assert held == dict(zip(CELLS, rounds, strict=False))
+
+
+def test_what_is_complete_is_told_before_the_interrupt(quick: list[str], store: Path) -> None:
+    def interrupt(name: str, done: int, total: int, nothing: None) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    answers = jobs.measure(CELLS, ["quick"], repeats=3, progress=interrupt)
+    told = [next(answers) for _ in CELLS]
+    assert [m.doubts[-1] for m in told] == [f"interrupted after {n} of 3 rounds" for n in (2, 2, 1)]
+    with pytest.raises(KeyboardInterrupt):
+        next(answers)
 
 
 def test_another_machine_of_the_same_name_is_refused_before_anything_is_timed(quick: list[str], store: Path) -> None:

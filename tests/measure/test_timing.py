@@ -10,7 +10,7 @@ from itertools import chain, repeat
 import numpy as np
 import pytest
 
-from narformer.measure import Adaptive, environment, measure, measure_rounds, unstable
+from narformer.measure import Adaptive, Interrupted, environment, measure, measure_rounds, unstable
 from narformer.measure.environment import busy_seconds
 
 MS = 1_000_000
@@ -132,6 +132,25 @@ def test_every_round_of_every_network_is_told():
     measure_rounds(sessions, rounds=2, repeats=5, clock=clock, advance=lambda: told.append(clock.now_ns))
     assert len(told) == 6
     assert told == sorted(set(told))
+
+
+def test_a_round_that_is_cut_short_leaves_nothing_behind():
+    class Cut(Scripted):
+        def run(self):
+            if len(log) == 7:  # the second run of b's second round
+                raise KeyboardInterrupt
+            super().run()
+
+    clock, log = Clock(), []
+    sessions = [Cut(clock, (1,), name=name, log=log) for name in "abc"]
+    with pytest.raises(Interrupted) as caught:
+        measure_rounds(sessions[:2], rounds=2, repeats=2, warmup=0, clock=clock)
+    assert [(i, m.rounds, len(m.times_ns)) for i, m in caught.value.complete.items()] == [(0, (2, 2), 4), (1, (2,), 2)]
+    log.clear()
+    log.extend("1234567")
+    with pytest.raises(Interrupted) as caught:
+        measure_rounds(sessions, rounds=2, clock=clock)
+    assert not caught.value.complete
 
 
 def test_medians_of_rounds_show_drift():

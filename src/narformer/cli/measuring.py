@@ -42,7 +42,7 @@ def measure(
     """Measure networks on this machine: median time, how sure it is, FLOPs a second. Every time goes into the store.
 
     Several networks take turns, sixteen at a time, so that what slows the machine for a while slows all of them.
-    They are kept when their last round is over; what is complete stays kept after Ctrl-C.
+    They are kept when their last round is over; after Ctrl-C, with the rounds that they have.
 
     Example: narformer measure model.onnx resnet/0 --runtime ort --runtime openvino --dim batch=1
     """
@@ -72,7 +72,9 @@ def measure(
         raise failure
     if interrupted:
         wanted = len(nets) * len(set(runtime or ["ort"]))
-        err.print(f"interrupted: {len(found)} of {wanted} measurements are complete, and kept", highlight=False)
+        err.print(
+            f"interrupted: {len(found)} of {wanted} networks have times; they are shown and kept", highlight=False
+        )
         sys.exit(130)
 
 

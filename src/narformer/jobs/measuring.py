@@ -9,7 +9,7 @@ import numpy as np
 from narformer.arch import cost
 from narformer.errors import BadArchitecture, lookup
 from narformer.jobs.networks import Given, read_networks
-from narformer.measure import RUNTIMES, Measurement, Runtime, environment, measure_rounds, unstable
+from narformer.measure import RUNTIMES, Interrupted, Measurement, Runtime, environment, measure_rounds, unstable
 from narformer.measure.environment import mixed
 from narformer.measure.network import refuse_external
 from narformer.store import Store, open_store
@@ -62,7 +62,8 @@ def measure(
     All networks are read, and all runtimes asked for, before the first is timed. Networks are timed in turn, ``rounds``
     times over, ``repeats`` times each in all (rounded up to the same number in each round); ``warmup`` runs before each
     round do not count. So that memory has a bound, they are taken in groups of GROUP_NETWORKS at most, whose weights
-    take GROUP_BYTES at most where they are several. A group is in the store, and yielded, when its rounds are over.
+    take GROUP_BYTES at most where they are several. A group is in the store, and yielded, when its rounds are over, or
+    with the rounds that it has when Ctrl-C ends them, which is raised after that.
 
     device: the machine's name, by default after its CPU; ``store``: as ``open_store`` takes it
     dims, shapes: sizes of dimensions that files name, shapes of inputs that they leave open
@@ -107,8 +108,8 @@ def _measured(
     plan: tuple[int, int, int],
     advance: Callable[[], None],
     refused: list[str],
-) -> list[Measured]:
-    """The measurements of a group, all in the store; its networks are let go with the end of this function.
+) -> Iterator[Measured]:
+    """The measurements of a group, all in the store before the first is told; at the end its networks are let go.
 
     What the runtime says of those that it refuses is added to ``refused``.
     """
@@ -124,14 +125,24 @@ def _measured(
         if known not in (None, environment().machine):
             raise mixed(session.device, known, environment().machine)
         sessions.append(session)
+    interrupted = None
+    try:
+        times = measure_rounds(sessions, rounds, -(-repeats // rounds), warmup, advance=advance)
+        complete: Mapping[int, Measurement] = dict(enumerate(times))
+    except Interrupted as error:
+        interrupted, complete = error, error.complete
     found = []
-    times = measure_rounds(sessions, rounds, -(-repeats // rounds), warmup, advance=advance)
-    for session, measurement in zip(sessions, times, strict=True):
-        store.add(measurement, session.architecture)
-        counted = cost(session.architecture)
+    for number, measurement in complete.items():
+        network = sessions[number].architecture
+        store.add(measurement, network)
+        counted = cost(network)
         doubts = unstable(measurement)
+        if len(measurement.rounds) < rounds:
+            doubts = (*doubts, f"interrupted after {len(measurement.rounds)} of {rounds} rounds")
         found.append(Measured(measurement, counted.flops, len(counted.unknown), doubts, store.place))
-    return found
+    yield from found
+    if interrupted:
+        raise interrupted
 
 
 def _groups(given: Sequence[Given]) -> Iterator[list[Given]]:

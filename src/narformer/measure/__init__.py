@@ -4,12 +4,13 @@ from narformer.measure.environment import Environment, Machine, environment, sam
 from narformer.measure.onnx_runtime import OnnxRuntime
 from narformer.measure.openvino_runtime import OpenVino
 from narformer.measure.runtime import Runtime
-from narformer.measure.timing import Adaptive, Measurement, Session, measure, measure_rounds, unstable
+from narformer.measure.timing import Adaptive, Interrupted, Measurement, Session, measure, measure_rounds, unstable
 
 __all__ = [
     "RUNTIMES",
     "Adaptive",
     "Environment",
+    "Interrupted",
     "Machine",
     "Measurement",
     "Runtime",

@@ -5,7 +5,7 @@ what slows the machine down for a while then slows all networks of a round, not 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from typing import Protocol
 from narformer.arch.collector import collector_paused
 from narformer.measure.environment import Environment, busy_seconds, environment
 
-__all__ = ["Adaptive", "Measurement", "Session", "measure", "measure_rounds", "unstable"]
+__all__ = ["Adaptive", "Interrupted", "Measurement", "Session", "measure", "measure_rounds", "unstable"]
 
 WATCHED_S = 0.5  # the system counts in hundredths of a second on each core; below, a count says little
 
@@ -115,6 +115,14 @@ class Measurement:
         return tuple(median(self.times_ns[end - size : end]) / 1e6 for size, end in zip(self.rounds, ends, strict=True))
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while measuring; ``complete`` are the measurements of the rounds before it, by session number."""
+
+    def __init__(self, complete: Mapping[int, Measurement]) -> None:
+        super().__init__()
+        self.complete = complete
+
+
 @dataclass(frozen=True, kw_only=True)
 class Adaptive:
     """How often a round repeats a run: until the interval of the median is narrow, or the time is spent.
@@ -150,7 +158,7 @@ def measure_rounds(
 
     ``repeats`` and ``warmup`` count in every round: between two rounds the others have emptied the caches.
     ``advance`` is called after every round of every network.
-    Raises ValueError where there is nothing to count.
+    Raises ValueError where there is nothing to count; Interrupted, with all rounds that were complete, on Ctrl-C.
     """
     plan = repeats if isinstance(repeats, Adaptive) else Adaptive(least=repeats, most=repeats, seconds=float("inf"))
     if rounds < 1 or plan.most < 1 or warmup < 0:
@@ -158,10 +166,14 @@ def measure_rounds(
             f"found {rounds} rounds of {plan.most} repeats, {warmup} warm-ups; expected 1, 1 and 0 at least"
         )
     timings = [Timing(datetime.now(UTC).isoformat(timespec="seconds")) for _ in sessions]
-    for _ in range(rounds):
-        for timing, session in zip(timings, sessions, strict=True):
-            timing.round(session, plan, warmup, clock)
-            advance()
+    try:
+        for _ in range(rounds):
+            for timing, session in zip(timings, sessions, strict=True):
+                timing.round(session, plan, warmup, clock)
+                advance()
+    except KeyboardInterrupt:
+        pairs = zip(timings, sessions, strict=True)
+        raise Interrupted({i: t.of(session) for i, (t, session) in enumerate(pairs) if t.rounds}) from None
     return [timing.of(session) for timing, session in zip(timings, sessions, strict=True)]
 
 
@@ -205,15 +217,19 @@ class Timing:
 
     def round(self, session: Session, plan: Adaptive, warmup: int, clock: Clock) -> None:
         """Take the times of one round, with the garbage collector held off."""
+        warmups: list[int] = []
+        times: list[int] = []  # a round that is cut short leaves nothing behind
         with self.watching():
             for count, time_ns in enumerate(_runs(session, clock, plan.seconds) if warmup else (), 1):
-                self.warmups.append(time_ns)
+                warmups.append(time_ns)
                 if count == warmup:
                     break
             for count, time_ns in enumerate(_runs(session, clock, plan.seconds), 1):
-                self.times.append(time_ns)
-                if count >= plan.most or (count >= plan.least and _narrow(self.times, plan.width)):
+                times.append(time_ns)
+                if count >= plan.most or (count >= plan.least and _narrow([*self.times, *times], plan.width)):
                     break
+        self.warmups += warmups
+        self.times += times
         self.rounds.append(count)
 
     @contextmanager
