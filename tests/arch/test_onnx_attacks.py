@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from narformer.arch import fingerprint
 from narformer.arch.onnx_file import read_onnx
+from narformer.arch.onnx_wire import light
 from narformer.errors import BadFile
 
 SECONDS, MEGABYTES = 1.0, 500
@@ -130,6 +131,7 @@ ATTACKS = {
 MEASURE = """
 import json, resource, sys, time
 from narformer.arch.onnx_file import read_onnx
+from narformer.arch.onnx_wire import light
 from narformer.errors import NarformerError
 start, text = time.process_time(), ""
 try:
@@ -172,6 +174,15 @@ def test_it_is_refused_in_a_second_and_little_memory(name, tmp_path):
     assert text.startswith("BadFile")
     assert seconds < SECONDS
     assert megabytes < MEGABYTES
+
+
+def test_fields_are_counted(monkeypatch):
+    data = message(7, b"\x08\x00" * 9)  # a graph of nine numbers: ten fields
+    monkeypatch.setattr("narformer.arch.onnx_wire.FIELDS", 10)
+    assert light(data, "it") == data
+    monkeypatch.setattr("narformer.arch.onnx_wire.FIELDS", 9)
+    with pytest.raises(BadFile, match="10 fields; expected at most 9"):
+        light(data, "it")
 
 
 def test_external_data_is_never_opened(tmp_path):
@@ -259,8 +270,6 @@ def test_a_file_cannot_ask_for_kinds_that_are_ours():
 
 
 def test_large_weights_are_cut_out_before_parsing():
-    from narformer.arch.onnx_wire import light
-
     weight = TensorProto(name="w", data_type=1, dims=[1024, 3, 16, 16], raw_data=bytes(4 * 1024 * 3 * 256))
     deep = helper.make_tensor("v", 1, [20_000], bytes(80_000), raw=True)
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"]), helper.make_node("Constant", [], ["c"], value=deep)]

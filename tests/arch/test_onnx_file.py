@@ -246,6 +246,22 @@ def test_reading_is_quick(data, limit):
     assert best < 4 * limit  # a shared machine is slower than the goal's; the benchmark prints the number
 
 
+def test_nodes_that_are_alike_keep_their_operands_and_the_types_of_their_values(monkeypatch):
+    def read():
+        nodes = [helper.make_node("Own", ["x"], ["a"], k=1), helper.make_node("Own", ["x"], ["b"], k=1.0)]
+        pairs = [("a", "b"), ("b", "a"), ("b", "b")]
+        nodes += [helper.make_node("Sub", pair, [f"s{i}"]) for i, pair in enumerate(pairs)]
+        nodes.append(helper.make_node("Sum", ["s0", "s1", "s2"], ["y"]))
+        return read_onnx(model(nodes, [("x", [1, 4])], ["y"]).SerializeToString()).architecture
+
+    network = read()
+    assert [repr(op.get("k")) for op in network.ops[1:3]] == ["1", "1.0"]
+    assert network.operands()[3:6] == [[(0, 1), (1, 2)], [(0, 2), (1, 1)], [(0, 2), (1, 2)]]
+    assert network.ops[3] is network.ops[4]
+    monkeypatch.setattr("narformer.arch.onnx_file.PARTS", 1)
+    assert read() == network
+
+
 def test_the_name_is_the_files(tmp_path):
     path = tmp_path / "net.onnx"
     path.write_bytes(small().SerializeToString())

@@ -9,10 +9,12 @@ colour are told apart one at a time (McKay & Piperno 2014, "Practical graph isom
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from narformer.arch.graph import Architecture
+from narformer.arch.collector import collector_paused
+from narformer.arch.graph import Architecture, Op
 from narformer.arch.ops import filled
 from narformer.arch.rewriting import rewritten
 
@@ -23,6 +25,8 @@ FORM = 2  # of the fingerprint: raise it when the canonical form of any network 
 # there on alike vertices are taken for interchangeable, as in such networks they are.
 TRIALS = 1000
 
+T = TypeVar("T")
+
 
 def canonical(architecture: Architecture) -> Architecture:
     """The same network with aliases resolved, defaults filled in, ways of writing unified, in unique order.
@@ -31,19 +35,35 @@ def canonical(architecture: Architecture) -> Architecture:
     Identity, where it alone marks as an output a value that is used elsewhere, too.
     Operations that are not in the op table are kept as they are.
     """
-    plain = rewritten(replace(architecture, ops=tuple(filled(op) for op in architecture.ops)))
-    order = _canonical_order(plain)
-    rank = {vertex: position for position, vertex in enumerate(order)}
-    edges = tuple((rank[i], rank[j]) for i, j in plain.edges)
-    return Architecture(tuple(plain.ops[v] for v in order), edges, architecture.name, plain.slots)
+    with collector_paused():
+        plain = rewritten(replace(architecture, ops=tuple(_each_once(filled, architecture.ops))))
+        order = _canonical_order(plain)
+        rank = {vertex: position for position, vertex in enumerate(order)}
+        edges = tuple([(rank[i], rank[j]) for i, j in plain.edges])
+        return Architecture(tuple([plain.ops[v] for v in order]), edges, architecture.name, plain.slots)
 
 
 def fingerprint(architecture: Architecture) -> str:
     """SHA-256 of the canonical form, 64 hexadecimal digits. Names and weights do not enter."""
     form = canonical(architecture)
-    ops = [[op.kind, op.attributes, op.shape] for op in form.ops]
-    text = json.dumps([FORM, ops, form.edges, form.slots], separators=(",", ":"))
+    ops = ",".join(_each_once(lambda op: _json([op.kind, op.attributes, op.shape]), form.ops))
+    text = f"[{FORM},[{ops}],{_json(form.edges)},{_json(form.slots)}]"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _each_once(function: Callable[[Op], T], ops: Sequence[Op]) -> list[T]:
+    """The function's value for each operation, computed once per object: readers give alike operations as one."""
+    distinct = {id(op): op for op in ops}  # by identity, for 1 equals 1.0
+    values = {key: function(op) for key, op in distinct.items()}
+    return [values[id(op)] for op in ops]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _written(op: Op) -> str:
+    return repr((op.kind, op.attributes, op.shape))
 
 
 def _canonical_order(architecture: Architecture) -> list[int]:
@@ -60,7 +80,7 @@ def _canonical_order(architecture: Architecture) -> list[int]:
         colours.single_out(best)
     depth = [0] * len(architecture)
     for v, operands in enumerate(colours.operands):
-        depth[v] = max((depth[p] + 1 for _, p in operands), default=0)
+        depth[v] = max([depth[p] + 1 for _, p in operands], default=0)
     return sorted(range(len(architecture)), key=lambda v: (depth[v], colours.of_vertex[v]))
 
 
@@ -89,22 +109,23 @@ class _Colours:
         for v, pairs in enumerate(operands):
             for slot, p in pairs:
                 readers[p].append((slot, v))
-        own = [repr((op.kind, op.attributes, op.shape)) for op in architecture.ops]
+        own = _each_once(_written, architecture.ops)
         # Alike vertices with the same neighbours can be swapped: number them at once, whichever comes first.
-        twins: Counter[tuple[str, tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]] = Counter()
+        twins: dict[tuple[str, tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]], int] = {}
         digests: dict[tuple[str, int], str] = {}  # of operations, most of which occur many times
         for v in range(count):
             twin = (own[v], tuple(operands[v]), tuple(readers[v]))
-            number = twins[twin]
-            twins[twin] += 1
-            if (own[v], number) not in digests:
-                digests[own[v], number] = _digest(own[v], number)
-            own[v] = digests[own[v], number]
+            number = twins.get(twin, 0)
+            twins[twin] = number + 1
+            numbered = (own[v], number)
+            if numbered not in digests:
+                digests[numbered] = _digest(*numbered)
+            own[v] = digests[numbered]
         before, behind = list(own), list(own)
         for v in range(count):
-            before[v] = _digest(own[v], sorted((slot, before[p]) for slot, p in operands[v]))
+            before[v] = _digest(own[v], sorted([(slot, before[p]) for slot, p in operands[v]]))
         for v in reversed(range(count)):
-            behind[v] = _digest(own[v], sorted((slot, behind[c]) for slot, c in readers[v]))
+            behind[v] = _digest(own[v], sorted([(slot, behind[c]) for slot, c in readers[v]]))
         of_vertex = [before[v] + behind[v] for v in range(count)]
         members: defaultdict[str, set[int]] = defaultdict(set)
         for v, colour in enumerate(of_vertex):

@@ -1,7 +1,7 @@
 """What reading a network gives: the architecture, where its operations came from, what was not understood."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from narformer.arch.graph import Architecture, Op, Value
@@ -107,6 +107,20 @@ class Builder:
         vertex = self.sketch.add(op, [(slot, v) for slot, v in enumerate(operands) if isinstance(v, int)])
         self.names[vertex] = self.label
         return vertex
+
+    def copy(self, part: "Builder", operands: Iterable[int]) -> list[int]:
+        """Add what another builder has added; the vertices that stand for its own, the first of them ``operands``.
+
+        Alike operations that are built once and copied are one object.
+        """
+        vertices = list(operands)
+        for v in part.names:
+            vertex = self.sketch.add(part.sketch.ops[v], [(slot, vertices[s]) for slot, s in part.sketch.operands[v]])
+            self.names[vertex] = self.label
+            vertices.append(vertex)
+        for reason, count in part.dropped.items():
+            self.dropped[reason] += count
+        return vertices
 
     def finished(self, outputs: Sequence[int], nodes: int, name: str) -> Imported:
         """The result. Raises BadArchitecture where the operations close a cycle."""

@@ -5,9 +5,8 @@ functions are expanded or its shapes inferred (``onnx_guard``).
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
-from math import prod
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,10 @@ from numpy.typing import NDArray
 from narformer.arch import onnx_guard as guard
 from narformer.arch import onnx_wire as wire
 from narformer.arch.collector import collector_paused
+from narformer.arch.graph import Op
 from narformer.arch.imported import Builder, Constant, Imported, Operand, Shape, printable
-from narformer.arch.onnx_ops import OWN_KINDS, Call, Given, outputs
-from narformer.arch.onnx_values import evaluate, stored
+from narformer.arch.onnx_ops import OWN_KINDS, Call, outputs
+from narformer.arch.onnx_values import evaluate, given, shape_of, stored
 from narformer.errors import BadArchitecture, BadFile
 
 __all__ = ["read_onnx"]
@@ -29,6 +29,8 @@ __all__ = ["read_onnx"]
 DOMAINS = ("", "ai.onnx")
 MODULE_KEY = "pkg.torch.onnx.name_scopes"  # a list of texts, outermost module first, the operation's own name last
 KIND = re.compile(r"[^A-Za-z0-9_.:-]")
+PARTS = 1000  # kinds of nodes that are remembered; more than networks have
+PLACE = "operand"  # stands for whatever vertex a node reads
 
 
 def read_onnx(
@@ -93,8 +95,8 @@ def _bind(model: onnx.ModelProto, dims: dict[str, int], inputs: dict[str, tuple[
     stored_names = {tensor.name for tensor in graph.initializer}
     entries = [value for value in graph.input if value.name not in stored_names]
     names = {d.dim_param for v in entries for d in v.type.tensor_type.shape.dim if d.dim_param}
-    for kind, given, known in (("dimension", dims, names), ("input", inputs, {v.name for v in entries})):
-        wrong = sorted(set(given) - known)
+    for kind, bound, known in (("dimension", dims, names), ("input", inputs, {v.name for v in entries})):
+        wrong = sorted(set(bound) - known)
         if wrong:
             has = ", ".join(sorted(map(printable, known))) or "none"
             raise BadArchitecture(f"{path} has no {kind} called '{wrong[0]}'; it has: {has}")
@@ -140,6 +142,15 @@ def _bind(model: onnx.ModelProto, dims: dict[str, int], inputs: dict[str, tuple[
         )
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What nodes that are alike become: vertices in a builder of their own, and which of them each output is."""
+
+    call: Call
+    builder: Builder
+    results: Sequence[Operand]
+
+
 class _Reading:
     """One pass over the nodes of a checked model."""
 
@@ -151,12 +162,17 @@ class _Reading:
         self.shapes: dict[str, Shape | None] = {}
         self.arrays: dict[str, NDArray[np.generic]] = {}  # small constants, for the shapes that are computed from them
         self.read: set[str] = set()  # names of all values that something reads
+        self.parts: dict[Hashable, _Part] = {}
         self.tensors = {tensor.name: tensor for tensor in self.graph.initializer}
 
     def imported(self, name: str) -> Imported:
         """The architecture and what was left out."""
+        alike: dict[bytes, Shape | None] = {}  # a network has few shapes and many values of each
         for value in (*self.graph.value_info, *self.graph.input, *self.graph.output):
-            self.shapes[value.name] = _shape(value, self.path)
+            written = value.type.SerializeToString()
+            if written not in alike:
+                alike[written] = shape_of(value, self.path)
+            self.shapes[value.name] = alike[written]
         for tensor in self.graph.initializer:
             self.shapes[tensor.name] = tuple(tensor.dims)
             self.values[tensor.name] = Constant(tuple(tensor.dims))
@@ -167,87 +183,87 @@ class _Reading:
             if value.name not in self.values:
                 self.builder.label = (printable(value.name), "")
                 self.values[value.name] = self.builder.add("Input", self.shapes[value.name], [])
-        nodes = guard.in_order(self.graph, frozenset(self.values), self.path)
-        self.read = {name for _, names in nodes for name in names} | {v.name for v in self.graph.output}
-        for node, names in nodes:
-            self._read(node, names)
+        nodes = [(node, list(node.input), guard.taken(node)) for node in self.graph.node]  # checking put them in order
+        self.read = {value.name for value in self.graph.output}
+        for _, names, taken in nodes:
+            self.read.update(names, taken)
+        self.read.discard("")
+        for node, names, taken in nodes:
+            self._read(node, names, taken)
         ends = [self.values[value.name] for value in self.graph.output]
         return self.builder.finished([v for v in ends if isinstance(v, int)], len(self.graph.node), name)
 
-    def _read(self, node: onnx.NodeProto, read: list[str]) -> None:
-        names = list(node.input)
-        if len(read) > len(names):  # its bodies take values from around it
-            names += [name for name in dict.fromkeys(read) if name not in names]
-        call = Call(
-            self._kind(node),
-            self.opset,
-            {a.name: given for a in node.attribute if (given := _given(a)) is not None},
-            [self._operand(name) for name in names],
-            [self.shapes.get(name) for name in names],
-            [self.shapes.get(name) for name in node.output] or [None],
-            [name in self.read for name in node.output] or [False],
+    def _read(self, node: onnx.NodeProto, names: list[str], taken: list[str]) -> None:
+        written, shapes = list(node.output), self.shapes
+        if len(taken) > names.count(""):  # fingerprints of form 2 are without them where as many inputs are left out
+            names += [name for name in dict.fromkeys(taken) if name not in names]
+        for name in names:
+            if name in self.tensors:
+                self._look_at(name)
+        operands = [self.values[name] for name in names]
+        part = self._part(
+            node,
+            operands,
+            tuple([shapes.get(name) for name in names]),
+            tuple([shapes.get(name) for name in written]) or (None,),
+            tuple([name in self.read for name in written]) or (False,),
         )
-        _check_groups(node, call, self.path)
-        self.builder.label = (printable(node.name or (node.output[0] if node.output else "")), _module(node))
-        results = outputs(call, self.builder)
-        for name, result in zip(node.output, results, strict=False):
-            self.values[name] = result
+        label = node.name
+        self.builder.label = (printable(label or (written[0] if written else "")), _module(node, label))
+        vertices = self.builder.copy(part.builder, [v for v in operands if isinstance(v, int)])
+        for name, result in zip(written, part.results, strict=False):
             if isinstance(result, int):
-                self.shapes[name] = self.builder.sketch.ops[result].shape
-        if results and isinstance(results[0], Constant) and node.output:
+                self.values[name], shapes[name] = vertices[result], part.builder.sketch.ops[result].shape
+            else:
+                self.values[name] = result
+        if part.results and isinstance(part.results[0], Constant) and written:
             known = [self.arrays.get(name) for name in node.input]
-            array = evaluate(node, call.shapes, known, call.out[0])
+            array = evaluate(node, part.call.shapes, known, part.call.out[0])
             if array is not None:
-                self.arrays[node.output[0]] = array
-                self.shapes[node.output[0]] = array.shape
-                self.values[node.output[0]] = Constant(array.shape, array.reshape(-1).tolist())
+                self._know(written[0], array)
 
-    def _operand(self, name: str) -> Operand:
-        """The value of this name; the contents of a small stored tensor are looked at when first asked for."""
-        operand = self.values[name]
-        if name in self.tensors:
-            array = stored(self.tensors.pop(name))
-            if array is not None:
-                self.arrays[name] = array
-                operand = self.values[name] = Constant(array.shape, array.reshape(-1).tolist())
-        return operand
+    def _part(
+        self,
+        node: onnx.NodeProto,
+        operands: list[Operand],
+        shapes: tuple[Shape | None, ...],
+        out: tuple[Shape | None, ...],
+        read: tuple[bool, ...],
+    ) -> "_Part":
+        """What a node is, whatever vertices it reads; the same object for nodes that are alike."""
+        kind = self._kind(node)
+        texts = tuple([a.SerializeToString() for a in node.attribute])
+        sorts = tuple([(o.shape, repr(o.values)) if isinstance(o, Constant) else o is None for o in operands])
+        key = (kind, texts, sorts, shapes, out, read)
+        if key not in self.parts:
+            attributes = {a.name: value for a in node.attribute if (value := given(a)) is not None}
+            places = Builder()
+            own = [
+                places.sketch.add(Op(PLACE, (), shape)) if isinstance(operand, int) else operand
+                for operand, shape in zip(operands, shapes, strict=True)
+            ]
+            call = Call(kind, self.opset, attributes, own, list(shapes), list(out), list(read))
+            _check_groups(node, call, self.path)
+            if len(self.parts) >= PARTS:
+                self.parts.clear()
+            self.parts[key] = _Part(call, places, outputs(call, places))
+        return self.parts[key]
+
+    def _look_at(self, name: str) -> None:
+        """The contents of a stored tensor, where it is small, when it is first read."""
+        array = stored(self.tensors.pop(name))
+        if array is not None:
+            self._know(name, array)
+
+    def _know(self, name: str, array: NDArray[np.generic]) -> None:
+        self.arrays[name], self.shapes[name] = array, array.shape
+        self.values[name] = Constant(array.shape, array.reshape(-1).tolist())
 
     def _kind(self, node: onnx.NodeProto) -> str:
-        kind = KIND.sub("?", node.op_type[:80])
-        if node.domain in DOMAINS and kind not in OWN_KINDS:
+        kind, domain = KIND.sub("?", node.op_type[:80]), node.domain
+        if domain in DOMAINS and kind not in OWN_KINDS:
             return kind
-        return f"{KIND.sub('?', node.domain[:80]) or 'onnx'}.{kind}"
-
-
-def _shape(value: onnx.ValueInfoProto, path: str | Path) -> Shape | None:
-    if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
-        return None
-    dims = value.type.tensor_type.shape.dim
-    if not all(dim.HasField("dim_value") for dim in dims):
-        return None
-    shape = tuple(dim.dim_value for dim in dims)
-    if any(not 0 <= size <= guard.DIM for size in shape) or prod(shape) > guard.ELEMENTS:
-        raise BadFile(
-            path,
-            f"the value {printable(value.name)!r} of dimensions {printable(str(shape))}",
-            f"dimensions of 0 to {guard.DIM:,}, at most 2**48 values in all",
-        )
-    return shape
-
-
-def _given(attribute: onnx.AttributeProto) -> Given | None:
-    types = onnx.AttributeProto
-    if attribute.type == types.INT:
-        return attribute.i
-    if attribute.type == types.FLOAT:
-        return attribute.f
-    if attribute.type == types.STRING:
-        return attribute.s.decode(errors="replace") if len(attribute.s) <= 1024 else None
-    if attribute.type == types.INTS:
-        return tuple(attribute.ints) if len(attribute.ints) <= 1024 else None
-    if attribute.type == types.FLOATS:
-        return tuple(attribute.floats) if len(attribute.floats) <= 1024 else None
-    return None
+        return f"{KIND.sub('?', domain[:80]) or 'onnx'}.{kind}"
 
 
 def _check_groups(node: onnx.NodeProto, call: Call, path: str | Path) -> None:
@@ -260,15 +276,15 @@ def _check_groups(node: onnx.NodeProto, call: Call, path: str | Path) -> None:
         )
 
 
-def _module(node: onnx.NodeProto) -> str:
+def _module(node: onnx.NodeProto, name: str) -> str:
     """The module path that the exporter kept, by metadata or in the node's name."""
     for entry in node.metadata_props:
         if entry.key == MODULE_KEY and len(entry.value) <= wire.NAME_BYTES:
             scopes = re.findall(r"'([^']*)'", entry.value)
             return printable(scopes[-2]) if len(scopes) > 1 else ""
-    if not node.name.startswith("/"):
+    if not name.startswith("/"):
         return ""
     path = ""
-    for part in node.name[1:].split("/")[:-1]:
+    for part in name[1:].split("/")[:-1]:
         path = part if not path or part.startswith(path + ".") else f"{path}.{part}"
     return printable(path)

@@ -4,7 +4,7 @@ The checks are our own: the library's checker refuses files without weights, and
 memory without bound on functions that call each other twice, follows cycles and believes any number.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 
@@ -17,20 +17,24 @@ __all__ = [
     "DIM",
     "ELEMENTS",
     "LOCATION",
+    "absurd",
     "body_of",
     "check",
     "check_shape",
     "external",
     "functions_expanded",
-    "in_order",
-    "reads",
+    "taken",
 ]
 
 LOCATION = b"location"  # the key by which a tensor names another file
 DIM = 2**31 - 1  # of a tensor, a kernel, a stride
 ELEMENTS = 2**48  # of one tensor
 GRAPH_TYPES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
-_POSITIVE = ("kernel_shape", "strides", "dilations", "output_shape")
+_LISTS = ("kernel_shape", "strides", "dilations", "output_shape")
+_LEAST = {  # attribute -> its smallest number; the largest is DIM
+    **dict.fromkeys((*_LISTS, "group", "num_groups", "hidden_size"), 1),
+    **dict.fromkeys(("pads", "output_padding", "axes", "perm"), -DIM - 1),
+}
 
 Key = tuple[str, str, str]
 
@@ -97,42 +101,47 @@ def check(model: onnx.ModelProto, path: str | Path) -> None:
     _check_graph(model.graph, frozenset(), path)
     for function in model.functions:
         for node in function.node:
-            _check_numbers(node, path)
+            for attribute in node.attribute:
+                _check_numbers(attribute, node, path)
 
 
 def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], path: str | Path) -> None:
     for value in (*graph.input, *graph.output, *graph.value_info):
         check_shape(value, path)
     for tensor in graph.initializer:
-        if any(not 0 <= dim <= DIM for dim in tensor.dims) or prod(tensor.dims) > ELEMENTS:
+        if absurd(tensor.dims):
             raise BadFile(
                 path,
                 f"initializer {tensor.name[:80]!r} of dimensions {_list(tensor.dims)}",
                 f"dimensions of 0 to {DIM:,}, at most 2**48 values in all",
             )
-    scope = {value.name for value in graph.input}
+    scope: set[str] = {value.name for value in graph.input}
     if len(scope) < len(graph.input):
         raise BadFile(path, "two inputs of one name", "a name for each", "Export the model again.")
     stored = [tensor.name for tensor in graph.initializer] + [t.values.name for t in graph.sparse_initializer]
     if len(set(stored)) < len(stored):
         raise BadFile(path, "two initializers of one name", "a name for each", "Export the model again.")
     scope.update(stored)
+    inner: list[onnx.GraphProto] = []
+    known, in_order = scope | outer | {""}, True
     for node in graph.node:
-        for name in node.output:
+        in_order = in_order and known.issuperset(node.input) and known.issuperset(taken(node))
+        written = list(node.output)
+        for name in written:
             if name and name in scope:
                 raise BadFile(path, f"the value {name[:80]!r} written twice", "every value written once")
             scope.add(name)
-    inner: list[onnx.GraphProto] = []
-    for node in graph.node:
-        _check_numbers(node, path)
+        known.update(written)
         for attribute in node.attribute:
+            _check_numbers(attribute, node, path)
             bodies = body_of(attribute)
             if bodies and attribute.type not in GRAPH_TYPES:
                 raise BadFile(
                     path, f"a graph in attribute {attribute.name[:80]!r} of another type", "a type that tells"
                 )
             inner += bodies
-    _put_in_order(graph, in_order(graph, frozenset(outer | scope), path))
+    if not in_order or not outer.isdisjoint(scope):  # a name from outside that is written here, too, is the one here
+        _put_in_order(graph, frozenset(outer | scope), path)
     for value in graph.output:
         if value.name not in scope and value.name not in outer:
             raise BadFile(path, f"the output {value.name[:80]!r} that nothing writes", "outputs that nodes write")
@@ -140,30 +149,23 @@ def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], path: str | Path
         _check_graph(body, frozenset(outer | scope), path)
 
 
-def in_order(graph: onnx.GraphProto, scope: frozenset[str], path: str | Path) -> list[tuple[onnx.NodeProto, list[str]]]:
-    """The nodes and what they read, every value written before it is read; as in the file where that is so.
-
-    Raises BadFile where a value is read that is not in ``scope``, or the nodes go in a circle.
-    """
-    nodes = [(node, reads(node)) for node in graph.node]
+def _put_in_order(graph: onnx.GraphProto, scope: frozenset[str], path: str | Path) -> None:
+    """Every value written before it is read. Raises BadFile where one is not in ``scope``, or nodes go in a circle."""
+    nodes = [(node, _reads(node)) for node in graph.node]
     writer = {name: i for i, (node, _) in enumerate(nodes) for name in node.output if name}
     waiting = [0] * len(nodes)
     readers: list[list[int]] = [[] for _ in nodes]
-    sorted_already = True
     for i, (node, names) in enumerate(nodes):
         for name in names:
             if name in writer:
                 readers[writer[name]].append(i)
                 waiting[i] += 1
-                sorted_already &= writer[name] < i
             elif name not in scope:
                 raise BadFile(
                     path,
                     f"node {(node.name or node.op_type)[:80]!r} reading {name[:80]!r}, which nothing writes",
                     "inputs that are written before",
                 )
-    if sorted_already:
-        return nodes
     order = [i for i, count in enumerate(waiting) if not count]
     for i in order:  # grows while it is read
         for reader in readers[i]:
@@ -175,26 +177,24 @@ def in_order(graph: onnx.GraphProto, scope: frozenset[str], path: str | Path) ->
         raise BadFile(
             path, f"nodes that go in a circle, {(stuck.name or stuck.op_type)[:80]!r} among them", "an acyclic graph"
         )
-    return [nodes[i] for i in order]
-
-
-def _put_in_order(graph: onnx.GraphProto, ordered: list[tuple[onnx.NodeProto, list[str]]]) -> None:
-    if all(node is other for node, (other, _) in zip(graph.node, ordered, strict=True)):
-        return
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node, _ in ordered]
+    copies = [onnx.NodeProto.FromString(nodes[i][0].SerializeToString()) for i in order]
     del graph.node[:]
     graph.node.extend(copies)
 
 
-def reads(node: onnx.NodeProto) -> list[str]:
-    """Names of the values that a node reads, those that its bodies take from around it included."""
-    names = [name for name in node.input if name]
+def _reads(node: onnx.NodeProto) -> list[str]:
+    return [name for name in node.input if name] + taken(node)
+
+
+def taken(node: onnx.NodeProto) -> list[str]:
+    """Names of the values that the bodies of a node take from around it."""
+    names: list[str] = []
     for attribute in node.attribute:
         for body in body_of(attribute) if attribute.type in GRAPH_TYPES else ():
             inside = {value.name for value in body.input} | {t.name for t in body.initializer}
             inside |= {t.values.name for t in body.sparse_initializer}
             inside |= {name for inner in body.node for name in inner.output}
-            names += [name for inner in body.node for name in reads(inner) if name not in inside]
+            names += [name for inner in body.node for name in _reads(inner) if name not in inside]
             names += [value.name for value in body.output if value.name not in inside]
     return names
 
@@ -242,7 +242,7 @@ def check_shape(value: onnx.ValueInfoProto, path: str | Path) -> None:
     if not value.type.HasField("tensor_type"):
         return
     sizes = [d.dim_value for d in value.type.tensor_type.shape.dim if d.HasField("dim_value")]
-    if any(not 0 <= size <= DIM for size in sizes) or prod(sizes) > ELEMENTS:
+    if absurd(sizes):
         raise BadFile(
             path,
             f"the value {value.name[:80]!r} of dimensions {_list(sizes)}",
@@ -250,23 +250,21 @@ def check_shape(value: onnx.ValueInfoProto, path: str | Path) -> None:
         )
 
 
-def _check_numbers(node: onnx.NodeProto, path: str | Path) -> None:
-    for attribute in node.attribute:
-        numbers = [*attribute.ints, attribute.i]
-        least = -DIM - 1
-        if attribute.name in _POSITIVE:
-            numbers, least = list(attribute.ints), 1
-        elif attribute.name in ("group", "num_groups", "hidden_size"):
-            least = 1
-        elif attribute.name not in ("pads", "output_padding", "axes", "perm"):
-            continue
-        wrong = [number for number in numbers if not least <= number <= DIM]
-        if wrong:
-            raise BadFile(
-                path,
-                f"{attribute.name} {wrong[0]} of node {(node.name or node.op_type)[:80]!r}",
-                f"{least} to {DIM:,}",
-            )
+def absurd(dims: Sequence[int]) -> bool:
+    """Whether a tensor cannot have these dimensions."""
+    return len(dims) > 0 and (not 0 <= min(dims) <= max(dims) <= DIM or prod(dims) > ELEMENTS)
+
+
+def _check_numbers(attribute: onnx.AttributeProto, node: onnx.NodeProto, path: str | Path) -> None:
+    name = attribute.name
+    if name not in _LEAST:
+        return
+    least, numbers = _LEAST[name], list(attribute.ints)
+    if name not in _LISTS:
+        numbers.append(attribute.i)
+    if numbers and not least <= min(numbers) <= max(numbers) <= DIM:
+        wrong = next(number for number in numbers if not least <= number <= DIM)
+        raise BadFile(path, f"{name} {wrong} of node {(node.name or node.op_type)[:80]!r}", f"{least} to {DIM:,}")
 
 
 def _list(sizes: object) -> str:

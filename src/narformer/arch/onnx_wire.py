@@ -111,7 +111,7 @@ def light(data: Bytes, path: str | Path) -> bytes:
     counts = dict.fromkeys((*_SCHEMA, "initializer"), 0)
     frame, position, end = stack[0], 0, size
     inside, dims_field = _SCHEMA["model"], 0
-    fields = messages = graphs = 0
+    messages = graphs = 0
     initializer = 5
 
     def damaged(what: str) -> BadFile:
@@ -121,8 +121,8 @@ def light(data: Bytes, path: str | Path) -> bytes:
         return BadFile(path, f"{found:,} {what}", f"at most {limit:,}", "No network of this size can be read.")
 
     try:
-        while True:
-            if position == end:
+        for _ in range(FIELDS + 1):
+            while position == end:
                 done = stack.pop()
                 if done.message == "graph":
                     graphs -= 1
@@ -138,11 +138,7 @@ def light(data: Bytes, path: str | Path) -> bytes:
                     frame.last = done.end
                 end, inside = frame.end, _SCHEMA[frame.message]
                 dims_field = _DIMS.get(frame.message, 0)
-                continue
             start = position
-            fields += 1
-            if fields > FIELDS:
-                raise beyond(fields, FIELDS, "fields")
             tag = data[position]
             position += 1
             if tag > 127:
@@ -212,6 +208,7 @@ def light(data: Bytes, path: str | Path) -> bytes:
                 raise damaged("a field longer than its message")
     except IndexError:
         raise damaged("the end of the file inside a field") from None
+    raise beyond(FIELDS + 1, FIELDS, "fields")
 
 
 def _number(data: Bytes, position: int) -> tuple[int, int]:
