@@ -1,6 +1,7 @@
 """What goes in comes out, on every database; nothing is changed, mixed, taken twice or half."""
 
 import json
+import re
 import sqlite3
 import sys
 from dataclasses import replace
@@ -198,6 +199,82 @@ def test_an_import_is_whole_or_nothing(lines, tmp_path, row, path, value):
             other.import_(tmp_path / "bad.jsonl")
         assert len(other) == 0
         assert other.devices() == ()
+
+
+NO_EXPORTS = {  # bytes in place of a line, by its number, and what is said of them
+    "no JSON": (1, b"hello", "text that is no JSON"),
+    "a picture": (1, b"\x89PNG\r\n\x1a", "bytes that are no text"),
+    "a list": (1, b"[]", r"\[\] where the head of an exported store belongs"),
+    "another version": (1, b'{"format":99}', "a format other than 1"),
+    "no counts": (1, b'{"format":1,"form":2}', 'without the field "networks"'),
+    "a count of another type": (1, b'{"format":1,"form":2,"networks":"2","measurements":2}', '"2" as networks'),
+    "a negative count": (1, b'{"format":1,"form":2,"networks":-1,"measurements":2}', "a negative count"),
+    "null": (2, b"null", "null where the line of a network belongs"),
+    "no architecture": (2, b'{"fingerprint":""}', 'without the field "architecture"'),
+    "a fingerprint of another type": (2, b'{"fingerprint":[],"architecture":{}}', r"\[\] as fingerprint"),
+    "a number of 5000 digits": (2, b"9" * 5000, "JSON beyond all bounds"),
+    "lists in lists": (2, b"[" * 100_000, "JSON beyond all bounds"),
+    "half a line": (4, b'{"batch":1,"dat', "text that is no JSON"),
+}
+NO_ROWS = {  # a line's number, a place in it, what stands there, and what is said of it
+    "half an operation": (2, ("architecture", "ops", 0), ["Relu"], r"\[\"Relu\"\] where an operation belongs"),
+    "no operation": (2, ("architecture", "ops", 0), None, "null where an operation belongs"),
+    "three ends": (2, ("architecture", "edges", 0), [0, 1, 2], "a list of 2 whole numbers"),
+    "no ends": (2, ("architecture", "edges", 0), None, "a list of 2 whole numbers"),
+    "no slots": (2, ("architecture", "slots"), [0] * 9, "9 slots"),
+    "too large": (2, ("architecture", "ops", 1), ["LeakyRelu", {"alpha": 10**400}, [1]], "cannot have"),
+    "no axes": (2, ("architecture", "ops", 1), ["Transpose", {"perm": [7, 9, 8, 5]}, [1]], "network"),
+    "unknown field": (4, ("x\n",), 1, r'the unknown field "x\\n"'),
+    "text for a number": (4, ("threads",), "1", '"1" as threads of a measurement, where a whole number belongs'),
+    "no times": (4, ("times_ns",), [], r"of 0 times"),
+    "null times": (4, ("times_ns",), None, "null as times_ns"),
+    "a text as time": (4, ("times_ns",), ["a"], "a list of whole numbers"),
+    "negative time": (4, ("times_ns",), [-1, 1, 1], "a time that is not within"),
+    "huge time": (4, ("times_ns",), [10**30, 1, 1], "a time that is not within"),
+    "other cores": (4, ("others",), 10**400, "as others of a measurement"),
+    "no number of cores": (4, ("others",), float("nan"), "NaN as others"),
+    "huge cores": (4, ("environment", "machine", "cores"), 10**30, "cores of a machine"),
+    "no environment": (4, ("environment",), None, "null as environment"),
+    "half a version": (4, ("environment", "versions"), [["a"]], "a list of 2 printable texts"),
+    "no such network": (4, ("fingerprint",), "0" * 64, "a network that the file does not hold"),
+}
+
+
+def refused(path, number, says):
+    with Store(f"sqlite:///{path.parent}/other.sqlite") as other:
+        with pytest.raises(BadFile, match=says) as error:
+            other.import_(path)
+        assert (len(other), other.devices()) == (0, ())
+    text = str(error.value)
+    assert f"found in line {number} " in text
+    assert "expected a store exported by narformer. Export it again." in text
+    assert text.isprintable()  # one line
+    assert not re.search(r"NoneType|object|<class|unpack|codec|char \d|subscript|indices|None", text)
+
+
+@pytest.mark.parametrize("name", NO_EXPORTS)
+def test_a_line_that_is_none_is_told_in_plain_words(lines, tmp_path, name):
+    number, text, says = NO_EXPORTS[name]
+    whole = (tmp_path / "good.jsonl").read_bytes().splitlines()
+    (tmp_path / "bad.jsonl").write_bytes(
+        b"".join(line + b"\n" for line in (*whole[: number - 1], text, *whole[number:]))
+    )
+    refused(tmp_path / "bad.jsonl", number, says)
+
+
+@pytest.mark.parametrize("name", NO_ROWS)
+def test_a_value_that_does_not_belong_is_told_in_plain_words(lines, tmp_path, name):
+    number, path, value, says = NO_ROWS[name]
+    spoil(lines, number - 1, path, value)
+    (tmp_path / "bad.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    refused(tmp_path / "bad.jsonl", number, says)
+
+
+@pytest.mark.parametrize("field", ["date", "times_ns", "environment", "fingerprint"])
+def test_a_field_that_is_missing_is_named(lines, tmp_path, field):
+    del lines[3][field]
+    (tmp_path / "bad.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    refused(tmp_path / "bad.jsonl", 4, f'a measurement without the field "{field}"')
 
 
 def test_a_cut_file_is_refused(lines, tmp_path):

@@ -10,13 +10,15 @@ from typing import Any
 
 from narformer.arch import Architecture, fingerprint
 from narformer.arch.canonical import FORM
-from narformer.errors import BadFile
+from narformer.errors import BadArchitecture, BadFile
 from narformer.measure import Measurement
-from narformer.store.records import Record, architecture_of, measurement_of, written
+from narformer.store.records import Record, architecture_of, checked, measurement_of, written
 
 __all__ = ["Imported", "read", "write"]
 
 FORMAT = 1
+HEAD = {"format": int, "form": int, "networks": int, "measurements": int}
+NETWORK = {"fingerprint": str, "architecture": dict}
 MOST_LINE_BYTES = 64_000_000
 
 
@@ -67,30 +69,53 @@ def read(path: Path) -> tuple[dict[str, Architecture], list[Measurement]]:
             def line() -> Any:
                 nonlocal number
                 number += 1
-                text = file.readline(MOST_LINE_BYTES)
-                if not text.endswith(b"\n"):
-                    raise ValueError("the file's end, or a line without end")
-                return json.loads(text)
+                return _value(file.readline(MOST_LINE_BYTES))
 
             head = line()
-            if not isinstance(head, dict) or head.get("format") != FORMAT:
-                raise ValueError("no head of an exported store")
+            if isinstance(head, dict) and head.get("format", FORMAT) != FORMAT:
+                raise ValueError(f"a format other than {FORMAT}, which this version of narformer reads")
+            head = checked(head, HEAD, "the head of an exported store")
+            if min(head["networks"], head["measurements"]) < 0:
+                raise ValueError("a negative count in the head of an exported store")
             current, now = {}, {}
             for _ in range(head["networks"]):
-                entry = line()
+                entry = checked(line(), NETWORK, "the line of a network")
                 stated, network = entry["fingerprint"], architecture_of(json.dumps(entry["architecture"]))
-                now[stated] = fingerprint(network)
+                now[stated] = _fingerprint(network)
                 if head["form"] == FORM and now[stated] != stated:
                     raise ValueError("a network of another fingerprint than stated")
                 current[now[stated]] = network
             measurements = []
             for _ in range(head["measurements"]):
                 measurement = measurement_of(line())
+                if measurement.fingerprint not in now:
+                    raise ValueError("a measurement of a network that the file does not hold")
                 measurements.append(replace(measurement, fingerprint=now[measurement.fingerprint]))
             if file.read(1):
                 raise ValueError("more lines than the head states")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+    except ValueError as error:
         raise BadFile(path, f"in line {number} {error}", "a store exported by narformer", "Export it again.") from None
     except OSError as error:
         raise BadFile(path, str(error.strerror), "a store exported by narformer") from None
     return current, measurements
+
+
+def _value(line: bytes) -> Any:
+    if not line:
+        raise ValueError("the end of the file, too early")
+    if not line.endswith(b"\n"):
+        size = f"more than {MOST_LINE_BYTES:,} bytes" if len(line) >= MOST_LINE_BYTES else "no end: the file is cut"
+        raise ValueError(f"a line with {size}")
+    try:
+        return json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ValueError("bytes that are no text") from None
+    except (ValueError, RecursionError):
+        raise ValueError("text that is no JSON, or JSON beyond all bounds") from None
+
+
+def _fingerprint(network: Architecture) -> str:
+    try:
+        return fingerprint(network)
+    except (BadArchitecture, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError):
+        raise ValueError("a network with attributes that its operations cannot have") from None

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from math import isfinite
 from types import UnionType
 from typing import Any, TypeAlias
 
@@ -16,6 +15,7 @@ __all__ = [
     "Record",
     "architecture_of",
     "architecture_text",
+    "checked",
     "digest",
     "measurement_of",
     "measurement_record",
@@ -26,6 +26,7 @@ Record: TypeAlias = dict[str, Any]
 
 MOST_NS = 2**53  # a hundred days; what any reader of JSON holds exactly
 MOST_COUNT = 2**31 - 1
+SHOWN = 60  # characters of what is wrong
 MEASUREMENT = {
     "fingerprint": str,
     "name": str,
@@ -43,6 +44,15 @@ MEASUREMENT = {
 }
 ENVIRONMENT = {"machine": dict, "system": str, "python": str, "governor": str, "versions": list}
 MACHINE = {"cpu": str, "model": str, "architecture": str, "cores": int, "instructions": list}
+
+_NOUNS: dict[type | UnionType, tuple[str, str]] = {  # one, and several
+    str: ("a printable text", "printable texts"),
+    int: ("a whole number", "whole numbers"),
+    list: ("a list", "lists"),
+    dict: ("a record", "records"),
+    float | int | None: ("a number or null", "numbers or null"),
+    int | float | str: ("a number or a text", "numbers or texts"),
+}
 
 
 def written(value: object) -> str:
@@ -63,23 +73,29 @@ def measurement_record(measurement: Measurement) -> Record:
 
 def measurement_of(record: object) -> Measurement:
     """The measurement of a record. Raises ValueError, and says what is wrong, where it is none."""
-    values = _checked(record, MEASUREMENT, "a measurement")
-    outside = _checked(values["environment"], ENVIRONMENT, "an environment")
-    inside = _checked(outside["machine"], MACHINE, "a machine")
+    values = checked(record, MEASUREMENT, "a measurement")
+    outside = checked(values["environment"], ENVIRONMENT, "an environment")
+    inside = checked(outside["machine"], MACHINE, "a machine")
     instructions = tuple(_each(inside["instructions"], str))
-    versions = tuple((name, version) for name, version in (_each(pair, str) for pair in outside["versions"]))
+    versions = tuple((name, version) for name, version in (_each(pair, str, 2) for pair in outside["versions"]))
     machine = Machine(**{**inside, "instructions": instructions})
     numbers = {key: tuple(_each(values[key], int)) for key in ("times_ns", "warmup_ns", "rounds")}
     if not all(0 <= t < MOST_NS for t in numbers["times_ns"] + numbers["warmup_ns"]):
         raise ValueError(f"a time that is not within 0 to {MOST_NS} ns")
     if not all(1 <= values[key] <= MOST_COUNT for key in ("threads", "batch")):
         raise ValueError(f"threads or batch not within 1 to {MOST_COUNT}")
+    if not 0 <= inside["cores"] <= MOST_COUNT:
+        raise ValueError(f"cores of a machine not within 0 to {MOST_COUNT}")
     if values["others"] is not None:
+        if not abs(values["others"]) <= MOST_COUNT:  # nor is what is no number
+            raise ValueError(f"{_shown(values['others'])} as others of a measurement, where a number of cores belongs")
         values = {**values, "others": float(values["others"])}
-        if not isfinite(values["others"]):
-            raise ValueError("others, that is no number")
     where = Environment(**{**outside, "machine": machine, "versions": versions})
-    return Measurement(**{**values, **numbers, "environment": where})
+    try:
+        return Measurement(**{**values, **numbers, "environment": where})
+    except ValueError:
+        rounds, count = _shown(values["rounds"]), len(values["times_ns"])
+        raise ValueError(f"rounds {rounds} of {count} times, where they add up to one or more") from None
 
 
 def architecture_text(architecture: Architecture) -> str:
@@ -91,31 +107,43 @@ def architecture_text(architecture: Architecture) -> str:
 
 def architecture_of(text: str) -> Architecture:
     """The network of a JSON text. Raises ValueError, and says what is wrong, where it is none."""
-    values = _checked(json.loads(text), {"ops": list, "edges": list, "slots": list}, "a network")
+    values = checked(json.loads(text), {"ops": list, "edges": list, "slots": list}, "a network")
     ops = []
     for entry in values["ops"]:
-        kind, attributes, shape = entry
+        kind, attributes, shape = entry if isinstance(entry, list) and len(entry) == 3 else ("", None, None)
         if not _is(kind, str) or not isinstance(attributes, dict) or not all(_is(key, str) for key in attributes):
-            raise ValueError(f"an operation {str(entry)[:80]}")
+            raise ValueError(f"{_shown(entry)} where an operation belongs: its kind, attributes and shape")
         plain = {
             key: tuple(_each(v, int)) if isinstance(v, list) else _each([v], int | float | str)[0]
             for key, v in attributes.items()
         }
         ops.append(Op(kind, tuple(sorted(plain.items())), None if shape is None else tuple(_each(shape, int))))
-    edges = tuple((int(source), int(target)) for source, target in (_each(edge, int) for edge in values["edges"]))
+    edges = tuple((int(source), int(target)) for source, target in (_each(edge, int, 2) for edge in values["edges"]))
     try:
         return Architecture(tuple(ops), edges, slots=tuple(_each(values["slots"], int)))
     except BadArchitecture as error:
         raise ValueError(str(error)) from None
 
 
-def _checked(record: object, wanted: Mapping[str, type | UnionType], what: str) -> Record:
-    if not isinstance(record, dict) or set(record) != set(wanted):
-        raise ValueError(f"{what} with other fields than {', '.join(wanted)}")
+def checked(record: object, wanted: Mapping[str, type | UnionType], what: str) -> Record:
+    """The record, with these fields and no others, each of its type. Raises ValueError, and says what is wrong."""
+    if not isinstance(record, dict):
+        raise ValueError(f"{_shown(record)} where {what} belongs")
+    for key in record:
+        if key not in wanted:
+            raise ValueError(f"{what} with the unknown field {_shown(key)}")
     for key, kind in wanted.items():
+        if key not in record:
+            raise ValueError(f"{what} without the field {_shown(key)}")
         if not _is(record[key], kind):
-            raise ValueError(f"{record[key]!r:.80} as {key} of {what}")
+            raise ValueError(f"{_shown(record[key])} as {key} of {what}, where {_NOUNS[kind][0]} belongs")
     return record
+
+
+def _shown(value: object) -> str:
+    """The beginning of a value as the file has it, printable."""
+    text = json.dumps(value)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
 def _is(value: object, kind: type | UnionType) -> bool:
@@ -125,7 +153,8 @@ def _is(value: object, kind: type | UnionType) -> bool:
     )
 
 
-def _each(values: Any, kind: type | UnionType) -> list[Any]:
-    if not isinstance(values, list) or not all(_is(v, kind) for v in values):
-        raise ValueError(f"{values!r:.80} where a list of {kind} belongs")
+def _each(values: Any, kind: type | UnionType, count: int | None = None) -> list[Any]:
+    if not isinstance(values, list) or not all(_is(v, kind) for v in values) or len(values) != (count or len(values)):
+        number = f"{count} " if count else ""
+        raise ValueError(f"{_shown(values)} where a list of {number}{_NOUNS[kind][1]} belongs")
     return values
