@@ -149,13 +149,16 @@ class LstmClassifier(nn.Module):
 class UNet(nn.Module):
     def __init__(self):
         super().__init__()
-        self.one, self.two = conv_norm(3, 8, 3), conv_norm(8, 16, 3)
-        self.up, self.merge, self.out = nn.ConvTranspose2d(16, 8, 2, 2), conv_norm(16, 8, 3), nn.Conv2d(8, 2, 1)
+        self.one, self.two, self.three = conv_norm(3, 8, 3), conv_norm(8, 16, 3), conv_norm(16, 16, 3)
+        self.wider, self.merge = nn.Upsample(scale_factor=2, mode="bilinear"), conv_norm(32, 16, 3)
+        self.up, self.last, self.out = nn.ConvTranspose2d(16, 8, 2, 2), conv_norm(16, 8, 3), nn.Conv2d(8, 2, 1)
 
     def forward(self, x):
         x = self.one(x)
-        y = self.up(self.two(functional.max_pool2d(x, 2)))
-        return self.out(self.merge(torch.cat([x, y], 1)))
+        y = self.two(functional.max_pool2d(x, 2))
+        z = self.wider(self.three(functional.max_pool2d(y, 2)))
+        y = self.up(self.merge(torch.cat([y, z], 1)))
+        return self.out(self.last(torch.cat([x, y], 1)))
 
 
 class Mlp(nn.Module):

@@ -227,13 +227,13 @@ def split(call: Call, builder: Builder) -> list[Operand]:
 
 def _gather(call: Call, builder: Builder) -> int:
     data, index, shape, axis = call.operands[0], call.constant(1), call.shape(), call.given.get("axis", 0)
-    at = index.scalar if index is not None and index.shape == () else None
+    at = index.scalar if index is not None and index.shape in ((), (1,)) else None
     if isinstance(data, int) and at is not None and shape and isinstance(axis, int) and call.out[0] is not None:
         axis %= len(shape)
         start = int(at) % shape[axis] if shape[axis] else 0
         op = slices(shape, (axis,), (start,), (start + 1,), (1,))
         part = builder.add("Slice", op.shape, [data], dict(op.attributes))
-        return builder.add("Reshape", call.out[0], [part])
+        return part if op.shape == call.out[0] else builder.add("Reshape", call.out[0], [part])
     return _axis(0)(call, builder)
 
 
