@@ -271,8 +271,8 @@ HAND_BUILT = {
     "mlp": mlp,
     "densenet": densenet,
 }
-# Spellings that compute the same and that the canonical form tells apart: (module, builder).
-APART = {
+# Further spellings that compute the same: (module, builder).
+FURTHER = {
     "mobilenet_v2, one pool": ("mobilenet_v2", partial(mobilenet_v2, pools=1)),
     "vit, by rows": ("vit", partial(vit, by_rows=True)),
     "lstm, by its state": ("lstm", partial(lstm, by_state=True)),

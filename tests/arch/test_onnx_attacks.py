@@ -282,10 +282,13 @@ def test_large_weights_are_cut_out_before_parsing():
     assert read_onnx(data).architecture.ops[1].shape == (1, 1024, 1, 1)
 
 
-def test_bodies_read_values_from_around_them():
+def branching(turned=False, turned_inside=False):
+    """Nodes of which the last is an If whose branches read r; turned: each node stands before those that it reads."""
+
     def branch(name):
         out = helper.make_tensor_value_info(f"{name}_out", TensorProto.FLOAT, None)
-        return helper.make_graph([helper.make_node("Relu", ["r"], [f"{name}_out"])], name, [], [out])
+        nodes = [helper.make_node("Relu", ["r"], [f"{name}_r"]), helper.make_node("Abs", [f"{name}_r"], [out.name])]
+        return helper.make_graph(nodes[::-1] if turned_inside else nodes, name, [], [out])
 
     nodes = [
         helper.make_node("Relu", ["x"], ["r"]),
@@ -293,6 +296,28 @@ def test_bodies_read_values_from_around_them():
         helper.make_node("Cast", ["m"], ["c"], to=TensorProto.BOOL),
         helper.make_node("If", ["c"], ["y"], then_branch=branch("then"), else_branch=branch("else")),
     ]
-    imported = read_onnx(model(nodes))
+    return nodes[::-1] if turned else nodes
+
+
+def test_bodies_read_values_from_around_them():
+    imported = read_onnx(model(branching()))
     assert imported.coverage.unknown == {"If": 1}
     assert len(imported.architecture.parents()[-1]) == 2  # the condition and r
+
+
+def test_bodies_read_values_from_around_them_where_inputs_are_left_out():
+    ends = [helper.make_tensor_value_info(f"{name}_out", t, None) for name, t in (("go", 9), ("v", 1))]
+    steps = [helper.make_node("Identity", ["go"], ["go_out"]), helper.make_node("Add", ["v", "r"], ["v_out"])]
+    starts = [helper.make_tensor_value_info(name, t, []) for name, t in (("k", 7), ("go", 9))]
+    body = helper.make_graph(steps, "body", [*starts, helper.make_tensor_value_info("v", 1, None)], ends)
+    loop = helper.make_node("Loop", ["", "", "x"], ["y"], body=body)
+    network = read_onnx(model([helper.make_node("Relu", ["x"], ["r"]), loop])).architecture
+    assert [op.kind for op in network.ops] == ["Input", "Relu", "Loop"]
+    assert network.operands()[-1] == [(2, 0), (3, 1)]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_bodies_are_put_in_order(turned):
+    straight = read_onnx(model(branching(turned)))
+    assert read_onnx(model(branching(turned, turned_inside=True))).architecture == straight.architecture
+    assert not straight.coverage.shapeless

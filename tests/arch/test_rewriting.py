@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from narformer.arch import Architecture, Op, canonical, fingerprint
+from narformer.arch import Architecture, Op, canonical, cost, fingerprint
 
 IMAGE = (1, 8, 6, 6)
 
@@ -76,6 +76,18 @@ SAME = {
         [("Relu", IMAGE, {})],
     ),
     "nothing": ([("Add", IMAGE, {"constant": 1, "value": 0.0}), ("Relu", IMAGE, {})], [("Relu", IMAGE, {})]),
+    "a pool of one pixel": (
+        [("GlobalAveragePool", (1, 8, 1, 1), {}), ("GlobalMaxPool", (1, 8, 1, 1), {}), ("Flatten", (1, 8), {})],
+        [("GlobalAveragePool", (1, 8, 1, 1), {}), ("ReduceMean", (1, 8), {"axes": (2, 3), "keepdims": 0})],
+    ),
+    "windows of one value": (
+        [
+            ("AveragePool", IMAGE, {"kernel_shape": (1, 1)}),
+            ("MaxPool", IMAGE, {"kernel_shape": (1, 1), "ceil_mode": 1}),
+            ("Relu", IMAGE, {}),
+        ],
+        [("Relu", IMAGE, {})],
+    ),
     "precision": (
         [("BatchNormalization", IMAGE, {"epsilon": 9.999999747378752e-06})],
         [("BatchNormalization", IMAGE, {})],
@@ -90,6 +102,14 @@ def test_two_ways_of_writing_one_network(name):
 
 
 OTHER = {
+    "a norm of one value": (
+        [("GlobalMaxPool", (1, 8, 1, 1), {}), ("ReduceL2", (1, 8, 1, 1), {"axes": (2, 3), "keepdims": 1})],
+        [("GlobalMaxPool", (1, 8, 1, 1), {})],
+    ),
+    "windows that skip": (
+        [("MaxPool", IMAGE, {"kernel_shape": (1, 1), "strides": (2, 2), "pads": (3,) * 4}), ("Relu", IMAGE, {})],
+        [("Relu", IMAGE, {})],
+    ),
     "which relu": ([("Clip", IMAGE, {"min": 0.0, "max": 6.0})], [("Relu", IMAGE, {})]),
     "the exponent": ([("Pow", IMAGE, {"constant": 1, "value": 2.0})], [("Pow", IMAGE, {"constant": 1, "value": 3.0})]),
     "a norm before": ([("BatchNormalization", IMAGE, {}), CONV], [BIASED]),
@@ -115,6 +135,61 @@ def test_a_norm_is_not_folded_where_the_convolution_is_read_twice():
     n = c("BatchNormalization", IMAGE, a)
     c("Add", IMAGE, a, n)
     assert kinds(c.done()) == ["Input", "Conv", "BatchNormalization", "Add"]
+
+
+TOKENS, HEADS = (2, 5, 8), [("Reshape", (2, 5, 2, 4), {}), ("Relu", (2, 5, 2, 4), {})]
+ROWS = ("Reshape", (10, 8), {})
+# Dense layers that see the tokens as rows of a matrix, and on the last axis.
+BY_ROWS = {
+    "back": ([ROWS, ("Gemm", (10, 4), {}), ("Reshape", (2, 5, 4), {})], [("Gemm", (2, 5, 4), {})]),
+    "a bias behind": (
+        [ROWS, ("Gemm", (10, 4), {"bias": 0}), ("Reshape", (2, 5, 4), {}), ("Add", (2, 5, 4), {"constant": 4})],
+        [("Gemm", (2, 5, 4), {})],
+    ),
+    "one after the other": (
+        [
+            *(ROWS, ("Gemm", (10, 8), {}), ("Dropout", (10, 8), {}), ("Reshape", TOKENS, {})),
+            *(ROWS, ("Gemm", (10, 4), {}), ("Reshape", (2, 5, 4), {})),
+        ],
+        [("Gemm", TOKENS, {}), ("Gemm", (2, 5, 4), {})],
+    ),
+    "heads behind": (
+        [ROWS, ("Gemm", (10, 12), {}), ("Reshape", (2, 5, 3, 4), {})],
+        [("Gemm", (2, 5, 12), {}), ("Reshape", (2, 5, 3, 4), {})],
+    ),
+    "heads before": (
+        [*HEADS, ROWS, ("Gemm", (10, 4), {}), ("Reshape", (2, 5, 4), {})],
+        [*HEADS, ("Reshape", TOKENS, {}), ("Gemm", (2, 5, 4), {})],
+    ),
+    "heads on both sides": (
+        [*HEADS, ROWS, ("Gemm", (10, 12), {}), ("Reshape", (2, 5, 3, 4), {})],
+        [*HEADS, ("Reshape", TOKENS, {}), ("Gemm", (2, 5, 12), {}), ("Reshape", (2, 5, 3, 4), {})],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_ROWS)
+def test_dense_layers_by_rows(name):
+    rows, last = (unary(*steps, shape=TOKENS) for steps in BY_ROWS[name])
+    form = canonical(rows)
+    assert form == canonical(last) == canonical(form)
+    assert cost(form).macs == cost(rows).macs
+
+
+def test_rows_of_another_length_are_another_dense_layer():
+    short = unary(
+        ("Reshape", (20, 4), {}), ("Gemm", (20, 4), {}), ("Reshape", TOKENS, {}), ("Relu", TOKENS, {}), shape=TOKENS
+    )
+    assert fingerprint(short) != fingerprint(unary(("Gemm", TOKENS, {}), ("Relu", TOKENS, {}), shape=TOKENS))
+    assert [op.shape for op in canonical(short).ops if op.kind == "Gemm"] == [(20, 4)]
+
+
+def test_rows_that_are_read_as_they_are_stay():
+    c = Chain(TOKENS)
+    y = c("Gemm", (10, 4), c("Reshape", (10, 8), c.inputs[0]))
+    c("Reshape", (2, 5, 4), y)
+    c("Relu", (10, 4), y)
+    assert [op.shape for op in canonical(c.done()).ops if op.kind == "Gemm"] == [(10, 4)]
 
 
 @pytest.mark.parametrize(("gate", "kind"), [("Sigmoid", "Swish"), ("HardSigmoid", "HardSwish"), ("Tanh", "Mish")])

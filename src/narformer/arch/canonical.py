@@ -20,7 +20,7 @@ from narformer.arch.rewriting import rewritten
 
 __all__ = ["FORM", "canonical", "fingerprint"]
 
-FORM = 2  # of the fingerprint: raise it when the canonical form of any network changes
+FORM = 3  # of the fingerprint: raise it when the canonical form of any network changes
 # How many trial refinements may tell alike vertices apart. Networks of many long identical branches reach it; from
 # there on alike vertices are taken for interchangeable, as in such networks they are.
 TRIALS = 1000

@@ -195,7 +195,7 @@ class _Reading:
 
     def _read(self, node: onnx.NodeProto, names: list[str], taken: list[str]) -> None:
         written, shapes = list(node.output), self.shapes
-        if len(taken) > names.count(""):  # fingerprints of form 2 are without them where as many inputs are left out
+        if taken:
             names += [name for name in dict.fromkeys(taken) if name not in names]
         for name in names:
             if name in self.tensors:

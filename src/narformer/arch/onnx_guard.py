@@ -142,6 +142,7 @@ def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], path: str | Path
             inner += bodies
     if not in_order or not outer.isdisjoint(scope):  # a name from outside that is written here, too, is the one here
         _put_in_order(graph, frozenset(outer | scope), path)
+        inner = [body for node in graph.node for a in node.attribute for body in body_of(a)]  # the nodes are new ones
     for value in graph.output:
         if value.name not in scope and value.name not in outer:
             raise BadFile(path, f"the output {value.name[:80]!r} that nothing writes", "outputs that nodes write")

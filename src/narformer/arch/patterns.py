@@ -1,15 +1,17 @@
-"""Activations, layer normalisation and attention that a network writes out, recognised by their last operation.
+"""Activations, dense layers, layer normalisation and attention written out, recognised by their last operation.
 
     HardSigmoid  clip(x + 3, 0, 6) / 6            Swish      x sigmoid(x)
     HardSwish    x hard_sigmoid(x)                Mish       x tanh(softplus(x))
     Gelu         x/2 (1 + erf(x / √2)), or with   tanh(√(2/π) (x + 0.044715 x³))
     LayerNormalization   (x - mean x) / √(mean (x - mean x)² + ε) scale + offset
     Attention    softmax(q kᵀ s [+ mask]) v
+    Gemm         Reshape to rows, Gemm, Reshape back
 
 Divisions and subtractions of constants are Mul and Add by the time they come here.
 """
 
-from math import pi, sqrt
+from dataclasses import replace
+from math import pi, prod, sqrt
 
 from narformer.arch.graph import Op
 from narformer.arch.sketch import Sketch
@@ -151,6 +153,35 @@ def attention(sketch: Sketch, vertex: int, op: Op) -> bool:
         return False
     operands = [(0, query), (1, keys), (2, outer[1])] + ([(3, mask)] if mask is not None else [])
     sketch.become(vertex, Op.of("Attention", op.shape, is_causal=0, **constant), operands)
+    return True
+
+
+def dense_by_rows(sketch: Sketch, vertex: int, op: Op) -> bool:
+    """Reshape to the rows of a matrix, dense, Reshape back: dense on the last axis.
+
+    A Reshape that does more than that stays, before or behind: the leading axes are those of what is read, where those
+    of what comes out begin with them, else those of what comes out.
+    """
+    layer = under(sketch, vertex, "Reshape")
+    if layer is None or sketch.ops[layer].kind != "Gemm" or len(sketch.readers[layer]) > 1:
+        return False
+    dense, operands = sketch.ops[layer], sketch.operands[layer]
+    if not operands or operands[0][0] or dense.get("trans_a"):
+        return False
+    front = operands[0][1]
+    source, rows, columns, out = under(sketch, front, "Reshape"), sketch.ops[front].shape, dense.shape, op.shape
+    shape = sketch.ops[source].shape if source is not None else None
+    if source is None or not (shape and rows and columns and out) or not len(rows) == len(columns) == 2:
+        return False
+    whole = shape[-1] == rows[1] and out[: len(shape) - 1] == shape[:-1]
+    counts = [len(shape) - 1] * whole + [len(out) - 1, *range(2, len(out) - 1)]
+    fits = [k for k in counts if k > 1 and prod(out[:k]) == rows[0] and prod(out[k:]) == columns[1]]
+    if not fits:
+        return False
+    leading = out[: fits[0]]
+    wide = (*leading, rows[1])
+    below = source if shape == wide else sketch.add(Op("Reshape", (), wide), [(0, source)])
+    sketch.become(layer, replace(dense, shape=(*leading, columns[1])), [(0, below), *operands[1:]])
     return True
 
 

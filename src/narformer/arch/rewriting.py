@@ -7,6 +7,7 @@
 * zero padding before Conv is its padding;
 * Sub and Div with a constant as second operand are Add and Mul;
 * a pool or mean over all of the image is a global pool; reductions keep their axes, a Reshape then drops them;
+  those that take every value by itself are dropped;
 * Clip from 0 is Relu; x sigmoid(x) is Swish; the written-out forms in ``patterns`` are recognised.
 
 Last, the values of scalar constants go (they are weights), but for the exponent of Pow, and slots that say nothing.
@@ -24,6 +25,7 @@ from narformer.arch.sketch import Sketch
 __all__ = ["rewritten"]
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm")
+PLAIN_SUMS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")  # of one value: that value
 
 Rule = Callable[[Sketch, int, Op], bool]
 
@@ -60,7 +62,7 @@ def pass_on(sketch: Sketch, vertex: int, op: Op) -> bool:
 
 
 def pass_on_if_same(sketch: Sketch, vertex: int, op: Op) -> bool:
-    """An Expand, Slice, Pad, Tile, Concat or Resize that leaves its only operand as it is."""
+    """What leaves its only operand as it is: Expand, Slice, Pad, Tile, Concat, Resize, pools and sums of one value."""
     below = only(sketch, vertex)
     if not below or op.shape is None or below[1].shape != op.shape or op.get("constant"):
         return False
@@ -204,11 +206,17 @@ def clip(sketch: Sketch, vertex: int, op: Op) -> bool:
 
 
 def plain_pool(sketch: Sketch, vertex: int, op: Op) -> bool:
-    """Padding that is not there cannot be counted; rounding up that changes nothing is rounding down."""
+    """Padding that is not there cannot be counted; rounding up that changes nothing is rounding down.
+
+    A window of one value is nothing; the adaptive pools of PyTorch have such windows.
+    """
     below, attributes = only(sketch, vertex), dict(op.attributes)
     pads, kernel, strides = op.get("pads"), op.get("kernel_shape"), op.get("strides")
     if not isinstance(pads, tuple) or not isinstance(kernel, tuple) or not isinstance(strides, tuple):
         return False
+    one = set(kernel) == {1} and not any(pads) and "Take" not in _kinds(sketch, vertex)
+    if one and pass_on_if_same(sketch, vertex, op):
+        return True
     if not any(pads) and op.get("count_include_pad"):
         attributes["count_include_pad"] = 0
     if op.get("ceil_mode") and below and below[1].shape and op.shape and op.get("dilations", (1,) * len(kernel)):
@@ -235,7 +243,7 @@ def global_pool(sketch: Sketch, vertex: int, op: Op) -> bool:
     pads = op.get("pads")
     if below[1].shape is None or below[1].shape[2:] != kernel or not isinstance(pads, tuple) or any(pads):
         return False
-    if any(reader_kind == "Take" for reader_kind in _kinds(sketch, vertex)):
+    if "Take" in _kinds(sketch, vertex):
         return False
     sketch.ops[vertex] = Op(GLOBAL[op.kind], (), op.shape)
     return True
@@ -268,7 +276,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "Identity": (pass_on,),
     "Dropout": (pass_on,),
     **dict.fromkeys(("Expand", "Slice", "Pad", "Tile", "Concat", "Resize"), (pass_on_if_same,)),
-    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), (view,)),
+    **dict.fromkeys(("Flatten", "Squeeze", "Unsqueeze"), (view,)),
+    "Reshape": (view, patterns.dense_by_rows),
     "Transpose": (transpose,),
     "BatchNormalization": (fold_norm,),
     "Conv": (take_padding,),
@@ -281,5 +290,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "MatMul": (patterns.attention,),
     "AveragePool": (plain_pool, global_pool),
     "MaxPool": (plain_pool, global_pool),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), (pass_on_if_same,)),
     **{kind: (reduction,) for kind in OPS if kind.startswith("Reduce")},
+    **dict.fromkeys(PLAIN_SUMS, (reduction, pass_on_if_same)),
 }
