@@ -2,20 +2,44 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from narformer.arch.cells import Cells
+from narformer.arch.graph import Architecture, Op
 from narformer.data import Attribute, Dataset, nasbench101, nasbench201, split
-from narformer.data.splits import SPLITS, load_split, portions, save_split
+from narformer.data.splits import SPLITS, load_split, network_numbers, portions, save_split
 from narformer.errors import BadFile, BadRecipe, UnknownName
+from narformer.spaces.nasbench201 import NasBench201, function_classes
 
 
-def toy(name="nasbench201", rows=1000, unlabelled=()):
-    """A data set of empty cells whose labels count the rows."""
-    cells = Cells(("input",), np.zeros((rows, 1), dtype=np.int8), np.zeros((rows, 1, 1), dtype=np.uint8))
-    valid, test = np.arange(rows, dtype=float), np.arange(rows, dtype=float)
+def toy(name="nasbench201", rows=1000, unlabelled=(), networks=None):
+    """A data set whose labels count the rows; row r holds network ``networks[r]``, by default one of its own."""
+    networks = np.arange(rows) if networks is None else np.asarray(networks)
+    cells = chains(networks)
+    valid, test = np.arange(len(cells), dtype=float), np.arange(len(cells), dtype=float)
     valid[list(unlabelled)] = np.nan
     attributes = {label: Attribute(label, "%") for label in ("valid", "test")}
     return Dataset(name, "toy", cells, {"valid": valid, "test": test}, attributes, "valid", "test")
+
+
+def chains(networks):
+    """Columns of chains of three operations: the digits of each number to the base of 100."""
+    kind_MN = np.stack([networks // 10_000, networks // 100 % 100, networks % 100], axis=1).astype(np.int8)
+    adj_MNN = np.zeros((len(networks), 3, 3), dtype=np.uint8)
+    adj_MNN[:, [0, 1], [1, 2]] = 1
+    return Cells(tuple(f"op{i}" for i in range(100)), kind_MN, adj_MNN)
+
+
+def of_sizes(sizes, seed=0):
+    """The network of each row, in any order, where network g fills ``sizes[g]`` rows."""
+    return np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+
+
+def apart(networks, drawn):
+    """Whether no network stands in two parts."""
+    parts = [set(networks[rows].tolist()) for rows in (drawn.train, drawn.validation, drawn.test)]
+    return sum(map(len, parts)) == len(set.union(*parts))
 
 
 @pytest.mark.parametrize("name", SPLITS)
@@ -55,6 +79,82 @@ def test_holdout_parts_are_disjoint_and_cover_the_rest():
     assert np.array_equal(np.sort(together), np.arange(1000))
 
 
+def test_networks_that_stand_three_times_stay_together():
+    networks = of_sizes([3] * 133)
+    dataset = toy("mine", networks=networks)
+    for seed in range(5):
+        drawn = split(dataset, "holdout", 241, seed=seed, validation=79)
+        assert apart(networks, drawn)
+        assert [len(drawn.train), len(drawn.validation), len(drawn.test)] == [240, 78, 81], "nearest multiples of 3"
+    again = split(dataset, "holdout", 241, seed=4, validation=79)
+    assert np.array_equal(again.train, drawn.train)
+    assert np.array_equal(again.validation, drawn.validation)
+    assert not np.array_equal(split(dataset, "holdout", 241, seed=5, validation=79).train, drawn.train)
+
+
+@pytest.mark.parametrize("sizes", [[1, 2, 3] * 70, [1] * 300 + [7] * 14, [60] + [1] * 340, [70, 3] + [1] * 330])
+def test_sizes_are_those_asked_for_where_networks_of_one_row_fill_the_gaps(sizes):
+    networks = of_sizes(sizes)
+    for seed in range(20):
+        train, validation = portions(toy("mine", networks=networks))
+        drawn = split(toy("mine", networks=networks), "holdout", train, seed=seed, validation=validation)
+        assert (len(drawn.train), len(drawn.validation)) == (train, validation)
+        assert apart(networks, drawn)
+
+
+@given(st.lists(st.one_of(st.integers(1, 4), st.integers(1, 90)), min_size=10, max_size=40), st.integers(0, 3))
+def test_sizes_are_within_one_network_of_those_asked_for(sizes, seed):
+    networks = of_sizes(sizes)
+    dataset = toy("mine", networks=networks)
+    train, validation = portions(dataset)
+    drawn = split(dataset, "holdout", train, seed=seed, validation=validation)
+    parts = drawn.train, drawn.validation, drawn.test
+    assert apart(networks, drawn)
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(len(dataset)))
+    asked = train, validation, len(dataset) - train - validation
+    assert all(len(rows) and abs(len(rows) - size) <= max(sizes) for rows, size in zip(parts, asked, strict=True))
+
+
+def test_a_network_that_fills_the_table_leaves_the_others_to_validate_and_test():
+    drawn = split(toy("mine", networks=of_sizes([391] + [1] * 9)), "holdout", 240, seed=0, validation=80)
+    assert [len(drawn.train), len(drawn.validation), len(drawn.test)] == [391, 4, 5]
+
+
+def test_without_repeats_the_order_is_that_of_random():
+    dataset = toy("mine", unlabelled=range(100, 400))
+    drawn, random = (split(dataset, name, 300, seed=3) for name in ("holdout", "random"))
+    assert np.array_equal(drawn.train, random.train)
+    assert np.array_equal(drawn.validation, random.validation)
+
+
+def test_unlabelled_rows_of_a_network_that_trains_do_not_test():
+    networks = np.arange(1000) % 500
+    drawn = split(toy("mine", networks=networks, unlabelled=range(500, 1000)), "holdout", 200, seed=0)
+    assert apart(networks, drawn)
+    assert len(drawn.test) == 2 * 100, "both rows of each network that is left"
+
+
+def test_the_papers_rows_take_no_notice_of_repeats():
+    networks = np.arange(1000) % 10
+    for name in ("paper", "random"):
+        one, other = (split(toy(networks=n), name, 300, seed=2) for n in (networks, None))
+        assert np.array_equal(one.train, other.train)
+        assert np.array_equal(one.validation, other.validation)
+
+
+def test_networks_are_numbered_by_first_appearance():
+    assert network_numbers(toy(networks=[7, 3, 7, 9, 3])).tolist() == [0, 1, 0, 2, 1]
+    swapped = Architecture.sorted([Op("b"), Op("a"), Op("in"), Op("out")], [(2, 0), (2, 1), (0, 3), (1, 3)])
+    straight = Architecture.sorted([Op("in"), Op("a"), Op("b"), Op("out")], [(0, 1), (0, 2), (1, 3), (2, 3)])
+    chain = Architecture.sorted([Op("in"), Op("a"), Op("b"), Op("out")], [(0, 1), (1, 2), (2, 3)])
+    rows = [swapped, chain, straight]
+    for kept in (Cells.of(rows, ("in", "a", "b", "out")), rows):
+        assert network_numbers(Dataset("mine", "graphs", kept, {}, {}, "", "")).tolist() == [0, 1, 0]
+    cells = NasBench201().enumerate()
+    classes = network_numbers(Dataset("mine", "nasbench201", cells, {}, {}, "", ""))
+    assert np.array_equal(classes, function_classes(cells))
+
+
 def test_impossible_splits_are_refused():
     with pytest.raises(BadRecipe, match="1,000 rows"):
         split(toy(), "paper", 900)
@@ -62,6 +162,9 @@ def test_impossible_splits_are_refused():
         split(toy(), "holdout", 800, seed=0)
     with pytest.raises(BadRecipe, match="no paper"):
         split(toy("mine"), "paper", 10)
+    for sizes, part in (([20], "validation"), ([10, 10], "test")):
+        with pytest.raises(BadRecipe, match=rf"no {part} row .* \(different networks: {len(sizes)}\)"):
+            split(toy("mine", networks=of_sizes(sizes)), "holdout", 12, seed=0, validation=8)
     with pytest.raises(UnknownName, match="Did you mean 'random'"):
         split(toy(), "randon", 10, seed=0)
 
@@ -71,14 +174,16 @@ def test_impossible_splits_are_refused():
     [(10, 6, 2), (400, 240, 80), (999, 601, 199), (1000, 600, 200), (10_000, 7800, 200)],
 )
 def test_a_fifth_of_a_table_is_left_to_test(rows, train, validation):
-    assert portions(rows) == (train, validation)
-    drawn = split(toy("mine", rows), "holdout", train, seed=0, validation=validation)
+    dataset = toy("mine", rows)
+    assert portions(dataset) == (train, validation)
+    drawn = split(dataset, "holdout", train, seed=0, validation=validation)
     assert len(drawn.test) == rows // 5
 
 
-def test_nine_rows_are_too_few():
-    with pytest.raises(BadRecipe, match=r"9 rows .* expected 10"):
-        portions(9)
+def test_nine_networks_are_too_few_however_often_they_stand():
+    for times in (1, 50):
+        with pytest.raises(BadRecipe, match=rf"9 different networks in {9 * times} rows .* expected 10"):
+            portions(toy("mine", networks=of_sizes([times] * 9)))
 
 
 @pytest.mark.parametrize("name", SPLITS)

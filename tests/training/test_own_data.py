@@ -3,8 +3,10 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
+from narformer.data import split
 from narformer.errors import BadFile, BadRecipe, UnknownName
 from narformer.training.experiment import load_dataset
 from narformer.training.own_data import recipe_for_table
@@ -13,9 +15,11 @@ from narformer.training.recipe import Recipe
 
 @pytest.fixture
 def write_table(tmp_path):
-    def write(rows=20, name="t.jsonl", shift=0.0):
-        graph = {"ops": ["in", "out"], "edges": [[0, 1]]}
-        lines = [json.dumps({"architecture": graph, "a": i + shift, "b": -i}) for i in range(rows)]
+    def write(rows=20, name="t.jsonl", shift=0.0, networks=None):
+        graphs = [
+            {"ops": ["in", *f"{i:012b}"], "edges": [[j, j + 1] for j in range(12)]} for i in range(networks or rows)
+        ]
+        lines = [json.dumps({"architecture": graphs[i % len(graphs)], "a": i + shift, "b": -i}) for i in range(rows)]
         (tmp_path / name).write_text("\n".join(lines))
         return tmp_path / name
 
@@ -32,11 +36,33 @@ def test_the_fewer_rows_the_more_epochs(write_table, rows, train, validation, ep
     assert (recipe.data.split, recipe.data.split_seed, recipe.system) == ("holdout", 0, "relational")
 
 
-def test_too_few_rows_and_wrong_labels_are_refused(write_table):
-    with pytest.raises(BadRecipe, match="9 rows"):
-        recipe_for_table(write_table(9))
+def test_too_few_networks_and_wrong_labels_are_refused(write_table):
+    for rows in (9, 90):
+        with pytest.raises(BadRecipe, match=f"9 different networks in {rows} rows"):
+            recipe_for_table(write_table(rows, networks=9))
     with pytest.raises(UnknownName, match=r"no column of t\.jsonl is called 'c'"):
         recipe_for_table(write_table(), "c")
+
+
+def test_no_network_that_was_measured_three_times_stands_in_two_parts(tmp_path):
+    chance = np.random.default_rng(0)
+    lines = []
+    for i in range(50):
+        names = ["in", *(f"op{bit}" for bit in f"{i:06b}"), "out"]
+        for order in (chance.permutation(8) for _ in range(3)):  # written in another order each time
+            place = np.argsort(order).tolist()
+            edges = [[place[j], place[j + 1]] for j in range(7)]
+            graph = {"ops": [names[v] for v in order], "edges": edges}
+            lines.append(json.dumps({"architecture": graph, "network": i, "score": chance.normal()}))
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(chance.permutation(lines)))
+    data = recipe_for_table(path, "score").data
+    dataset = load_dataset(data)
+    drawn = split(dataset, data.split, data.train, data.split_seed, data.validation)
+    rows = drawn.train, drawn.validation, drawn.test
+    networks = [set(dataset.labels["network"][part]) for part in rows]
+    assert sum(map(len, networks)) == len(set.union(*networks)) == 50
+    assert all(abs(len(part) - asked) <= 3 for part, asked in zip(rows, (90, 30, 30), strict=True))
 
 
 def test_changes_and_a_recipe_of_ones_own_count(write_table, content, tmp_path):

@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from narformer.arch.canonical import fingerprint
+from narformer.arch.cells import Cells
 from narformer.data.dataset import Dataset, Split
 from narformer.data.facts import require_file
 from narformer.errors import BadFile, BadRecipe, lookup
+from narformer.spaces.nasbench101_hash import graph_keys
+from narformer.spaces.nasbench201 import function_classes
 
-__all__ = ["SPLITS", "VALIDATION", "load_split", "portions", "save_split", "split"]
+__all__ = ["SPLITS", "VALIDATION", "load_split", "network_numbers", "portions", "save_split", "split"]
 
 VALIDATION = 200
 """Cells on which every paper selects."""
+
+FEWEST_NETWORKS = 10  # of a table of one's own: two to validate, two to test
 
 FORMAT = 1
 
@@ -52,28 +58,68 @@ def random(dataset: Dataset, train: int, validation: int, seed: int | None) -> S
 
 
 def holdout(dataset: Dataset, train: int, validation: int, seed: int | None) -> Split:
-    """Three disjoint parts drawn by the seed; the test part is all that is neither train nor validation."""
-    rows = _generator(seed, "holdout").permutation(_labelled(dataset))
-    drawn = _consecutive(dataset, "holdout", rows, train, validation, seed)
-    rest = drawn.unseen()
-    if not len(rest):
-        raise BadRecipe(
-            f"{train:,} training and {validation:,} validation rows leave no test row of the {len(dataset):,} of "
-            f"'{dataset.name}'; take fewer"
-        )
-    return Split("holdout", drawn.train, drawn.validation, rest, seed)
+    """Three disjoint parts drawn by the seed; rows that hold the same network (``network_numbers``) go to one part.
+
+    The parts come as near to the rows asked for as whole networks let them; the test part is every row of the networks
+    that neither train nor validate. Without repeated networks the drawn rows are those of ``random``.
+    """
+    generator = _generator(seed, "holdout")
+    labelled = _labelled(dataset)
+    _agree_on_sizes(dataset, train, validation, len(labelled))
+    network_M = network_numbers(dataset)
+    network_L = network_M[labelled]
+    drawn_G = generator.permutation(np.unique(network_L))
+    asked = train, validation, len(labelled) - train - validation
+    part_N = np.full(network_M.max() + 1, 2)  # a network without a train label can only test
+    part_N[drawn_G] = _dealt(np.bincount(network_L)[drawn_G], asked)
+    turn_N = np.zeros(len(part_N), dtype=np.int64)
+    turn_N[drawn_G] = np.arange(len(drawn_G))
+    rows = labelled[np.argsort(turn_N[network_L], kind="stable")]
+    tested_M = (part_N[network_M] == 2) & ~np.isnan(dataset.labels[dataset.test_label])
+    parts = {
+        "training": rows[part_N[network_M[rows]] == 0],
+        "validation": rows[part_N[network_M[rows]] == 1],
+        "test": np.flatnonzero(tested_M).astype(np.int64),
+    }
+    for name, drawn in parts.items():
+        if not len(drawn) and (name, validation) != ("validation", 0):
+            raise BadRecipe(
+                f"{train:,} training and {validation:,} validation rows leave no {name} row of the {len(dataset):,} of "
+                f"'{dataset.name}' (different networks: {len(part_N):,}); take fewer"
+            )
+    return Split("holdout", parts["training"], parts["validation"], parts["test"], seed)
 
 
-def portions(rows: int) -> tuple[int, int]:
+def portions(dataset: Dataset) -> tuple[int, int]:
     """Training and validation rows of a table of one's own, for ``holdout``: a fifth of all is left to test.
 
-    200 rows validate, or a fifth where there are fewer than 1,000. Raises BadRecipe for fewer than ten rows.
+    200 rows validate, or a fifth where there are fewer than 1,000. Raises BadRecipe for fewer than ten networks.
     """
+    rows = len(dataset)
+    networks = int(network_numbers(dataset).max(initial=-1)) + 1
+    if networks < FEWEST_NETWORKS:
+        raise BadRecipe(
+            f"{networks} different networks in {rows:,} rows cannot be split into training, validation and test; "
+            f"expected {FEWEST_NETWORKS} at least"
+        )
     fifth = rows // 5
-    if fifth < 2:
-        raise BadRecipe(f"{rows} rows cannot be split into training, validation and test; expected 10 at least")
     validation = min(VALIDATION, fifth)
     return rows - validation - fifth, validation
+
+
+def network_numbers(dataset: Dataset) -> NDArray[np.int64]:
+    """(M,) numbers from 0 on, equal for rows that hold the same network, counted by first appearance.
+
+    Cells are the same where they are the same graph, in nasbench201 where they compute the same function; networks
+    where they have the same fingerprint.
+    """
+    cells = dataset.architectures
+    if not isinstance(cells, Cells):
+        keys_M = np.array([fingerprint(architecture) for architecture in cells])
+    else:
+        keys_M = function_classes(cells) if dataset.space == "nasbench201" else graph_keys(cells)
+    _, first, number = np.unique(keys_M, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[number], dtype=np.int64)
 
 
 SPLITS: dict[str, Callable[[Dataset, int, int, int | None], Split]] = {
@@ -93,14 +139,46 @@ def _generator(seed: int | None, name: str) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def _consecutive(dataset: Dataset, name: str, rows: Rows, train: int, validation: int, seed: int | None) -> Split:
+def _agree_on_sizes(dataset: Dataset, train: int, validation: int, labelled: int) -> None:
     if train < 1 or validation < 0:
         raise BadRecipe(f"{train} training and {validation} validation rows asked for; expected at least 1 and 0")
-    if train + validation > len(rows):
+    if train + validation > labelled:
         raise BadRecipe(
             f"{train:,} training and {validation:,} validation rows asked for; '{dataset.name}' has "
-            f"{len(rows):,} rows with the label {dataset.train_label}"
+            f"{labelled:,} rows with the label {dataset.train_label}"
         )
+
+
+def _dealt(size_G: NDArray[np.int64], asked: tuple[int, int, int]) -> NDArray[np.int64]:
+    """(G,) the part, 0 to 2, of each network in the order drawn, where network g fills ``size_G[g]`` rows."""
+    part_G = np.full(len(size_G), -1)
+    room = np.array(asked)
+    # What fits one part at most would starve the others if it came last: it goes first, where there is most room.
+    large = np.flatnonzero(size_G > np.sort(room)[-2])
+    for network in large[np.argsort(-size_G[large], kind="stable")]:
+        part_G[network] = room.argmax()
+        room[part_G[network]] -= size_G[network]
+    room = room.clip(0)
+    room = room * size_G[part_G < 0].sum() // max(room.sum(), 1)  # less for each where one part is overfull
+    for part in (0, 1):
+        fits = np.flatnonzero((part_G < 0) & (size_G <= room[part]))
+        while len(fits):
+            taken = fits[np.cumsum(size_G[fits]) <= room[part]]
+            part_G[taken] = part
+            room[part] -= size_G[taken].sum()
+            fits = fits[len(taken) :]
+            fits = fits[size_G[fits] <= room[part]]
+        free = np.flatnonzero(part_G < 0)
+        if len(free):
+            smallest = free[size_G[free].argmin()]
+            empty = asked[part] > 0 and not (part_G == part).any()
+            if empty or size_G[smallest] < 2 * room[part]:  # nearer to what was asked with it than without
+                part_G[smallest] = part
+    return np.where(part_G < 0, 2, part_G)
+
+
+def _consecutive(dataset: Dataset, name: str, rows: Rows, train: int, validation: int, seed: int | None) -> Split:
+    _agree_on_sizes(dataset, train, validation, len(rows))
     end = train + validation
     test = np.flatnonzero(~np.isnan(dataset.labels[dataset.test_label])).astype(np.int64)
     parts = {"100": rows[end : end + 100]} if dataset.name == "nasbench101" else {}

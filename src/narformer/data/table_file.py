@@ -18,11 +18,10 @@ from narformer.arch.cells import Cells
 from narformer.arch.graph import Architecture
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import require_file
+from narformer.data.splits import network_numbers
 from narformer.errors import BadArchitecture, BadFile, lookup
 from narformer.spaces import SPACES, Graphs, Space
 from narformer.spaces.graphs import echo, read_graph, vocabulary_of
-from narformer.spaces.nasbench101_hash import graph_keys
-from narformer.spaces.nasbench201 import function_classes
 
 __all__ = ["FIRST", "digest", "read_table_file", "repeated"]
 
@@ -83,11 +82,8 @@ def digest(path: str | Path) -> str:
 
 
 def repeated(dataset: Dataset) -> int:
-    """How many rows hold a cell that an earlier row holds too: the same graph, or in nasbench201 the same function."""
-    cells = dataset.architectures
-    assert isinstance(cells, Cells)
-    keys_M = function_classes(cells) if dataset.space == "nasbench201" else graph_keys(cells)
-    return len(cells) - len(np.unique(keys_M))
+    """How many rows hold a network that an earlier row holds too."""
+    return len(dataset) - len(np.unique(network_numbers(dataset)))
 
 
 def _checked(path: str | Path) -> Path:

@@ -20,11 +20,11 @@ def recipe_for_table(
 ) -> Recipe:
     """The recipe with the table in place of its data; without one our own predictor, for so many training networks.
 
-    The rows are split by chance with seed 0: a fifth tests, 200 or a fifth validate, the rest trains.
-    Raises BadFile for the table, BadRecipe for the recipe or where the rows are too few.
+    The rows are split by chance with seed 0, those of one network together: a fifth tests, 200 or a fifth validate,
+    the rest trains. Raises BadFile for the table, BadRecipe for the recipe or where the networks are too few.
     """
     sha256 = digest(table)
-    train, validation = portions(len(read_table_file(table, label, sha256)))
+    train, validation = portions(read_table_file(table, label, sha256))
     content = _default(train) if recipe is None else read_content(recipe)
     content["data"] = {
         "file": str(table),
