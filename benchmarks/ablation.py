@@ -56,6 +56,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "batches of 32": {"training.batch": 32},
     "batches of 128": {"training.batch": 128},
     "bfloat16": {"training.precision": "bfloat16"},
+    "float32": {"training.precision": "float32"},
+    "no expert": {"expert": None},
     "no pre-training": {"pretraining": None},
     "pre-training of 1,500 steps": {"pretraining": {"steps": 1500}},
     "pre-training of 5,000 steps": {"pretraining": {"steps": 5000}},

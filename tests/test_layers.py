@@ -41,7 +41,7 @@ OWNERS = {
         "cli/terminal.py",
     },
     "safetensors": {"predictors/saved.py", "training/checkpoint.py"},
-    "scipy": {"metrics.py", "predictors/calibration.py", "predictors/target.py"},
+    "scipy": {"metrics.py", "predictors/calibration.py", "predictors/expert.py", "predictors/target.py"},
     "pyarrow": {"data/parquet.py"},
     "pooch": {"data/folder.py"},
     "pickle": {"data/restricted_pickle.py"},

@@ -44,6 +44,18 @@ class CalibrationFacts(BaseModel):
     factor: float = Field(ge=0)
 
 
+class ExpertFacts(BaseModel):
+    """The fields of an Expert's Config."""
+
+    model_config = ConfigDict(extra="forbid")
+    cells: int = Field(gt=0, le=2**16)
+    vertices: int = Field(gt=0, le=2**10)
+    kinds: int = Field(gt=0, le=127)
+    features: int = Field(gt=0, le=2**20)
+    networks: int = Field(gt=0, le=2**10)
+    width: int = Field(gt=0, le=2**7)
+
+
 class AttributeFacts(BaseModel):
     """The fields of an Attribute."""
 
@@ -128,6 +140,7 @@ class Manifest(BaseModel):
     target: TargetFacts
     precision: Literal["float32", "bfloat16"]
     calibration: CalibrationFacts | None = None
+    expert: ExpertFacts | None = None
     facts: Facts = {}
 
 

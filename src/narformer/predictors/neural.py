@@ -13,6 +13,7 @@ from narformer.arch.graph import Architecture
 from narformer.data.dataset import Attribute
 from narformer.models import Model
 from narformer.predictors.calibration import Calibration
+from narformer.predictors.expert import Expert
 from narformer.predictors.target import Target
 from narformer.tokens.tokenizer import Tokenizer
 
@@ -23,6 +24,7 @@ class NeuralPredictor:
 
     facts:       what the manifest tells about the training: recipe, data, measured error
     calibration: how far predictions are off; None where too few networks were left to tell
+    expert:      a second opinion that is blended with the model's; None where the model stands alone
     """
 
     model: Model
@@ -33,6 +35,7 @@ class NeuralPredictor:
     facts: dict[str, Any] = field(default_factory=dict)
     precision: torch.dtype = torch.float32
     calibration: Calibration | None = None
+    expert: Expert | None = None
 
     def predict(
         self,
@@ -59,7 +62,7 @@ class NeuralPredictor:
         chunk: int = 256,
         advance: Callable[[int], None] = lambda done: None,
     ) -> NDArray[np.float64]:
-        """(N, E) what each member says, in the units of targets. As ``predict`` otherwise."""
+        """(N, E) what each member says, blended with the expert, in the units of targets. As ``predict`` otherwise."""
         cells = Cells.of(architectures, self.tokenizer.vocabulary)
         device = next(self.model.parameters()).device
         self.model.eval()
@@ -73,4 +76,4 @@ class NeuralPredictor:
                 batch = self.tokenizer.batch(cells.take(rows).trimmed()).to(device)
                 out_ME[rows] = self.model(batch).double().cpu().numpy()
                 advance(len(rows))
-        return out_ME
+        return out_ME if self.expert is None else self.expert.blended(self.tokenizer.simplified(cells), out_ME)

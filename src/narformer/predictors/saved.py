@@ -10,16 +10,19 @@ from safetensors.torch import save_file
 
 from narformer.data.dataset import Attribute
 from narformer.errors import BadPredictor, NarformerError
-from narformer.models import MODELS
+from narformer.models import MODELS, Model
 from narformer.predictors.build import DERIVED, make_model, make_tokenizer, model_options
 from narformer.predictors.calibration import Calibration
+from narformer.predictors.expert import Expert
 from narformer.predictors.manifest import FORMAT, printed, read_manifest, validated
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.target import Target
 from narformer.tokens import TOKENIZERS
+from narformer.tokens.tokenizer import Tokenizer
 
 __all__ = ["FORMAT", "load", "read_manifest", "save"]
 
+EXPERT = "expert."  # before the names of its tensors
 LARGEST_MODEL = 2**28  # numbers; a manifest could otherwise ask for any amount of memory
 
 
@@ -29,7 +32,7 @@ def save(predictor: NeuralPredictor, folder: Path) -> None:
     Raises BadPredictor, and leaves the older one, where ``load`` would refuse what is written.
     """
     names = _names(predictor)
-    weights = {name: value.contiguous() for name, value in predictor.model.state_dict().items()}
+    weights = {name: value.contiguous() for name, value in _parts(predictor.model, predictor.expert).items()}
     _agree_finite(weights, folder)
     manifest = {
         "format": FORMAT,
@@ -40,6 +43,7 @@ def save(predictor: NeuralPredictor, folder: Path) -> None:
         "target": vars(predictor.target),
         "precision": str(predictor.precision).removeprefix("torch."),
         "calibration": None if predictor.calibration is None else vars(predictor.calibration),
+        "expert": None if predictor.expert is None else vars(predictor.expert.config),
         "facts": predictor.facts,
     }
     text = printed(manifest) + "\n"
@@ -68,13 +72,19 @@ def load(folder: Path) -> NeuralPredictor:
         options = manifest.model.model_extra or {}
         with torch.device("meta"):  # shapes only: nothing is allocated before the weights are seen to fit
             model = make_model(manifest.model.name, {k: v for k, v in options.items() if k not in DERIVED}, tokenizer)
+            facts = manifest.expert
+            expert = None if facts is None else Expert(Expert.Config(**facts.model_dump()))
         for name, value in model_options(model).items():
             if name in DERIVED and options.get(name, value) != value:
                 raise BadPredictor(f"[model] {name}: found {options[name]!r:.80}; its tokenizer asks for {value}")
     except (NarformerError, RuntimeError) as error:
         raise BadPredictor(f"{folder / 'manifest.json'}: describes no model that can be built ({error})") from None
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    model.load_state_dict(_read_weights(folder / "weights.safetensors", expected), assign=True)
+    expected = {name: tuple(value.shape) for name, value in _parts(model, expert).items()}
+    weights = _read_weights(folder / "weights.safetensors", expected)
+    model.load_state_dict({name: weights[name] for name in model.state_dict()}, assign=True)
+    if expert is not None:
+        expert.load_state_dict({name: weights[EXPERT + name] for name in expert.state_dict()}, assign=True)
+        _check_expert(expert, tokenizer, folder)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     return NeuralPredictor(
@@ -86,7 +96,29 @@ def load(folder: Path) -> NeuralPredictor:
         facts=dict(manifest.facts),
         calibration=None if manifest.calibration is None else Calibration(**manifest.calibration.model_dump()),
         precision=getattr(torch, manifest.precision),
+        expert=expert,
     )
+
+
+def _parts(model: Model, expert: Expert | None) -> dict[str, torch.Tensor]:
+    """All tensors of a predictor by their names in the file."""
+    second = {} if expert is None else expert.state_dict()
+    return model.state_dict() | {EXPERT + name: value for name, value in second.items()}
+
+
+def _check_expert(expert: Expert, tokenizer: Tokenizer, folder: Path) -> None:
+    kinds = len(tokenizer.vocabulary)
+    low, high = expert.kind.min(), expert.kind.max()
+    if expert.config.kinds != kinds or not (low >= -1 and high < kinds):
+        raise BadPredictor(
+            f"{folder}: its expert knows operations {low:g} to {high:g} of {expert.config.kinds}; "
+            f"the vocabulary has {kinds}; it is damaged, train it again"
+        )
+    if expert.described != expert.config.features:
+        raise BadPredictor(
+            f"{folder}: its expert has {expert.config.features} features; expected {expert.described}; "
+            "it is damaged or of another version, train it again"
+        )
 
 
 def _read_weights(path: Path, expected: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:

@@ -16,12 +16,14 @@ from narformer.data.table_file import read_table_file
 from narformer.errors import BadRecipe
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.calibration import Calibration
+from narformer.predictors.expert import Expert
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.target import Target
+from narformer.tokens.tokenizer import Tokenizer
 from narformer.training.checkpoint import Checkpoint
 from narformer.training.loop import Fit, Progress, silent
-from narformer.training.pretraining import pretrain
-from narformer.training.recipe import Data, Recipe
+from narformer.training.pretraining import pretrain, unlabelled
+from narformer.training.recipe import Data, ExpertSection, Recipe
 from narformer.training.self_evolution import SelfEvolution
 
 
@@ -98,8 +100,15 @@ def train(
         space=dataset.space,
         precision=getattr(torch, recipe.training.precision),
     )
-    opinion_VE = predictor.opinions(cells.take(rows.validation))
-    predictor.calibration = Calibration.fit(opinion_VE, target.forward(labels[rows.validation]))
+    validation, validation_V = cells.take(rows.validation), target.forward(labels[rows.validation])
+    if recipe.expert is not None:
+        started = time.perf_counter()
+        expert = _expert(recipe.expert, tokenizer, cells, rows.train, target_M, seed, progress)
+        expert.balance(tokenizer.simplified(validation), predictor.opinions(validation), validation_V)
+        predictor.expert = expert
+        facts |= {"expert_seconds": time.perf_counter() - started, "shares": expert.share.tolist()}
+    opinion_VE = predictor.opinions(validation)
+    predictor.calibration = Calibration.fit(opinion_VE, validation_V)
     facts |= {
         "system": recipe.system,
         "recipe": recipe.model_dump(mode="json"),
@@ -121,6 +130,27 @@ def train(
     facts["measured_error"] = {"validation_mean_absolute_error": float(np.abs(error).mean())}
     predictor.facts = facts
     return Trained(predictor, dataset, rows, facts)
+
+
+def _expert(
+    settings: ExpertSection,
+    tokenizer: Tokenizer,
+    cells: Cells,
+    train: NDArray[np.int64],
+    target_M: NDArray[np.float64],
+    seed: int,
+    progress: Progress,
+) -> Expert:
+    pool = tokenizer.simplified(unlabelled(cells, np.random.default_rng([seed, 3_000_000])))
+    return Expert.fit(
+        tokenizer.simplified(cells.take(train)),
+        target_M,
+        pool,
+        seed,
+        settings.steps,
+        settings.networks,
+        lambda step: progress("expert", step, settings.steps, None),
+    )
 
 
 def load_dataset(data: Data) -> Dataset:

@@ -128,6 +128,13 @@ class Pretraining(Section):
     learning_rate: float = Field(default=2e-3, gt=0)
 
 
+class ExpertSection(Section):
+    """A Gaussian process on the structure of the same cells, blended with the model (predictors/expert.py)."""
+
+    steps: int = Field(default=150, gt=0)
+    networks: int = Field(default=32, gt=0, le=1024)
+
+
 class Recipe(Section):
     """One training run but for its seed."""
 
@@ -141,6 +148,7 @@ class Recipe(Section):
     optimiser: Optimiser = Optimiser()
     training: Training
     pretraining: Pretraining | None = None
+    expert: ExpertSection | None = None
     self_evolution: SelfEvolution | None = None
 
     @classmethod

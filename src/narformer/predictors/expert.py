@@ -1,0 +1,216 @@
+"""The second opinion of our own predictor: a Gaussian process on what flows through a cell, no network needed.
+
+From a few hundred labels it ranks cells about as well as a transformer, in seconds, and errs elsewhere; so both
+together rank better. Features come in groups g: those of arch/flows.py, and the answers of random networks. Kernel of
+two cells with squared distances d_g: k = Σ_g a_g exp(-d_g / l_g) + a Π_g exp(-d_g / m_g), its numbers by the largest
+marginal likelihood (Rasmussen & Williams 2006, eq. 5.8) with a weak normal prior on their logarithms.
+
+Letters: n training cells, M cells, N vertices, C operations, G groups, F features, K random networks, D their width,
+E members.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
+from scipy.optimize import nnls
+from torch import Tensor, nn
+
+from narformer.arch.cells import Cells
+from narformer.arch.flows import GROUPS, answers, flows
+from narformer.models.sizes import STRICT, Size
+
+__all__ = ["Expert"]
+
+RATE, PRIOR, JITTER, NOISE = 0.1, 0.04, 1e-5, -2.0  # of the fit: Adam's rate, 1/variance of logs, log noise to begin
+CHUNK = 2048  # cells whose features are in memory together
+MOST = 5000  # cells it holds: its memory grows with their square
+TUNED = 500  # cells by which the kernel is chosen, at most: the cost of a step grows with their cube
+FEW = 30  # validation cells below which both opinions count alike
+
+
+class Expert(nn.Module):
+    """Cells to the opinion of a Gaussian process, and to its blend with the opinions of a model.
+
+    All that it holds are buffers, so that it is saved with the model's weights.
+    """
+
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
+    class Config:
+        """cells: trained on, n; vertices: N; kinds: C; features: F; networks, width: K, D."""
+
+        cells: Size
+        vertices: Size
+        kinds: Size
+        features: Size
+        networks: Size = 32
+        width: Size = 8
+
+    kind: Tensor
+    adj: Tensor
+    weights: Tensor
+    biases: Tensor
+    mean: Tensor
+    scale: Tensor
+    amplitude: Tensor
+    length: Tensor
+    alpha: Tensor
+    share: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        n, N, C, K, D = config.cells, config.vertices, config.kinds, config.networks, config.width
+        self.config = config
+        G = len(GROUPS) + 1
+        shapes = {
+            "kind": (n, N),
+            "adj": (n, N, N),
+            "weights": (2, K, C, D, D),
+            "biases": (2, K, C, D),
+            "mean": (config.features,),
+            "scale": (config.features,),  # 0 for a feature that is the same everywhere
+            "amplitude": (G + 1,),
+            "length": (2, G),
+            "alpha": (n,),
+            "share": (2,),  # of the model and of this in the blend
+        }
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.zeros(shape))
+
+    @classmethod
+    def fit(
+        cls,
+        cells: Cells,
+        target_n: NDArray[np.float64],
+        pool: Cells,
+        seed: int,
+        steps: int = 150,
+        networks: int = 32,
+        advance: Callable[[int], None] = lambda done: None,
+    ) -> "Expert":
+        """From training cells in random order, the first MOST of them, and their targets.
+
+        ``pool`` are unlabelled cells, by which features are standardised.
+        """
+        cells, target_n = cells.take(slice(MOST)), target_n[:MOST]
+        rng = np.random.default_rng([seed, 3_000_000])
+        K, C, D = networks, len(cells.vocabulary), cls.Config.width
+        weights = (rng.standard_normal((2, K, C, D, D)) * D**-0.5).astype(np.float32)
+        biases = (rng.standard_normal((2, K, C, D)) * 0.5).astype(np.float32)
+        feature_PF = np.concatenate([*flows(pool), answers(pool, (weights, biases))], axis=1)
+        spread_F = feature_PF.std(axis=0)
+        varies_F = spread_F > 1e-9
+        config = cls.Config(
+            cells=len(cells), vertices=cells.kind_MN.shape[1], kinds=C, features=len(spread_F), networks=K, width=D
+        )
+        expert = cls(config)
+        held = {
+            "kind": cells.kind_MN,
+            "adj": cells.adj_MNN,
+            "weights": weights,
+            "biases": biases,
+            "mean": feature_PF.mean(axis=0),
+            "scale": varies_F / np.where(varies_F, spread_F, 1),
+            "share": np.array([0.5, 0.5]),
+        }
+        for name, value in held.items():
+            expert.get_buffer(name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
+        expert._fit(torch.from_numpy(target_n), steps, advance)
+        return expert
+
+    def _fit(self, target_n: Tensor, steps: int, advance: Callable[[int], None]) -> None:
+        group = self._features(self.trained)
+        G = len(group)
+        log = torch.zeros(3 * G + 2, dtype=torch.double)
+        log[-1] = NOISE
+        log.requires_grad_()
+        optimiser = torch.optim.Adam([log], lr=RATE)
+
+        def solved(distance_Gnn: Tensor, target_n: Tensor) -> tuple[Tensor, Tensor]:
+            kernel_nn = _kernel(distance_Gnn, log[: G + 1].exp(), log[G + 1 : -1].view(2, G).exp())
+            kernel_nn.diagonal().add_(log[-1].exp() + JITTER)
+            lower_nn = torch.linalg.cholesky(kernel_nn)
+            return torch.cholesky_solve(target_n[:, None], lower_nn)[:, 0], lower_nn
+
+        some, target_t = [x[:TUNED] for x in group], target_n[:TUNED]  # the order of training cells is random
+        distance_Gtt = torch.stack([_distances(x, x) for x in some])
+        for step in range(steps):
+            alpha_t, lower_tt = solved(distance_Gtt, target_t)
+            loss = (target_t @ alpha_t + PRIOR * log.square().sum()) / 2 + lower_tt.diagonal().log().sum()
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            advance(step + 1)
+        with torch.no_grad():
+            alpha_n, _ = solved(torch.stack([_distances(x, x) for x in group]), target_n)
+            self.alpha.copy_(alpha_n)
+            self.amplitude.copy_(log[: G + 1].exp())
+            self.length.copy_(log[G + 1 : -1].view(2, G).exp())
+
+    @property
+    def trained(self) -> Cells:
+        """The n training cells."""
+        vocabulary = tuple(map(str, range(self.config.kinds)))  # names play no part
+        return Cells(vocabulary, self.kind.numpy().astype(np.int8), self.adj.numpy().astype(np.uint8))
+
+    @torch.inference_mode()
+    def forward(self, cells: Cells) -> Tensor:
+        """(M,) opinions, in the units of targets; float64, for their terms nearly cancel."""
+        trained = self._features(self.trained)
+        amplitude, length, alpha = self.amplitude.double(), self.length.double(), self.alpha.double()
+        parts = [torch.zeros(0, dtype=torch.double)]
+        for start in range(0, len(cells), CHUNK):
+            asked = self._features(cells.take(slice(start, start + CHUNK)))
+            distance_GMn = torch.stack([_distances(x, y) for x, y in zip(asked, trained, strict=True)])
+            parts.append(_kernel(distance_GMn, amplitude, length) @ alpha)
+        return torch.cat(parts)
+
+    def balance(self, cells: Cells, opinion_VE: NDArray[np.float64], target_V: NDArray[np.float64]) -> None:
+        """Choose the shares of the blend by least squares on validation cells; none is negative."""
+        if len(cells) >= FEW:
+            both_V2 = np.stack([opinion_VE.mean(axis=1), self(cells).numpy()], axis=1)
+            share, _ = nnls(both_V2, target_V)
+            if share.any():
+                self.share.copy_(torch.from_numpy(share))
+
+    def blended(self, cells: Cells, opinion_ME: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(M, E) opinions of the members of a model, each with its share, and that of this added."""
+        own_M1 = self(cells).numpy()[:, None]
+        model, own = self.share.double().numpy()
+        return np.asarray(model * opinion_ME + own * own_M1)
+
+    @property
+    def described(self) -> int:
+        """Number of features that are computed of a cell; another one in the configuration is an error."""
+        return sum(group.shape[1] for group in self._groups(self.trained.take(slice(1))))
+
+    def _groups(self, cells: Cells) -> tuple[NDArray[np.float64], ...]:
+        return *flows(cells), answers(cells, (self.weights.numpy(), self.biases.numpy()))
+
+    def _features(self, cells: Cells) -> list[Tensor]:
+        """Standardised features (M, ·) of each group, so that a distance is a mean over those that vary."""
+        features, begin = [], 0
+        for group in self._groups(cells):
+            end = begin + group.shape[1]
+            scale = self.scale[begin:end]
+            x = (torch.from_numpy(group) - self.mean[begin:end]) * scale
+            features.append(x / max(1, int((scale > 0).sum())) ** 0.5)
+            begin = end
+        return features
+
+
+def _distances(x_MF: Tensor, y_nF: Tensor) -> Tensor:
+    """(M, n) squared."""
+    products_Mn = x_MF @ y_nF.T
+    return (x_MF.square().sum(1)[:, None] + y_nF.square().sum(1) - 2 * products_Mn).clamp(min=0)
+
+
+def _kernel(distance_GMn: Tensor, amplitude: Tensor, length_2G: Tensor) -> Tensor:
+    """(M, n)."""
+    alone_2G = 1 / length_2G
+    together_Mn = torch.einsum("gmn,g->mn", distance_GMn, alone_2G[1]).neg().exp() * amplitude[-1]
+    for distance_Mn, a, one in zip(distance_GMn, amplitude, alone_2G[0], strict=False):
+        together_Mn = together_Mn + a * (-distance_Mn * one).exp()
+    return together_Mn

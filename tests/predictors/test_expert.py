@@ -1,0 +1,156 @@
+"""The Gaussian process: its equations as dense algebra, what it learns, its blend, and what is refused of its file."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from narformer.arch.cells import Cells
+from narformer.arch.structure import statistics, structure
+from narformer.errors import BadPredictor
+from narformer.metrics import kendall_tau
+from narformer.predictors import expert as module
+from narformer.predictors.expert import Expert
+from narformer.predictors.saved import load, save
+from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
+
+NETWORKS = 4
+
+
+@pytest.fixture(scope="module")
+def pool():
+    space, rng = NasBench101(), np.random.default_rng(5)
+    return Cells.of([space.sample(rng) for _ in range(300)], VOCABULARY)
+
+
+@pytest.fixture(scope="module")
+def target_M(pool):
+    """A curved function of two statistics of a cell."""
+    table = dict(zip(statistics(VOCABULARY), structure(pool).T, strict=True))
+    value_M = table["count of conv3x3-bn-relu"] - 0.3 * table["longest path"] ** 2
+    return (value_M - value_M.mean()) / value_M.std()
+
+
+@pytest.fixture(scope="module")
+def expert(pool, target_M):
+    return Expert.fit(pool.take(slice(60)), target_M[:60], pool, seed=0, steps=60, networks=NETWORKS)
+
+
+def literal(expert, cells):
+    """Opinions by the formula: features, distances in each group, kernel, its product with alpha."""
+    asked, trained = ([x.numpy() for x in expert._features(c)] for c in (cells, expert.trained))
+    amplitude, length = expert.amplitude.double().numpy(), expert.length.double().numpy()
+    out = np.zeros(len(cells))
+    for m in range(len(cells)):
+        for n in range(len(expert.trained)):
+            apart = np.array([((x[m] - y[n]) ** 2).sum() for x, y in zip(asked, trained, strict=True)])
+            kernel = sum(a * np.exp(-d / one) for a, d, one in zip(amplitude[:-1], apart, length[0], strict=True))
+            kernel += amplitude[-1] * np.exp(-(apart / length[1]).sum())
+            out[m] += kernel * float(expert.alpha[n])
+    return out
+
+
+def test_opinions_are_those_of_the_formula(expert, pool):
+    few = pool.take(slice(55, 65))
+    np.testing.assert_allclose(expert(few).numpy(), literal(expert, few), atol=1e-9)
+
+
+def test_it_learns_a_curve_from_sixty_cells(expert, pool, target_M):
+    assert kendall_tau(expert(pool.take(slice(60, None))).numpy(), target_M[60:]) > 0.9
+
+
+def test_the_seed_decides_and_noise_is_no_message(pool, target_M):
+    train, rest = pool.take(slice(60)), pool.take(slice(60, None))
+    one, same, other = (
+        Expert.fit(train, target_M[:60], pool, seed=seed, steps=3, networks=NETWORKS)(rest) for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    noise = np.random.default_rng(0).normal(size=60)
+    opinion = Expert.fit(train, noise, pool, seed=0, steps=100, networks=NETWORKS)(rest)
+    assert opinion.std() < 0.5
+
+
+def test_chunks_and_the_order_of_cells_change_nothing(expert, pool, monkeypatch):
+    whole = expert(pool)
+    monkeypatch.setattr(module, "CHUNK", 7)
+    turned = np.arange(len(pool))[::-1].copy()
+    torch.testing.assert_close(expert(pool.take(turned)), whole[turned], atol=1e-6, rtol=0)
+    assert len(expert(pool.take(slice(0)))) == 0
+
+
+def test_more_cells_than_it_holds_are_left_out(pool, target_M, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 20)
+    monkeypatch.setattr(module, "TUNED", 10)
+    held = Expert.fit(pool, target_M, pool, seed=0, steps=3, networks=NETWORKS)
+    assert held.config.cells == 20
+    np.testing.assert_array_equal(held.trained.kind_MN, pool.kind_MN[:20])
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "expected"), [(0.8, 0.0, (0, 0.8)), (0.0, 2.0, (2, 0)), (0.4, 0.7, (0.7, 0.4))]
+)
+def test_the_blend_is_the_best_sum_without_negative_shares(expert, pool, own, other, expected):
+    rest = pool.take(slice(60, 200))
+    model_VE = np.random.default_rng(0).normal(size=(140, 3))
+    target_V = own * expert(rest).numpy() + other * model_VE.mean(axis=1)
+    expert.balance(rest, model_VE, target_V)
+    np.testing.assert_allclose(expert.share.numpy(), expected, atol=1e-6)
+    blend_VE = expert.blended(rest, model_VE)
+    np.testing.assert_allclose(blend_VE.mean(axis=1), target_V, atol=1e-5)
+    np.testing.assert_allclose(blend_VE.std(axis=1), expected[0] * model_VE.std(axis=1), atol=1e-6)
+
+
+def test_few_validation_cells_leave_halves(pool, target_M):
+    fresh = Expert.fit(pool.take(slice(20)), target_M[:20], pool, seed=0, steps=2, networks=NETWORKS)
+    fresh.balance(pool.take(slice(29)), np.ones((29, 1)), target_M[:29])
+    assert fresh.share.tolist() == [0.5, 0.5]
+
+
+@pytest.fixture
+def folder(v2, expert, tmp_path):
+    v2.expert = expert
+    save(v2, tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+def test_it_is_saved_with_the_model(folder, v2, pool):
+    loaded = load(folder)
+    np.testing.assert_array_equal(loaded.predict(pool), v2.predict(pool))
+    without = replace(v2, expert=None)
+    assert not np.array_equal(without.predict(pool), v2.predict(pool))
+    assert loaded.expert is not None
+    assert loaded.expert.config == v2.expert.config
+
+
+@pytest.mark.parametrize("field", ["cells", "vertices", "kinds", "networks", "width"])
+def test_an_expert_of_another_size_is_refused(folder, field):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["expert"][field] += 1
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadPredictor, match="found shape"):
+        load(folder)
+
+
+def test_features_that_cells_do_not_have_are_refused(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["expert"]["features"] += 1
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    weights = load_file(folder / "weights.safetensors")
+    for name in ("expert.mean", "expert.scale"):
+        weights[name] = torch.cat([weights[name], torch.zeros(1)])
+    save_file(weights, folder / "weights.safetensors")
+    with pytest.raises(BadPredictor, match="features; expected"):
+        load(folder)
+
+
+@pytest.mark.parametrize("kind", [-2.0, 5.0, 1e9])
+def test_operations_that_do_not_exist_are_refused(folder, kind):
+    weights = load_file(folder / "weights.safetensors")
+    weights["expert.kind"][3, 0] = kind
+    save_file(weights, folder / "weights.safetensors")
+    with pytest.raises(BadPredictor, match="its expert knows operations"):
+        load(folder)
