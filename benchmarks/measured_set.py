@@ -33,8 +33,8 @@ SHEET, PICTURE = ROOT / "docs" / "ten_families.md", ROOT / "docs" / "ten_familie
 NETWORKS = {"ort": 300, "openvino": 150}  # of each family
 EVERY = 10  # one network in so many is measured twice
 GROUP, GROUP_BYTES = 24, 4 * 2**30  # networks that take turns, and the weights of all of them
-ROUNDS = 6  # a slow first run of a round is no warm-up that counts: the fastest round is the label
-BURST = Adaptive(least=2, most=50, seconds=0.05, width=0.0)  # the times of one network in one round
+ROUNDS = 12  # short ones, far apart: neighbours on the hardware come and go, and the fastest round is the label
+BURST = Adaptive(least=1, most=25, seconds=0.025, width=0.0)  # the times of one network in one round
 # Gigabytes of memory that are given back and asked for again with each group would take longer than the runs.
 KEEP_MEMORY = "glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=17179869184"
 
