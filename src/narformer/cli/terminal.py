@@ -78,7 +78,10 @@ SCORES = {
     "tau_unseen": "Kendall τ, test label, rows never trained on",
     "tau_valid": "Kendall τ, validation label, all test rows",
     "tau_100": "Kendall τ, test label, the 100 cells after validation",
+    "tau_100_drawn": "Kendall τ, test label, 100 unseen cells, mean of 50 draws",
     "precision_1": "share of the predicted best 1 % that is truly so",
+    "coverage": "share of intervals that hold the label predicted, rows never trained on",
+    "coverage_test": "share of intervals that hold the test label, another number",
 }
 
 

@@ -16,6 +16,8 @@ from narformer.training.experiment import train
 from narformer.training.loop import Progress, silent
 from narformer.training.recipe import Recipe
 
+PARTS = ("pretraining", "expert", "self_evolution")  # of a training, timed by themselves
+
 
 def row_recipe(table: Table, row: Row, n: int | None, variant: Variant) -> Recipe:
     """The recipe that runs a row for ``n`` training cells; None where the table's columns have no such number.
@@ -77,7 +79,7 @@ def _trained(recipe: Recipe, seed: int, dataset: Dataset | None, folder: Path | 
         seed,
         scores=scores,
         validation_tau=tau if math.isfinite(tau) else None,
-        seconds_training=round(facts["seconds"] + facts.get("self_evolution_seconds", 0.0), 1),
+        seconds_training=round(facts["seconds"] + sum(facts.get(f"{part}_seconds", 0.0) for part in PARTS), 1),
         seconds_scoring=round(time.perf_counter() - started, 1),
         self_evolution=facts.get("self_evolution_rounds"),
     )

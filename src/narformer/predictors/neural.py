@@ -49,6 +49,11 @@ class NeuralPredictor:
         """
         return self.target.inverse(self.opinions(architectures, chunk, advance).mean(axis=1, keepdims=True))
 
+    @property
+    def members(self) -> int:
+        """E, opinions that the model has; 1 where it is no ensemble."""
+        return int(getattr(self.model.config, "members", 1))
+
     def interval(self, opinion_NE: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Lower and upper ends (N,) of the intervals of opinions, in the attribute's unit; None without calibration."""
         if self.calibration is None:
@@ -69,7 +74,7 @@ class NeuralPredictor:
         self.model.precision = self.precision
         # Small chunks stay in the cache; cells of one size go together, so that most chunks need no padding.
         by_size = np.argsort(cells.count_M, kind="stable")
-        out_ME = np.empty((len(cells), getattr(self.model.config, "members", 1)))
+        out_ME = np.empty((len(cells), self.members))
         with torch.inference_mode():
             for start in range(0, len(cells), chunk):
                 rows = by_size[start : start + chunk]
