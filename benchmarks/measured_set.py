@@ -32,7 +32,7 @@ SHEET, PICTURE = ROOT / "docs" / "ten_families.md", ROOT / "docs" / "ten_familie
 
 NETWORKS = {"ort": 300, "openvino": 150}  # of each family
 EVERY = 10  # one network in so many is measured twice
-GROUP, GROUP_BYTES = 24, 4 * 2**30  # networks that take turns, and the weights of all of them
+GROUP, GROUP_BYTES = 96, 7 * 2**30  # networks that take turns, so that rounds are minutes apart, and their weights
 ROUNDS = 12  # short ones, far apart: neighbours on the hardware come and go, and the fastest round is the label
 BURST = Adaptive(least=1, most=25, seconds=0.025, width=0.0)  # the times of one network in one round
 # Gigabytes of memory that are given back and asked for again with each group would take longer than the runs.
@@ -203,7 +203,7 @@ of 224 x 224, 32 x 32 for NAS-Bench-201; random weights and inputs.
 ## How
 One thread, one network at a time, all families and both runtimes in one random order. {GROUP} networks, or fewer
 whose weights take {GROUP_BYTES / 2**30:.0f} GB, are loaded together and take turns in {ROUNDS} rounds. In each round a
-network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at most {BURST.most} times. Rounds are seconds apart,
+network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at most {BURST.most} times. Rounds are up to minutes apart,
 because a virtual machine is disturbed for seconds by neighbours that no counter shows. Every time is kept; the label is
 the median of the fastest round, the latency of the machine while nobody disturbs it. One network in {EVERY} is measured
 a second time, in a session of its own with other weights, at least a tenth of the set later; the difference of the two
