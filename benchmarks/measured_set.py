@@ -203,11 +203,12 @@ of 224 x 224, 32 x 32 for NAS-Bench-201; random weights and inputs.
 ## How
 One thread, one network at a time, all families and both runtimes in one random order. {GROUP} networks, or fewer
 whose weights take {GROUP_BYTES / 2**30:.0f} GB, are loaded together and take turns in {ROUNDS} rounds. In each round a
-network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at most {BURST.most} times. Rounds are up to minutes apart,
-because a virtual machine is disturbed for seconds by neighbours that no counter shows. Every time is kept; the label is
-the median of the fastest round, the latency of the machine while nobody disturbs it. One network in {EVERY} is measured
-a second time, in a session of its own with other weights, at least a tenth of the set later; the difference of the two
-labels is the repeatability. Networks of more than 150 GFLOPs or 250 million parameters are refused when they are drawn.
+network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at most {BURST.most} times. Rounds are up to minutes
+apart, because a virtual machine is disturbed for seconds by neighbours that no counter shows. Every time is kept; the
+label is the median of the fastest round, the latency of the machine while nobody disturbs it. One network in {EVERY}
+is measured a second time, in a session of its own with other weights, at least a tenth of the set later; the
+difference of the two labels is the repeatability. Networks of more than 150 GFLOPs or 250 million parameters are
+refused when they are drawn.
 Refused while measuring:
 
 {newline.join(refused)}
