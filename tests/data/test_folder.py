@@ -107,7 +107,7 @@ def test_missing_data_says_what_to_do(here, monkeypatch):
     with pytest.raises(MissingData, match="pip install --no-deps analog-nasbench"):
         load("analog-nasbench")
     with pytest.raises(MissingData, match="does not read it"):
-        load("ofa-mbv3")
+        load("nasbench301-surrogate")
     with pytest.raises(UnknownName, match="Did you mean 'nasbench201'"):
         load("nasbensh201")
 
@@ -209,7 +209,7 @@ class TestParquet:
     def test_the_doctor_finds_the_published_files_healthy(self, data_folder, monkeypatch):
         monkeypatch.setenv("NARFORMER_DATA", str(data_folder))
         findings = folder.doctor()
-        assert {finding.name for finding in findings} >= {"nasbench101", "nasbench201", "ofa-mbv3", "nnlqp"}
+        assert {finding.name for finding in findings} >= {"nasbench101", "nasbench201", "ofa-mbv3", "nnlqp-labels"}
         assert all(finding.healthy for finding in findings), [f.text for f in findings if not f.healthy]
 
     def test_added_parquet_is_the_same_data(self, data_folder, here):

@@ -47,10 +47,10 @@ def data(context: typer.Context, as_json: Json = False) -> None:
 @data_app.command("add")
 def data_add(
     name: Annotated[str, typer.Argument(help="The source, as `narformer data` lists it.")],
-    file: Annotated[Path, typer.Argument(help="The official file, or our parquet.")],
+    file: Annotated[Path, typer.Argument(help="The official file or folder, or our parquet.")],
     as_json: Json = False,
 ) -> None:
-    """Read an official file, verify it, and keep it in a compact form.
+    """Read an official file or folder, verify it, and keep it: cells in a compact form, networks as they are.
 
     Example: narformer data add nasbench101 nasbench_only108.tfrecord
     """

@@ -36,6 +36,7 @@ class Dataset(Sequence[Example]):
     attributes:    attribute name -> Attribute
     train_label:   the label the papers train and validate on
     test_label:    the label the papers test on
+    official:      the rows by role as the authors of the data give them, where they do
     """
 
     name: str
@@ -45,6 +46,7 @@ class Dataset(Sequence[Example]):
     attributes: Mapping[str, Attribute]
     train_label: str
     test_label: str
+    official: "Split | None" = None
 
     def __len__(self) -> int:
         return len(self.architectures)

@@ -1,10 +1,12 @@
 """The data folder: what is there, how it is opened, how a source is added, fetched and examined.
 
 NARFORMER_DATA names the folder; without it, it lies in the user's cache. ``<source>.npz`` is what ``add`` wrote;
-parquet files under the names that a Source states are read as they are.
+files and folders under the names that a Source states are read as they are. Whole networks are not converted: ``add``
+copies their file, or links to their folder.
 """
 
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Literal
 import numpy as np
 import platformdirs
 
+from narformer.arch.cells import Cells
 from narformer.data import compact
 from narformer.data.dataset import Dataset
 from narformer.data.facts import require_file, verify
@@ -78,15 +81,19 @@ def listing() -> list[Listed]:
 
 
 def add(name: str, file: str | Path, progress: Progress | None = None) -> Path:
-    """Read the official file or our parquet, verify it, and write ``<name>.npz`` to the data folder; its path.
+    """Read the official file or our parquet, verify it, and keep it in the data folder; the path of what is kept.
 
+    Cells are kept as ``<name>.npz``, a file of whole networks as a copy, a folder of them as a link.
     Raises UnknownName, BadFile where the file is wrong or damaged; nothing is left behind then, and what was there
     before stays.
     """
     source = lookup(SOURCES, name, "data source")
     if not _readable(source):
         raise MissingData(_what_to_do(source))
-    dataset = _open(source, require_file(file, source.official), progress)
+    file = Path(file) if source.folder else require_file(file, source.official)
+    dataset = _open(source, file, progress)
+    if not isinstance(dataset.architectures, Cells):
+        return _keep(source, file)
     path = data_folder() / f"{name}.npz"
     compact.write(dataset, path)
     return path
@@ -135,9 +142,34 @@ def _examine(source: Source, path: Path) -> Finding:
         return Finding(source.name, path, False, str(error))
 
 
+def _keep(source: Source, file: Path) -> Path:
+    ending = "" if source.folder else ".parquet" if _is_ours(file) else ".txt"
+    path = data_folder() / f"{source.name}{ending}"
+    if path.exists() and path.samefile(file):
+        return path
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.unlink(missing_ok=True)
+        if source.folder:
+            unfinished.symlink_to(file.resolve(), target_is_directory=True)
+        else:
+            shutil.copyfile(file, unfinished)
+        unfinished.replace(path)
+    except OSError as error:
+        raise BadFile(path, f"a place that cannot be written ({error.strerror})", "a folder with free space") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1" or path.suffix == ".parquet"
+
+
 def _open(source: Source, path: Path, progress: Progress | None = None) -> Dataset:
-    with require_file(path, source.official).open("rb") as file:
-        ours = file.read(4) == b"PAR1" or path.suffix == ".parquet"
+    ours = not source.folder and _is_ours(require_file(path, source.official))
     if path.name == f"{source.name}.npz":
         dataset = compact.read(path)
         if dataset.name != source.name:
@@ -146,11 +178,13 @@ def _open(source: Source, path: Path, progress: Progress | None = None) -> Datas
         dataset = source.read_file(path)
     elif source.read_official is not None:
         dataset = source.read_official(path, progress)
+    else:
+        raise BadFile(path, "a file that is no parquet file", f"{source.files[0]}; the official files are not read")
     return dataset if source.facts is None else verify(dataset, source.facts, path)
 
 
 def _readable(source: Source) -> bool:
-    return source.read_official is not None
+    return source.read_official is not None or source.read_file is not None
 
 
 def _candidates(source: Source) -> list[Path]:
@@ -166,12 +200,17 @@ def _find(source: Source) -> Path | None:
 
 def _what_to_do(source: Source) -> str:
     if not _readable(source):
-        return f"'{source.name}' is listed, but this release does not read it yet ({source.origin})."
+        return f"'{source.name}' is listed, but this release does not read it ({source.origin})."
     if source.locate is not None:
         return f"'{source.name}' is neither installed nor in {data_folder()}: {source.origin}"
     if source.address is not None and source.sha256 is not None:
         return f"'{source.name}' is not in {data_folder()}: narformer data fetch {source.name}"
+    if source.read_official is None:
+        return (
+            f"'{source.name}' is not in {data_folder()}: put {source.files[0]} there, our conversion of "
+            f"{source.official} of {source.origin}; the official files are not read"
+        )
     return (
         f"'{source.name}' is not in {data_folder()}: take {source.official} ({source.size}) from {source.origin}, "
-        f"then: narformer data add {source.name} FILE"
+        f"then: narformer data add {source.name} {'FOLDER' if source.folder else 'FILE'}"
     )

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from narformer.data.facts import require_file
 from narformer.errors import BadFile, needs
 
 __all__ = ["Column", "count_rows", "read_columns"]
 
 Column = Any
-"""A list of str for text, an (M,) array of the file's own number type otherwise."""
+"""A list of str for text, an (M, K) array for lists of K numbers, an (M,) array of the file's own number type else."""
 
 _AGAIN = "The file is damaged or another one: take it from its source again."
 
@@ -58,6 +60,8 @@ def _content(column: Any) -> Column:
     kind = str(column.type)
     if column.null_count and kind not in ("float", "double"):  # a missing number becomes NaN
         raise ValueError(f"{column.null_count} missing values")
+    if kind.startswith(("list", "large_list")):
+        return np.array(column.to_pylist())
     return column.to_pylist() if "string" in kind else column.to_numpy()
 
 

@@ -7,10 +7,15 @@ from typing import TypeAlias
 
 from narformer.data import (
     analog_nasbench,
+    darts_swap,
+    help_latency,
     nasbench101,
     nasbench101_official,
     nasbench201,
     nasbench201_official,
+    nnlqp,
+    nnlqp_nasbench201,
+    ofa_mobilenetv3,
 )
 from narformer.data.dataset import Dataset
 from narformer.data.facts import Facts
@@ -27,11 +32,13 @@ class Source:
 
     files:    names under which our conversion of it lies in the data folder
     official: the file that its authors publish, as people know it
+    folder:   whether it is a folder
     origin:   the page where they publish it
     size:     of the official file, in words
     address:  where `data fetch` takes the official file from, None where no address serves one with a known checksum
     sha256:   of the file at that address
-    read_file, read_official: readers of our conversion and of the official file; both None where it is only listed
+    read_file, read_official: readers of our conversion and of the official file, None where it is not read; both are
+              None where the source is only listed
     locate:   finds the official file outside the data folder
     """
 
@@ -43,6 +50,7 @@ class Source:
     official: str
     origin: str
     size: str
+    folder: bool = False
     facts: Facts | None = None
     read_file: Callable[[str | Path], Dataset] | None = None
     read_official: Callable[[str | Path, Progress | None], Dataset] | None = None
@@ -55,8 +63,25 @@ def _analog(path: str | Path, progress: Progress | None) -> Dataset:
     return analog_nasbench.read_analog(path)
 
 
+def _darts(path: str | Path, progress: Progress | None) -> Dataset:
+    return darts_swap.read_csv(path)
+
+
+def _ofa(path: str | Path, progress: Progress | None) -> Dataset:
+    return ofa_mobilenetv3.read_csvs(path)
+
+
+def _nnlqp(path: str | Path, progress: Progress | None) -> Dataset:
+    return nnlqp.read_folder(path)
+
+
+def _nnlqp_nasbench201(path: str | Path, progress: Progress | None) -> Dataset:
+    return nnlqp_nasbench201.read_text(path)
+
+
 _HELP = "https://github.com/HayeonLee/HELP"
 _NNLQP = "https://github.com/ModelTC/NNLQP"
+_NARFORMER_V2 = "https://github.com/yuny220/NAR-Former-V2"
 
 _ALL = (
     Source(
@@ -107,6 +132,8 @@ _ALL = (
         official="the NAS-Bench-201 latency tables",
         origin=_HELP,
         size="2 MB",
+        facts=help_latency.FACTS["nasbench201-latency"],
+        read_file=help_latency.read_nasbench201,
     ),
     Source(
         name="fbnet-latency",
@@ -117,6 +144,8 @@ _ALL = (
         official="the FBNet latency tables",
         origin=_HELP,
         size="1 MB",
+        facts=help_latency.FACTS["fbnet-latency"],
+        read_file=help_latency.read_fbnet,
     ),
     Source(
         name="ofa-latency",
@@ -127,6 +156,8 @@ _ALL = (
         official="the OFA latency tables",
         origin=_HELP,
         size="1 MB",
+        facts=help_latency.FACTS["ofa-latency"],
+        read_file=help_latency.read_ofa,
     ),
     Source(
         name="ofa-mbv3",
@@ -134,29 +165,48 @@ _ALL = (
         rows=2_373,
         units="%",
         files=("ofa_mbv3_w10_imagenet.parquet",),
-        official="the OFA MobileNetV3 w1.0 search results",
+        official="mbnv3w10_evoga_acc.csv and, in one folder with it, the other four mbnv3w10_*.csv of notebooks/data",
         origin="https://github.com/IntelLabs/DyNAS-T",
-        size="1 MB",
+        size="0.6 MB",
+        facts=ofa_mobilenetv3.FACTS,
+        read_file=ofa_mobilenetv3.read_parquet,
+        read_official=_ofa,
     ),
     Source(
         name="nnlqp",
-        what="whole networks of ten families, latency on a GTX 1660; labels without graphs (Liu et al. 2022)",
+        what="whole networks of ten families, latency on a GTX 1660 (Liu et al. 2022)",
         rows=20_000,
         units="ms",
-        files=("nnlqp_unseen_structure_latency.parquet",),
-        official="the 'unseen structure' folder",
+        files=("nnlqp", "unseen_structure"),
+        official="the folder 'unseen_structure' of dataset.tar.gz",
         origin=_NNLQP,
-        size="1 GB with graphs",
+        size="1 GB",
+        folder=True,
+        facts=nnlqp.FACTS,
+        read_official=_nnlqp,
     ),
     Source(
         name="nnlqp-nasbench201",
         what="the NAS-Bench-201 family of nnlqp, whose graphs follow from their names",
         rows=2_000,
         units="ms",
-        files=("nnlqp_nasbench201_decoded.parquet",),
-        official="the 'unseen structure' folder",
+        files=("nnlqp-nasbench201.parquet", "nnlqp-nasbench201.txt", "nnlqp_nasbench201_decoded.parquet"),
+        official="gt.txt of the folder 'unseen_structure', or dataset/unseen_structure/gt_stage.txt of NAR-Former V2,",
+        origin=f"{_NNLQP} or {_NARFORMER_V2}",
+        size="2 MB",
+        facts=nnlqp_nasbench201.FACTS,
+        read_file=nnlqp_nasbench201.read_parquet,
+        read_official=_nnlqp_nasbench201,
+    ),
+    Source(
+        name="nnlqp-labels",
+        what="the latencies of nnlqp without its graphs: nothing to train on",
+        rows=20_000,
+        units="ms",
+        files=("nnlqp_unseen_structure_latency.parquet",),
+        official="gt.txt of the folder 'unseen_structure'",
         origin=_NNLQP,
-        size="1 GB with graphs",
+        size="2 MB",
     ),
     Source(
         name="darts-swap1000",
@@ -164,9 +214,12 @@ _ALL = (
         rows=1_000,
         units="%",
         files=("darts_swap1000_cifar10.parquet",),
-        official="the 1,000 DARTS cells",
+        official="datasets/DARTS_archs_CIFAR10.csv",
         origin="https://github.com/pym1024/SWAP",
-        size="1 MB",
+        size="0.4 MB",
+        facts=darts_swap.FACTS,
+        read_file=darts_swap.read_parquet,
+        read_official=_darts,
     ),
     Source(
         name="nasbench301-surrogate",

@@ -41,11 +41,15 @@ def split(dataset: Dataset, name: str, train: int, seed: int | None = None, vali
 def paper(dataset: Dataset, train: int, validation: int, seed: int | None) -> Split:
     """The papers' rows: the first ``train`` labelled ones, then the validation rows; the test part is everything.
 
-    NAS-Bench-101 has the further part "100": the 100 labelled rows after validation. The seed is of no effect.
+    NAS-Bench-101 has the further part "100": the 100 labelled rows after validation. Where the authors of the data give
+    a split of their own, its test part is theirs, and train and validation are spread evenly over their training rows,
+    so that every family has its share. The seed is of no effect.
     """
+    if dataset.official is not None:
+        return _of_authors(dataset, dataset.official, train, validation)
     if dataset.name not in _PAPER_SETS:
         raise BadRecipe(
-            f"no paper splits the data set '{dataset.name}' (only {' and '.join(_PAPER_SETS)}); "
+            f"no paper splits the data set '{dataset.name}' (only {', '.join(_PAPER_SETS)} and nnlqp's); "
             "use 'random' or 'holdout' with a seed"
         )
     return _consecutive(dataset, "paper", _labelled(dataset), train, validation, None)
@@ -139,13 +143,13 @@ def _generator(seed: int | None, name: str) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def _agree_on_sizes(dataset: Dataset, train: int, validation: int, labelled: int) -> None:
+def _agree_on_sizes(dataset: Dataset, train: int, validation: int, labelled: int, what: str | None = None) -> None:
     if train < 1 or validation < 0:
         raise BadRecipe(f"{train} training and {validation} validation rows asked for; expected at least 1 and 0")
     if train + validation > labelled:
         raise BadRecipe(
             f"{train:,} training and {validation:,} validation rows asked for; '{dataset.name}' has "
-            f"{labelled:,} rows with the label {dataset.train_label}"
+            f"{labelled:,} {what or f'rows with the label {dataset.train_label}'}"
         )
 
 
@@ -175,6 +179,14 @@ def _dealt(size_G: NDArray[np.int64], asked: tuple[int, int, int]) -> NDArray[np
             if empty or size_G[smallest] < 2 * room[part]:  # nearer to what was asked with it than without
                 part_G[smallest] = part
     return np.where(part_G < 0, 2, part_G)
+
+
+def _of_authors(dataset: Dataset, official: Split, train: int, validation: int) -> Split:
+    count = len(official.train)
+    _agree_on_sizes(dataset, train, validation, count, "training rows")
+    chosen = official.train[np.arange(train + validation) * count // (train + validation)]
+    validating = (2 * np.arange(validation) + 1) * len(chosen) // (2 * max(validation, 1))
+    return Split("paper", np.delete(chosen, validating), chosen[validating], official.test, None, official.parts)
 
 
 def _consecutive(dataset: Dataset, name: str, rows: Rows, train: int, validation: int, seed: int | None) -> Split:

@@ -5,6 +5,7 @@ from narformer.spaces.darts import Darts
 from narformer.spaces.graphs import Graphs
 from narformer.spaces.nasbench101 import NasBench101
 from narformer.spaces.nasbench201 import NasBench201
+from narformer.spaces.ofa_mobilenetv3 import OfaMobileNetV3
 from narformer.spaces.space import Space
 
 __all__ = ["SPACES", "Graphs", "Space", "space_called"]
@@ -13,6 +14,7 @@ SPACES: dict[str, Space] = {
     "nasbench101": NasBench101(),
     "nasbench201": NasBench201(),
     "darts": Darts(),
+    "ofa-mobilenetv3": OfaMobileNetV3(),
 }
 
 

@@ -79,5 +79,5 @@ def standardised_structure(cells: Cells) -> Tensor:
     """(P, S) statistics of mean 0 and variance 1; those that are the same for all cells are left out."""
     statistic_PS = np.concatenate(flows(cells), axis=1)
     spread_S = statistic_PS.std(axis=0)
-    statistic_PS = statistic_PS[:, spread_S > 0]
+    statistic_PS = statistic_PS[:, spread_S > 1e-9]  # sums of one value many times over differ in their last digits
     return torch.from_numpy((statistic_PS - statistic_PS.mean(axis=0)) / statistic_PS.std(axis=0)).float()
