@@ -42,7 +42,7 @@ measured: $(STAMP)
 ## Train the predictors that ship with the package (needs the two benchmarks: `narformer data`)
 pretrained: $(STAMP)
 	for space in nasbench201 nasbench101; do \
-	  $(BIN)/narformer train examples/$$space.toml --out runs/pretrained-$$space && \
+	  rm -rf runs/pretrained-$$space && $(BIN)/narformer train examples/$$space.toml --out runs/pretrained-$$space && \
 	  rm -rf src/narformer/pretrained/$$space && \
 	  cp -r runs/pretrained-$$space/predictor src/narformer/pretrained/$$space || exit 1; \
 	done

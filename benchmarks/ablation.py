@@ -62,7 +62,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no pre-training": {"pretraining": None},
     "pre-training of 1,500 steps": {"pretraining": {"steps": 1500}},
     "pre-training of 5,000 steps": {"pretraining": {"steps": 5000}},
+    "expert of 16 networks": {"expert.networks": 16},
+    "expert of 128 networks": {"expert.networks": 128},
 }
+VARIANTS |= {f"random split {k}": {"data.split": "random", "data.split_seed": k} for k in range(1, 6)}
 
 
 def recipe_of(space: str, size: int, name: str) -> Recipe:

@@ -37,7 +37,7 @@ def test_a_row_from_end_to_end(tmp_path, made_up):
     )
     assert ("train", 2, 2) in seen
     assert ("self-evolution", 2, 2) in seen
-    assert set(run.scores) == {"tau", "tau_unseen", "tau_valid", "precision_1"}
+    assert set(run.scores) == {"tau", "tau_unseen", "tau_valid", "precision_1", "coverage", "coverage_test"}
     assert (run.system, run.data, run.n, run.seed) == ("tnasp-se", "nasbench201", 78, 3)
     assert len(run.self_evolution) == 2
     assert run.machine.cores >= 1

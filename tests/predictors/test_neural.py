@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,8 @@ def test_chunks_and_company_change_nothing(predictor, cells):
 def test_progress_adds_up(predictor, cells):
     told = []
     predictor.predict(cells, chunk=8, advance=told.append)
-    assert told == [8, 8, 5]
+    assert sum(told) == len(cells)
+    assert len(told) == math.ceil(len(cells) / (8 // predictor.members))
 
 
 def test_nothing_is_predicted_of_nothing(predictor):

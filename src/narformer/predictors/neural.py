@@ -72,7 +72,9 @@ class NeuralPredictor:
         device = next(self.model.parameters()).device
         self.model.eval()
         self.model.precision = self.precision
-        # Small chunks stay in the cache; cells of one size go together, so that most chunks need no padding.
+        # Small chunks stay in the cache, and every member makes them larger; cells of one size go together, so that
+        # most chunks need no padding.
+        chunk = max(1, chunk // self.members)
         by_size = np.argsort(cells.count_M, kind="stable")
         out_ME = np.empty((len(cells), self.members))
         with torch.inference_mode():
