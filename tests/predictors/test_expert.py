@@ -152,5 +152,28 @@ def test_operations_that_do_not_exist_are_refused(folder, kind):
     weights = load_file(folder / "weights.safetensors")
     weights["expert.kind"][3, 0] = kind
     save_file(weights, folder / "weights.safetensors")
-    with pytest.raises(BadPredictor, match="its expert knows operations"):
+    with pytest.raises(BadPredictor, match="expert"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("kind", 0.5), ("kind", -1.0), ("adj", 0.5), ("adj", 256.0), ("adj", -1.0), ("length", 0.0)],
+        *[("length", -1.0), ("amplitude", -1.0), ("share", -1e38)],
+    ],
+)
+def test_numbers_that_describe_no_cell_and_no_kernel_are_refused(folder, name, value):
+    weights = load_file(folder / "weights.safetensors")
+    weights[f"expert.{name}"].view(-1)[0 if name != "adj" else 1] = value
+    save_file(weights, folder / "weights.safetensors")
+    with pytest.raises(BadPredictor, match="expert"):
+        load(folder)
+
+
+def test_an_expert_larger_than_any_memory_is_refused_before_it_is_made(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["expert"] |= {"cells": 5000, "vertices": 1000}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadPredictor, match="expected at most"):
         load(folder)

@@ -14,6 +14,7 @@ from narformer.arch.graph import Architecture, Op
 from narformer.errors import BadArchitecture
 
 PADDING = -1
+MOST_EDGES = 255  # between two vertices; more are counted as so many
 
 
 @dataclass(frozen=True, eq=False)

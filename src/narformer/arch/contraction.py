@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch.cells import PADDING, Cells
+from narformer.arch.cells import MOST_EDGES, PADDING, Cells
 
 __all__ = ["contracted"]
 
@@ -25,6 +25,7 @@ def contracted(cells: Cells, absent: Sequence[str] = (), identities: Sequence[st
         inside_M = v < last_M
         through_MNN = adj_MNN[:, :, v, None] * adj_MNN[:, v, None, :]
         adj_MNN += through_MNN * (identity_MN[:, v] & inside_M)[:, None, None]
+        np.minimum(adj_MNN, MOST_EDGES, out=adj_MNN)
         stays_M1 = ~((identity_MN[:, v] | absent_MN[:, v]) & inside_M)[:, None]
         adj_MNN[:, :, v] *= stays_M1
         adj_MNN[:, v, :] *= stays_M1

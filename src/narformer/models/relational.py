@@ -139,7 +139,7 @@ def normalised(x: Tensor) -> Tensor:
 def relations(adj_BNN: Tensor) -> Tensor:
     """(B, N, N, R) one-hot: what j is to i, of RELATIONS. adj_BNN counts edges i -> j."""
     edge_BNN = (adj_BNN > 0).to(adj_BNN.dtype)
-    itself_NN = torch.eye(adj_BNN.shape[-1], dtype=adj_BNN.dtype)
+    itself_NN = torch.eye(adj_BNN.shape[-1], dtype=adj_BNN.dtype, device=adj_BNN.device)
     reach_BNN, steps = edge_BNN, 1
     while steps < adj_BNN.shape[-1] - 1:  # paths of up to twice the length each time
         reach_BNN = (reach_BNN + reach_BNN @ reach_BNN).clamp(max=1)

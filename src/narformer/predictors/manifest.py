@@ -12,6 +12,7 @@ from narformer.errors import BadPredictor
 from narformer.predictors.target import Transform
 
 FORMAT = 1
+LARGEST_EXPERT = 2**28  # numbers at once while it describes its cells
 LARGEST_MANIFEST = 2**22  # bytes; the history of 6,000 epochs takes half a million
 
 
@@ -48,12 +49,19 @@ class ExpertFacts(BaseModel):
     """The fields of an Expert's Config."""
 
     model_config = ConfigDict(extra="forbid")
-    cells: int = Field(gt=0, le=2**16)
+    cells: int = Field(gt=0, le=5000)
     vertices: int = Field(gt=0, le=2**10)
     kinds: int = Field(gt=0, le=127)
     features: int = Field(gt=0, le=2**20)
     networks: int = Field(gt=0, le=2**10)
     width: int = Field(gt=0, le=2**7)
+
+    @model_validator(mode="after")
+    def _fits_in_memory(self) -> "ExpertFacts":
+        size = self.cells * self.vertices * (self.vertices + self.networks * self.width)
+        if size > LARGEST_EXPERT:
+            raise ValueError(f"found an expert of {size:,} numbers; expected at most {LARGEST_EXPERT:,}")
+        return self
 
 
 class AttributeFacts(BaseModel):

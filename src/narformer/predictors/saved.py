@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from narformer.arch.cells import MOST_EDGES
 from narformer.data.dataset import Attribute
 from narformer.errors import BadPredictor, NarformerError
 from narformer.models import MODELS, Model
@@ -107,7 +108,21 @@ def _parts(model: Model, expert: Expert | None) -> dict[str, torch.Tensor]:
 
 
 def _check_expert(expert: Expert, tokenizer: Tokenizer, folder: Path) -> None:
+    """Raise BadPredictor where its numbers describe no cells and no kernel."""
     kinds = len(tokenizer.vocabulary)
+    real_nN = expert.kind >= 0
+    wrong = {
+        "kind": (expert.kind != expert.kind.round()).any()
+        or not real_nN[:, 0].all()
+        or (real_nN.int().diff(dim=1) > 0).any(),
+        "adj": ((expert.adj != expert.adj.triu(1).round()) | (expert.adj < 0) | (expert.adj > MOST_EDGES)).any(),
+        "length": (expert.length <= 0).any(),
+        "amplitude": (expert.amplitude < 0).any(),
+        "share": (expert.share < 0).any(),
+    }
+    for name, found in wrong.items():
+        if found:
+            raise BadPredictor(f"{folder}: '{EXPERT}{name}' holds impossible values; it is damaged, train it again")
     low, high = expert.kind.min(), expert.kind.max()
     if expert.config.kinds != kinds or not (low >= -1 and high < kinds):
         raise BadPredictor(

@@ -46,6 +46,7 @@ def pretrain(
     errors = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**63)))
+        # in float32 whatever the recipe's precision: a single member is too small for bfloat16 to be faster
         first = Relational(replace(model.config, members=1)).to(device).train()
         head = Members(1, model.config.width, target_PS.shape[1]).to(device)
         optimiser = torch.optim.AdamW(
