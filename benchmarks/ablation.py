@@ -148,10 +148,15 @@ def main() -> None:
     if given.page:
         PAGE.write_text(page(), encoding="utf-8")
         return
+    if given.space is None or given.size is None:
+        arguments.error("give --space and --size, or --page")
     torch.set_num_threads(given.threads)
     dataset = load(given.space)
     for name in given.variant or VARIANTS:
         recipe = recipe_of(given.space, given.size, name).hash()
+        if name != "as it is" and recipe == recipe_of(given.space, given.size, "as it is").hash():
+            print(f"{name}: the recipe is so already")
+            continue
         for seed in range(given.seeds):
             if any((r["recipe_hash"], r["seed"], r["size"]) == (recipe, seed, given.size) for r in stored()):
                 continue

@@ -144,3 +144,8 @@ def test_scores_are_of_the_labels_they_name(recipe, dataset, rows):
     assert scores["tau_unseen"] == pytest.approx(
         kendall_tau(predicted[unseen], dataset.labels["test"][unseen]), abs=2e-3
     )
+
+
+def test_labels_that_are_all_alike_are_refused(recipe, make_dataset):
+    with pytest.raises(BadRecipe, match="one and the same label"):
+        train(recipe, 0, make_dataset(np.full(320, 0.5)))

@@ -170,8 +170,10 @@ def check_device(device: str) -> None:
 
 
 def check_targets(recipe: Recipe, target_M: NDArray[np.float64], head: str) -> None:
-    """Raise BadRecipe where targets (M,) are outside of what the loss divides by or the model's head can reach."""
+    """Raise BadRecipe where targets (M,) are all alike, or outside of what the loss or the model's head can reach."""
     low, high = target_M.min(), target_M.max()
+    if low == high and len(target_M) > 1:
+        raise BadRecipe("[data] found one and the same label for all training networks; expected labels that differ")
     found = f"[target] makes targets from {low:.4g} to {high:.4g}"
     if recipe.loss.regression == "relative" and low <= 0:
         raise BadRecipe(f"{found}; the relative loss divides by them: use transform 'none', or regression 'mse'")
