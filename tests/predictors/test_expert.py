@@ -14,6 +14,7 @@ from narformer.errors import BadPredictor
 from narformer.metrics import kendall_tau
 from narformer.predictors import expert as module
 from narformer.predictors.expert import Expert
+from narformer.predictors.manifest import ExpertFacts
 from narformer.predictors.saved import load, save
 from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
 
@@ -102,6 +103,13 @@ def test_the_blend_is_the_best_sum_without_negative_shares(expert, pool, own, ot
     blend_VE = expert.blended(rest, model_VE)
     np.testing.assert_allclose(blend_VE.mean(axis=1), target_V, atol=1e-5)
     np.testing.assert_allclose(blend_VE.std(axis=1), expected[0] * model_VE.std(axis=1), atol=1e-6)
+
+
+def test_as_many_cells_as_it_keeps_can_be_loaded():
+    sizes = {"vertices": 7, "kinds": 5, "features": 100, "networks": 32, "width": 8}
+    assert ExpertFacts(cells=module.MOST, **sizes)
+    with pytest.raises(ValueError, match="less than or equal"):
+        ExpertFacts(cells=module.MOST + 1, **sizes)
 
 
 def test_few_validation_cells_leave_halves(pool, target_M):

@@ -8,7 +8,6 @@ names, units), ``kind_MN``, ``adj_MNN`` (see Cells) and ``labels_LM``, float64 w
 import io
 import json
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from narformer.arch.cells import PADDING, Cells
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import require_file
-from narformer.data.npz import write_npz
+from narformer.data.npz import DAMAGE, write_npz
 from narformer.errors import BadFile
 
 __all__ = ["FORMAT", "read", "write"]
@@ -89,10 +88,7 @@ def read(path: str | Path) -> Dataset:
         )
     except BadFile:
         raise
-    except (
-        *(zipfile.BadZipFile, zlib.error, OSError, EOFError, MemoryError, NotImplementedError, RuntimeError),
-        *(ValueError, TypeError, KeyError, AttributeError),
-    ) as error:
+    except DAMAGE as error:
         raise BadFile(path, f"a file that cannot be read ({str(error)[:80]})", _EXPECTED, _AGAIN) from None
 
 

@@ -1,6 +1,8 @@
 """Arrays in a compressed ``.npz`` file, without pickle: written whole or not at all."""
 
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,13 @@ from numpy.typing import NDArray
 
 from narformer.errors import BadFile
 
-__all__ = ["write_npz"]
+__all__ = ["DAMAGE", "write_npz"]
+
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, MemoryError, NotImplementedError, RuntimeError),
+    *(ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError),
+)
+"""What reading a damaged or hostile file raises, from zip, numpy, and the reader that trusts what stands in it."""
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -7,7 +7,6 @@ measurements, R rounds and T times of all measurements, one after the other.
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from narformer.arch import Architecture
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import Facts, require_file
-from narformer.data.npz import write_npz
+from narformer.data.npz import DAMAGE, write_npz
 from narformer.errors import BadFile
 from narformer.measure import Environment, Machine, Measurement
 from narformer.spaces.families import FAMILIES
@@ -213,10 +212,7 @@ def read_measured(path: str | Path) -> MeasuredSet:
         if measured.names != tuple(header["names"]):
             raise ValueError("networks of other names than stated")
         return measured
-    except (
-        *(zipfile.BadZipFile, zlib.error, OSError, EOFError, MemoryError, NotImplementedError, RuntimeError),
-        *(ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError),
-    ) as error:
+    except DAMAGE as error:
         raise BadFile(path, f"a file that cannot be read ({str(error)[:80]})", _EXPECTED) from None
 
 

@@ -156,6 +156,7 @@ def _edits(cell: Cell) -> list[Cell]:
 
 
 def _read(text: str, name: str) -> Cell:
+    """The list of pairs called ``name``; only literals are read, nothing in the text is executed."""
     found = re.search(rf"\b{name}\s*=\s*(\[[^\]]*\])", text)
     try:
         pairs = [(str(operation), int(source)) for operation, source in ast.literal_eval(found[1] if found else "")]
