@@ -12,14 +12,6 @@ from narformer.spaces.nasbench201 import NasBench201
 from narformer.training.augmentation import twins
 
 
-def paths(cell, vertex=0):
-    """Every path from a vertex to the last one, as lists of vertices."""
-    if vertex == len(cell.ops) - 1:
-        return [[vertex]]
-    after = [target for source, target in cell.edges if source == vertex]
-    return [[vertex, *path] for target in after for path in paths(cell, target)]
-
-
 @pytest.fixture(scope="module")
 def cells():
     space, rng = NasBench101(), np.random.default_rng(0)
@@ -36,7 +28,7 @@ def groups(cells):
     return dict(zip(GROUPS, flows(cells), strict=True))
 
 
-def test_operations_on_a_path_are_counted_on_average(cells):
+def test_operations_on_a_path_are_counted_on_average(cells, paths):
     def counted(path, cell):
         return np.array([sum(cell.ops[v].kind == kind for v in path[1:]) for kind in VOCABULARY])
 

@@ -11,14 +11,6 @@ from narformer.spaces.nasbench201 import NasBench201
 from narformer.training.augmentation import twins
 
 
-def paths(cell, vertex=0):
-    """Every path from a vertex to the last one, as lists of vertices."""
-    if vertex == len(cell.ops) - 1:
-        return [[vertex]]
-    after = [target for source, target in cell.edges if source == vertex]
-    return [[vertex, *path] for target in after for path in paths(cell, target)]
-
-
 @pytest.fixture(scope="module")
 def cells():
     space, rng = NasBench101(), np.random.default_rng(0)
@@ -29,7 +21,7 @@ def test_the_names_are_those_of_the_columns(cells):
     assert structure(cells).shape == (len(cells), len(statistics(cells.vocabulary)))
 
 
-def test_every_statistic_is_one_over_the_paths(cells):
+def test_every_statistic_is_one_over_the_paths(cells, paths):
     table = dict(zip(statistics(cells.vocabulary), structure(cells).T, strict=True))
     for row, cell in enumerate(cells):
         every = paths(cell)
