@@ -43,8 +43,8 @@ def expert(pool, target_M):
 def literal(expert, cells):
     """Opinions by the formula: features, distances in each group, kernel, its product with alpha."""
     asked, trained = ([x.numpy() for x in expert._features(c)] for c in (cells, expert.trained))
-    amplitude, length = expert.amplitude.double().numpy(), expert.length.double().numpy()
-    out = np.zeros(len(cells))
+    amplitude, length = expert.amplitude.numpy(), expert.length.numpy()
+    out = np.full(len(cells), expert.center.item())
     for m in range(len(cells)):
         for n in range(len(expert.trained)):
             apart = np.array([((x[m] - y[n]) ** 2).sum() for x, y in zip(asked, trained, strict=True)])
@@ -83,12 +83,32 @@ def test_chunks_and_the_order_of_cells_change_nothing(expert, pool, monkeypatch)
     assert len(expert(pool.take(slice(0)))) == 0
 
 
-def test_more_cells_than_it_holds_are_left_out(pool, target_M, monkeypatch):
+def test_where_cells_are_more_than_it_holds_chance_draws_them(pool, target_M, monkeypatch):
     monkeypatch.setattr(module, "MOST", 20)
     monkeypatch.setattr(module, "TUNED", 10)
-    held = Expert.fit(pool, target_M, pool, seed=0, steps=3, networks=NETWORKS)
-    assert held.config.cells == 20
-    np.testing.assert_array_equal(held.trained.kind_MN, pool.kind_MN[:20])
+    one, other = (Expert.fit(pool, target_M, pool, seed=seed, steps=3, networks=NETWORKS) for seed in (0, 1))
+    assert one.config.cells == other.config.cells == 20
+    assert not np.array_equal(one.trained.adj_MNN, other.trained.adj_MNN)
+    rows = {(*kind, *adj.ravel()) for kind, adj in zip(pool.kind_MN, pool.adj_MNN, strict=True)}
+    held = {(*kind, *adj.ravel()) for kind, adj in zip(one.trained.kind_MN, one.trained.adj_MNN, strict=True)}
+    assert held <= rows
+    assert one.alpha.isfinite().all()
+
+
+def test_what_all_targets_have_in_common_is_added(pool, target_M):
+    train, rest = pool.take(slice(60)), pool.take(slice(60, None))
+    one, raised = (
+        Expert.fit(train, target_M[:60] + more, pool, seed=0, steps=20, networks=NETWORKS)(rest) for more in (0, 7)
+    )
+    torch.testing.assert_close(raised, one + 7, atol=1e-9, rtol=0)
+
+
+def test_labels_that_fit_exactly_leave_a_finite_kernel(pool):
+    found = Expert.fit(pool.take(slice(40)), np.zeros(40), pool, seed=0, steps=400, networks=NETWORKS)
+    bound = np.exp(module.FARTHEST) * (1 + 1e-9)
+    for value in (found.amplitude, found.length):
+        assert (value <= bound).all()
+        assert (value >= 1 / bound).all()
 
 
 @pytest.mark.parametrize(
@@ -100,9 +120,23 @@ def test_the_blend_is_the_best_sum_without_negative_shares(expert, pool, own, ot
     target_V = own * expert(rest).numpy() + other * model_VE.mean(axis=1)
     expert.balance(rest, model_VE, target_V)
     np.testing.assert_allclose(expert.share.numpy(), expected, atol=1e-6)
+    held_out_VE = expert.balance(rest, model_VE, target_V)
+    np.testing.assert_allclose(held_out_VE.mean(axis=1), target_V, atol=1e-6)  # the target is such a sum everywhere
     blend_VE = expert.blended(rest, model_VE)
     np.testing.assert_allclose(blend_VE.mean(axis=1), target_V, atol=1e-5)
     np.testing.assert_allclose(blend_VE.std(axis=1), expected[0] * model_VE.std(axis=1), atol=1e-6)
+
+
+def test_the_blend_of_a_validation_cell_does_not_know_its_label(expert, pool, target_M):
+    rest = pool.take(slice(60, 160))
+    model_VE = np.random.default_rng(0).normal(size=(100, 3))
+    before_VE = expert.balance(rest, model_VE, target_M[60:160])
+    other_V = target_M[60:160].copy()
+    other_V[17] += 100
+    after_VE = expert.balance(rest, model_VE, other_V)
+    same_V = (np.arange(100) % module.FOLDS) == 17 % module.FOLDS
+    np.testing.assert_array_equal(before_VE[same_V], after_VE[same_V])
+    assert not np.allclose(before_VE[~same_V], after_VE[~same_V])
 
 
 def test_as_many_cells_as_it_keeps_can_be_loaded():
@@ -181,7 +215,7 @@ def test_numbers_that_describe_no_cell_and_no_kernel_are_refused(folder, name, v
 
 def test_an_expert_larger_than_any_memory_is_refused_before_it_is_made(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["expert"] |= {"cells": 5000, "vertices": 1000}
+    manifest["expert"] |= {"cells": 1000, "vertices": 1000}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BadPredictor, match="expected at most"):
         load(folder)

@@ -1,11 +1,10 @@
-import math
-
 import numpy as np
 import pytest
 
 from narformer.arch.graph import Architecture, Op
 from narformer.errors import BadArchitecture, BadRecipe, UnknownName
 from narformer.models import MODELS
+from narformer.predictors import neural
 from narformer.predictors.build import check_options, make_model, make_tokenizer, model_options
 from narformer.spaces.nasbench101 import VOCABULARY
 from narformer.tokens import TOKENIZERS
@@ -22,11 +21,13 @@ def test_chunks_and_company_change_nothing(predictor, cells):
     np.testing.assert_allclose([predictor.predict([cell])[0] for cell in cells], whole, rtol=1e-4)
 
 
-def test_progress_adds_up(predictor, cells):
+def test_progress_adds_up(predictor, cells, monkeypatch):
+    monkeypatch.setattr(neural, "BLOCK", 8)
     told = []
-    predictor.predict(cells, chunk=8, advance=told.append)
-    assert sum(told) == len(cells)
-    assert len(told) == math.ceil(len(cells) / (8 // predictor.members))
+    in_blocks = predictor.predict(cells, advance=told.append)
+    assert told == [8] * (len(cells) // 8) + [len(cells) % 8] * (len(cells) % 8 > 0)
+    monkeypatch.undo()
+    np.testing.assert_allclose(in_blocks, predictor.predict(cells), rtol=1e-4)
 
 
 def test_nothing_is_predicted_of_nothing(predictor):

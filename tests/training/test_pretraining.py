@@ -100,6 +100,21 @@ def test_an_interrupted_run_is_not_pretrained_again(small, dataset, tmp_path):
     )
 
 
+def test_what_pretraining_was_survives_an_interruption_right_after_it(small, dataset, tmp_path):
+    def interrupt(phase, done, total, tau):
+        if phase == "train":
+            raise KeyboardInterrupt
+
+    recipe, phases, told = Recipe.of(small, "here"), set(), ("pretraining_error", "pretraining_seconds")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, 0, dataset, tmp_path, interrupt)
+    resumed = train(recipe, 0, dataset, tmp_path, lambda phase, *_: phases.add(phase))
+    assert phases == {"train"}
+    again = train(recipe, 0, dataset, tmp_path)
+    assert [again.facts[name] for name in told] == [resumed.facts[name] for name in told]
+    assert resumed.facts["pretraining_error"] == train(recipe, 0, dataset).facts["pretraining_error"]
+
+
 def test_other_models_are_refused(content, dataset):
     with pytest.raises(BadRecipe, match=r"\[pretraining\] is for the model 'relational'"):
         train(Recipe.of(content | {"pretraining": {}}, "here"), 0, dataset)

@@ -10,7 +10,8 @@ Letters: M cells, N vertices, C operations of the vocabulary, K random networks,
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch.cells import PADDING, Cells
+from narformer.arch.cells import Cells
+from narformer.arch.random_networks import last_states
 from narformer.arch.structure import structure
 
 __all__ = ["GROUPS", "RandomNetworks", "answers", "flows"]
@@ -43,7 +44,7 @@ def flows(cells: Cells) -> tuple[Float, ...]:
 def answers(cells: Cells, networks: RandomNetworks) -> Float:
     """(M, 2·K·D) what random networks say that run forwards, and backwards, over the cells."""
     ways = zip((cells, _backwards(cells)), *networks, strict=True)
-    return np.concatenate([_answers(way, weights, biases) for way, weights, biases in ways], axis=1)
+    return np.concatenate([last_states(*way) for way in ways], axis=1).astype(np.float64)
 
 
 def _met(weight_MNN: Float, is_MNC: Float, count_M: NDArray[np.int64]) -> Float:
@@ -62,23 +63,6 @@ def _met(weight_MNN: Float, is_MNC: Float, count_M: NDArray[np.int64]) -> Float:
     rows_M = np.arange(M)
     mass_M1 = mass_MN[rows_M, count_M - 1][:, None]
     return np.asarray(met_MNC[rows_M, count_M - 1] / np.where(mass_M1 > 0, mass_M1, 1))
-
-
-def _answers(cells: Cells, weight_KCDD: Single, bias_KCD: Single) -> Float:
-    """(M, K·D) h of the last vertex, where h_v = tanh(W_op(v) Σ_parents h + b_op(v))."""
-    K, C, D = bias_KCD.shape
-    kind_MN = np.where(cells.kind_MN == PADDING, 0, cells.kind_MN)
-    M, N = kind_MN.shape
-    adj_MNN = cells.adj_MNN.astype(np.float32)
-    hidden_MNX = np.zeros((M, N, K * D), dtype=np.float32)
-    for v in range(N):
-        summed_MKD = np.matmul(adj_MNN[:, None, :v, v], hidden_MNX[:, :v]).reshape(M, K, D)
-        for kind in range(C):
-            rows = np.flatnonzero(kind_MN[:, v] == kind)
-            if len(rows):
-                turned_KMD = summed_MKD[rows].transpose(1, 0, 2) @ weight_KCDD[:, kind] + bias_KCD[:, kind, None]
-                hidden_MNX[rows, v] = np.tanh(turned_KMD).transpose(1, 0, 2).reshape(len(rows), -1)
-    return hidden_MNX[np.arange(M), cells.count_M - 1].astype(np.float64)
 
 
 def _backwards(cells: Cells) -> Cells:

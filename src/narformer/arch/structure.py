@@ -9,7 +9,8 @@ Letters: M cells, N vertices, C operations of the vocabulary, S statistics, D wi
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch.cells import PADDING, Cells
+from narformer.arch.cells import Cells
+from narformer.arch.random_networks import last_states
 
 __all__ = ["statistics", "structure"]
 
@@ -65,23 +66,15 @@ def structure(cells: Cells) -> Float:
         adj_MNN[:, 0].sum(axis=1)[:, None],
         into_MN[rows_M, last_M][:, None],
         into_MN.max(axis=1, initial=0)[:, None],
-        _random_network(cells)[rows_M, last_M],
+        _random_network(cells),
     ]
     return np.concatenate(columns, axis=1)
 
 
 def _random_network(cells: Cells) -> Float:
-    """(M, N, outputs): h_v = tanh(W_op(v) Σ_parents h / √D + b_op(v)) with fixed random weights, read out linearly."""
+    """(M, outputs): what a fixed random network says of each cell, read out linearly."""
     rng = np.random.default_rng(RANDOM_SEED)
     C, D = len(cells.vocabulary), RANDOM_WIDTH
     weight_CDD, bias_CD = rng.standard_normal((C, D, D)) * D**-0.5, rng.standard_normal((C, D))
     read_DR = rng.standard_normal((D, RANDOM_OUTPUTS)) * D**-0.5
-    kind_MN = np.where(cells.kind_MN == PADDING, 0, cells.kind_MN)
-    adj_MNN = cells.adj_MNN.astype(np.float64)
-    hidden_MND = np.zeros((*kind_MN.shape, D))
-    for v in range(kind_MN.shape[1]):
-        summed_MD = np.einsum("mu,mud->md", adj_MNN[:, :v, v], hidden_MND[:, :v])
-        for kind in range(C):
-            rows = np.flatnonzero(kind_MN[:, v] == kind)
-            hidden_MND[rows, v] = np.tanh(summed_MD[rows] @ weight_CDD[kind] + bias_CD[kind])
-    return np.asarray(hidden_MND @ read_DR)
+    return np.asarray(last_states(cells, weight_CDD[None], bias_CD[None]) @ read_DR)

@@ -41,10 +41,10 @@ class Linear(nn.Linear):
 def softmax(scores: Tensor) -> Tensor:
     """Softmax over the last axis.
 
-    torch's own works row by row, which takes five times as long where rows are as short as a cell.
+    Over an axis as short as a cell torch works value by value; over the first one it works on whole vectors, which
+    takes less than half the time, the copy included.
     """
-    powers = (scores - scores.detach().amax(-1, keepdim=True)).exp()
-    return powers / powers.sum(-1, keepdim=True)
+    return scores.movedim(-1, 0).contiguous().softmax(0).movedim(0, -1)
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:

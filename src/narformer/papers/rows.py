@@ -79,6 +79,7 @@ def _trained(recipe: Recipe, seed: int, dataset: Dataset | None, folder: Path | 
         seed,
         scores=scores,
         validation_tau=tau if math.isfinite(tau) else None,
+        saved_tau=round(facts["saved_validation_tau"], 6),
         seconds_training=round(facts["seconds"] + sum(facts.get(f"{part}_seconds", 0.0) for part in PARTS), 1),
         seconds_scoring=round(time.perf_counter() - started, 1),
         self_evolution=facts.get("self_evolution_rounds"),

@@ -44,7 +44,8 @@ class Run(BaseModel):
 
     n:              training cells
     scores:         what ``evaluate`` returns, or milliseconds of a cost measurement
-    validation_tau: best τ on the validation cells during training
+    validation_tau: best τ of the model on the validation cells during training
+    saved_tau:      τ on them of all that is saved, the expert's opinion included
     self_evolution: its rounds, where the recipe has them
     times_ms:       the single times of a cost measurement, in the order they were taken
     """
@@ -57,6 +58,7 @@ class Run(BaseModel):
     seed: int
     scores: dict[str, float]
     validation_tau: float | None = None
+    saved_tau: float | None = None
     recipe: dict[str, Any]
     recipe_hash: str
     seconds_training: float

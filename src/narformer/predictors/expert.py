@@ -9,7 +9,8 @@ Letters: n training cells, M cells, N vertices, C operations, G groups, F featur
 E members.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -25,10 +26,12 @@ from narformer.models.sizes import STRICT, Size
 __all__ = ["Expert"]
 
 RATE, PRIOR, JITTER, NOISE = 0.1, 0.04, 1e-5, -2.0  # of the fit: Adam's rate, 1/variance of logs, log noise to begin
+FARTHEST = 8.0  # logarithms of the kernel's numbers stay within: few labels that fit exactly would drive them anywhere
 CHUNK = 2048  # cells whose features are in memory together
-MOST = 5000  # cells it holds: its memory grows with their square
+MOST = 1000  # cells it holds: asking it costs as many, and with more labels the model needs it less
 TUNED = 500  # cells by which the kernel is chosen, at most: the cost of a step grows with their cube
-FEW = 30  # validation cells below which both opinions count alike
+DOUBLE = frozenset({"amplitude", "length", "center", "alpha"})  # terms of an opinion nearly cancel
+FEW, FOLDS = 30, 10  # validation cells below which both opinions count alike; parts in which shares are checked
 
 
 class Expert(nn.Module):
@@ -56,6 +59,7 @@ class Expert(nn.Module):
     scale: Tensor
     amplitude: Tensor
     length: Tensor
+    center: Tensor
     alpha: Tensor
     share: Tensor
 
@@ -73,11 +77,13 @@ class Expert(nn.Module):
             "scale": (config.features,),  # 0 for a feature that is the same everywhere
             "amplitude": (G + 1,),
             "length": (2, G),
+            "center": (1,),
             "alpha": (n,),
             "share": (2,),  # of the model and of this in the blend
         }
         for name, shape in shapes.items():
-            self.register_buffer(name, torch.zeros(shape))
+            dtype = torch.double if name in DOUBLE else torch.float
+            self.register_buffer(name, torch.zeros(shape, dtype=dtype))
 
     @classmethod
     def fit(
@@ -90,12 +96,13 @@ class Expert(nn.Module):
         networks: int = 32,
         advance: Callable[[int], None] = lambda done: None,
     ) -> "Expert":
-        """From training cells in random order, the first MOST of them, and their targets.
+        """From training cells, MOST of them drawn by chance where there are more, and their targets.
 
         ``pool`` are unlabelled cells, by which features are standardised.
         """
-        cells, target_n = cells.take(slice(MOST)), target_n[:MOST]
-        rng = np.random.default_rng([seed, 3_000_000])
+        rng = np.random.default_rng([seed, 4_000_000])
+        drawn = rng.permutation(len(cells))[:MOST]
+        cells, target_n = cells.take(drawn), target_n[drawn]
         K, C, D = networks, len(cells.vocabulary), cls.Config.width
         weights = (rng.standard_normal((2, K, C, D, D)) * D**-0.5).astype(np.float32)
         biases = (rng.standard_normal((2, K, C, D)) * 0.5).astype(np.float32)
@@ -113,38 +120,39 @@ class Expert(nn.Module):
             "biases": biases,
             "mean": feature_PF.mean(axis=0),
             "scale": varies_F / np.where(varies_F, spread_F, 1),
+            "center": target_n.mean(keepdims=True),
             "share": np.array([0.5, 0.5]),
         }
         for name, value in held.items():
             expert.get_buffer(name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
-        expert._fit(torch.from_numpy(target_n), steps, advance)
+        expert._fit(torch.from_numpy(target_n) - expert.center, steps, advance)
         return expert
 
     def _fit(self, target_n: Tensor, steps: int, advance: Callable[[int], None]) -> None:
-        group = self._features(self.trained)
-        G = len(group)
+        G = len(self._held)
         log = torch.zeros(3 * G + 2, dtype=torch.double)
         log[-1] = NOISE
         log.requires_grad_()
         optimiser = torch.optim.Adam([log], lr=RATE)
 
-        def solved(distance_Gnn: Tensor, target_n: Tensor) -> tuple[Tensor, Tensor]:
-            kernel_nn = _kernel(distance_Gnn, log[: G + 1].exp(), log[G + 1 : -1].view(2, G).exp())
+        def solved(distances: Iterable[Tensor], target_n: Tensor) -> tuple[Tensor, Tensor]:
+            kernel_nn = _kernel(distances, log[: G + 1].exp(), log[G + 1 : -1].view(2, G).exp())
             kernel_nn.diagonal().add_(log[-1].exp() + JITTER)
             lower_nn = torch.linalg.cholesky(kernel_nn)
             return torch.cholesky_solve(target_n[:, None], lower_nn)[:, 0], lower_nn
 
-        some, target_t = [x[:TUNED] for x in group], target_n[:TUNED]  # the order of training cells is random
-        distance_Gtt = torch.stack([_distances(x, x) for x in some])
+        target_t, distances = target_n[:TUNED], [_distances(x[:TUNED], x[:TUNED]) for x in self._held]
         for step in range(steps):
-            alpha_t, lower_tt = solved(distance_Gtt, target_t)
+            alpha_t, lower_tt = solved(distances, target_t)
             loss = (target_t @ alpha_t + PRIOR * log.square().sum()) / 2 + lower_tt.diagonal().log().sum()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
+            with torch.no_grad():
+                log.clamp_(-FARTHEST, FARTHEST)
             advance(step + 1)
         with torch.no_grad():
-            alpha_n, _ = solved(torch.stack([_distances(x, x) for x in group]), target_n)
+            alpha_n, _ = solved((_distances(x, x) for x in self._held), target_n)
             self.alpha.copy_(alpha_n)
             self.amplitude.copy_(log[: G + 1].exp())
             self.length.copy_(log[G + 1 : -1].view(2, G).exp())
@@ -155,25 +163,36 @@ class Expert(nn.Module):
         vocabulary = tuple(map(str, range(self.config.kinds)))  # names play no part
         return Cells(vocabulary, self.kind.numpy().astype(np.int8), self.adj.numpy().astype(np.uint8))
 
+    @cached_property
+    def _held(self) -> list[Tensor]:
+        """Features of the training cells, computed once."""
+        return self._features(self.trained)
+
     @torch.inference_mode()
     def forward(self, cells: Cells) -> Tensor:
-        """(M,) opinions, in the units of targets; float64, for their terms nearly cancel."""
-        trained = self._features(self.trained)
-        amplitude, length, alpha = self.amplitude.double(), self.length.double(), self.alpha.double()
+        """(M,) opinions, in the units of targets, float64."""
         parts = [torch.zeros(0, dtype=torch.double)]
         for start in range(0, len(cells), CHUNK):
             asked = self._features(cells.take(slice(start, start + CHUNK)))
-            distance_GMn = torch.stack([_distances(x, y) for x, y in zip(asked, trained, strict=True)])
-            parts.append(_kernel(distance_GMn, amplitude, length) @ alpha)
+            distances = (_distances(x, y) for x, y in zip(asked, self._held, strict=True))
+            parts.append(_kernel(distances, self.amplitude, self.length) @ self.alpha + self.center)
         return torch.cat(parts)
 
-    def balance(self, cells: Cells, opinion_VE: NDArray[np.float64], target_V: NDArray[np.float64]) -> None:
-        """Choose the shares of the blend by least squares on validation cells; none is negative."""
-        if len(cells) >= FEW:
-            both_V2 = np.stack([opinion_VE.mean(axis=1), self(cells).numpy()], axis=1)
-            share, _ = nnls(both_V2, target_V)
-            if share.any():
-                self.share.copy_(torch.from_numpy(share))
+    def balance(
+        self, cells: Cells, opinion_VE: NDArray[np.float64], target_V: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Choose the shares of the blend by least squares on validation cells; none is negative.
+
+        (V, E) blends of these cells, each by shares found without it, so that they tell how far others will be off.
+        """
+        own_V = self(cells).numpy()
+        both_V2 = np.stack([opinion_VE.mean(axis=1), own_V], axis=1)
+        share_V2 = np.empty((len(cells), 2))
+        self.share.copy_(torch.from_numpy(_shares(both_V2, target_V)))
+        fold_V = np.arange(len(cells)) % FOLDS
+        for fold in range(FOLDS):
+            share_V2[fold_V == fold] = _shares(both_V2[fold_V != fold], target_V[fold_V != fold])
+        return np.asarray(share_V2[:, :1] * opinion_VE + share_V2[:, 1:] * own_V[:, None])
 
     def blended(self, cells: Cells, opinion_ME: NDArray[np.float64]) -> NDArray[np.float64]:
         """(M, E) opinions of the members of a model, each with its share, and that of this added."""
@@ -207,10 +226,16 @@ def _distances(x_MF: Tensor, y_nF: Tensor) -> Tensor:
     return (x_MF.square().sum(1)[:, None] + y_nF.square().sum(1) - 2 * products_Mn).clamp(min=0)
 
 
-def _kernel(distance_GMn: Tensor, amplitude: Tensor, length_2G: Tensor) -> Tensor:
-    """(M, n)."""
-    alone_2G = 1 / length_2G
-    together_Mn = torch.einsum("gmn,g->mn", distance_GMn, alone_2G[1]).neg().exp() * amplitude[-1]
-    for distance_Mn, a, one in zip(distance_GMn, amplitude, alone_2G[0], strict=False):
-        together_Mn = together_Mn + a * (-distance_Mn * one).exp()
-    return together_Mn
+def _kernel(distances: Iterable[Tensor], amplitude: Tensor, length_2G: Tensor) -> Tensor:
+    """(M, n) from the distances (M, n) of each group."""
+    total = apart = torch.zeros((), dtype=amplitude.dtype)
+    for distance_Mn, a, alone, together in zip(distances, amplitude, *length_2G, strict=False):
+        total = total + a * (distance_Mn * (-1 / alone)).exp()
+        apart = apart + distance_Mn * (-1 / together)
+    return total + amplitude[-1] * apart.exp()
+
+
+def _shares(both_V2: NDArray[np.float64], target_V: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2,) of the model and of the expert; halves where there are too few cells, or neither is of use."""
+    share = nnls(both_V2, target_V)[0] if len(target_V) >= FEW else np.zeros(2)
+    return np.asarray(share if share.any() else [0.5, 0.5])

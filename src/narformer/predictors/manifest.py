@@ -49,7 +49,7 @@ class ExpertFacts(BaseModel):
     """The fields of an Expert's Config."""
 
     model_config = ConfigDict(extra="forbid")
-    cells: int = Field(gt=0, le=5000)  # as many as an Expert keeps
+    cells: int = Field(gt=0, le=1000)  # as many as an Expert keeps
     vertices: int = Field(gt=0, le=2**10)
     kinds: int = Field(gt=0, le=127)
     features: int = Field(gt=0, le=2**20)

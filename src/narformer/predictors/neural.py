@@ -17,6 +17,8 @@ from narformer.predictors.expert import Expert
 from narformer.predictors.target import Target
 from narformer.tokens.tokenizer import Tokenizer
 
+BLOCK = 2048  # networks that are asked about together; progress is told after each
+
 
 @dataclass(eq=False)
 class NeuralPredictor:
@@ -40,7 +42,7 @@ class NeuralPredictor:
     def predict(
         self,
         architectures: Sequence[Architecture],
-        chunk: int = 256,
+        chunk: int = 512,
         advance: Callable[[int], None] = lambda done: None,
     ) -> NDArray[np.float64]:
         """(N, 1) predictions in the attribute's unit; ``advance`` is told how many each chunk held.
@@ -64,23 +66,32 @@ class NeuralPredictor:
     def opinions(
         self,
         architectures: Sequence[Architecture],
-        chunk: int = 256,
+        chunk: int = 512,
         advance: Callable[[int], None] = lambda done: None,
     ) -> NDArray[np.float64]:
         """(N, E) what each member says, blended with the expert, in the units of targets. As ``predict`` otherwise."""
         cells = Cells.of(architectures, self.tokenizer.vocabulary)
-        device = next(self.model.parameters()).device
         self.model.eval()
         self.model.precision = self.precision
-        # Small chunks stay in the cache, and every member makes them larger; cells of one size go together, so that
-        # most chunks need no padding.
-        chunk = max(1, chunk // self.members)
-        by_size = np.argsort(cells.count_M, kind="stable")
+        by_size = np.argsort(cells.count_M, kind="stable")  # cells of one size together need no padding
         out_ME = np.empty((len(cells), self.members))
+        for start in range(0, len(cells), BLOCK):
+            rows = by_size[start : start + BLOCK]
+            block = cells.take(rows).trimmed()
+            opinion_BE = self._of_model(block, chunk)
+            if self.expert is not None:
+                opinion_BE = self.expert.blended(self.tokenizer.simplified(block), opinion_BE)
+            out_ME[rows] = opinion_BE
+            advance(len(rows))
+        return out_ME
+
+    def _of_model(self, cells: Cells, chunk: int) -> NDArray[np.float64]:
+        """(M, E) what each member of the model says; small chunks stay in the cache, and members make them larger."""
+        device = next(self.model.parameters()).device
+        chunk = max(1, chunk // self.members)
+        parts = []
         with torch.inference_mode():
             for start in range(0, len(cells), chunk):
-                rows = by_size[start : start + chunk]
-                batch = self.tokenizer.batch(cells.take(rows).trimmed()).to(device)
-                out_ME[rows] = self.model(batch).double().cpu().numpy()
-                advance(len(rows))
-        return out_ME if self.expert is None else self.expert.blended(self.tokenizer.simplified(cells), out_ME)
+                batch = self.tokenizer.batch(cells.take(slice(start, start + chunk)).trimmed()).to(device)
+                parts.append(self.model(batch).double().cpu().numpy())
+        return np.concatenate(parts)

@@ -80,7 +80,7 @@ def load(folder: Path) -> NeuralPredictor:
                 raise BadPredictor(f"[model] {name}: found {options[name]!r:.80}; its tokenizer asks for {value}")
     except (NarformerError, RuntimeError) as error:
         raise BadPredictor(f"{folder / 'manifest.json'}: describes no model that can be built ({error})") from None
-    expected = {name: tuple(value.shape) for name, value in _parts(model, expert).items()}
+    expected = _parts(model, expert)
     weights = _read_weights(folder / "weights.safetensors", expected)
     model.load_state_dict({name: weights[name] for name in model.state_dict()}, assign=True)
     if expert is not None:
@@ -136,21 +136,22 @@ def _check_expert(expert: Expert, tokenizer: Tokenizer, folder: Path) -> None:
         )
 
 
-def _read_weights(path: Path, expected: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
-    """The tensors of the file, after its header was compared with the expected names and shapes."""
-    size = sum(torch.Size(shape).numel() for shape in expected.values())
+def _read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of the file, after its header was compared with the names and shapes of those expected."""
+    size = sum(value.numel() for value in expected.values())
     if size > LARGEST_MODEL:
         raise BadPredictor(f"{path.parent}/manifest.json: asks for {size} weights; at most {LARGEST_MODEL} are read")
+    shapes = {name: tuple(value.shape) for name, value in expected.items()}
     try:
         with safe_open(path, framework="pt") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            for name in sorted(expected.keys() | found.keys()):
-                if expected.get(name) != found.get(name):
+            for name in sorted(shapes.keys() | found.keys()):
+                if shapes.get(name) != found.get(name):
                     raise BadPredictor(
-                        f"{path}: tensor '{name}': found shape {found.get(name)}, expected {expected.get(name)}; "
+                        f"{path}: tensor '{name}': found shape {found.get(name)}, expected {shapes.get(name)}; "
                         "the weights do not belong to this manifest"
                     )
-            weights = {name: file.get_tensor(name).float() for name in expected}
+            weights = {name: file.get_tensor(name).to(value.dtype) for name, value in expected.items()}
     except (OSError, SafetensorError) as error:
         raise BadPredictor(f"{path}: not a readable safetensors file ({error}); copy or train it again") from None
     _agree_finite(weights, path)

@@ -41,6 +41,7 @@ class Checkpoint:
             "seconds": fit.seconds,
             "best_tau": fit.best_tau,
             "history": fit.history,
+            "pretraining": fit.pretraining,
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(".partial")
@@ -83,6 +84,7 @@ class Checkpoint:
         fit.optimiser.load_state_dict({"state": state, "param_groups": groups})
         fit.epoch, fit.seconds = numbers["epoch"], numbers["seconds"]
         fit.best_tau, fit.history = numbers["best_tau"], numbers["history"]
+        fit.pretraining = numbers["pretraining"]
 
     def delete(self) -> None:
         """Remove the file: the run is complete."""

@@ -14,6 +14,7 @@ from narformer.data import load, split
 from narformer.data.dataset import Dataset, Split
 from narformer.data.table_file import read_table_file
 from narformer.errors import BadRecipe
+from narformer.metrics import kendall_tau
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.calibration import Calibration
 from narformer.predictors.expert import Expert
@@ -69,11 +70,11 @@ def train(
     model.precision = getattr(torch, recipe.training.precision)
     check_targets(recipe, target_M, getattr(model.config, "head", "linear"))
     checkpoint = Checkpoint(folder / "state.safetensors") if folder is not None else None
-    pretraining_facts: dict[str, float] = {}
+    pretraining: dict[str, float] = {}
     if recipe.pretraining is not None and (checkpoint is None or not checkpoint.path.exists()):
         started = time.perf_counter()
         told_error = pretrain(model, tokenizer, cells, recipe.pretraining, seed, progress, device)
-        pretraining_facts = {"pretraining_error": told_error, "pretraining_seconds": time.perf_counter() - started}
+        pretraining = {"pretraining_error": told_error, "pretraining_seconds": time.perf_counter() - started}
     fit = Fit(
         recipe=recipe,
         seed=seed,
@@ -85,9 +86,12 @@ def train(
         validation_V=target.forward(labels[rows.validation]),
         checkpoint=checkpoint,
         device=device,
+        pretraining=pretraining,
     )
+    if pretraining and checkpoint is not None:
+        checkpoint.save(fit)
     fit.run(progress)
-    facts = fit.facts() | pretraining_facts
+    facts = fit.facts()
     if recipe.self_evolution is not None:
         evolution = SelfEvolution(fit, recipe.self_evolution)
         evolution.run(progress)
@@ -100,15 +104,15 @@ def train(
         space=dataset.space,
         precision=getattr(torch, recipe.training.precision),
     )
-    validation, validation_V = cells.take(rows.validation), target.forward(labels[rows.validation])
+    opinion_VE = predictor.opinions(fit.validation)
     if recipe.expert is not None:
         started = time.perf_counter()
         expert = _expert(recipe.expert, tokenizer, cells, rows.train, target_M, seed, progress)
-        expert.balance(tokenizer.simplified(validation), predictor.opinions(validation), validation_V)
+        opinion_VE = expert.balance(tokenizer.simplified(fit.validation), opinion_VE, fit.validation_V)
         predictor.expert = expert
         facts |= {"expert_seconds": time.perf_counter() - started, "shares": expert.share.tolist()}
-    opinion_VE = predictor.opinions(validation)
-    predictor.calibration = Calibration.fit(opinion_VE, validation_V)
+    predictor.calibration = Calibration.fit(opinion_VE, fit.validation_V)
+    facts["saved_validation_tau"] = kendall_tau(opinion_VE.mean(axis=1), fit.validation_V)
     facts |= {
         "system": recipe.system,
         "recipe": recipe.model_dump(mode="json"),

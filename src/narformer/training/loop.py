@@ -53,6 +53,7 @@ class Fit:
     epoch: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    pretraining: dict[str, float] = field(default_factory=dict)  # its facts, where the model was pre-trained
     evolution: dict[str, Tensor] = field(default_factory=dict)  # the state of self-evolution, once it has begun
 
     def __post_init__(self) -> None:
@@ -177,8 +178,9 @@ class Fit:
         return tau
 
     def facts(self) -> dict[str, Any]:
-        """What the run was: epochs, seconds of training, validation τ."""
-        return {"epochs": self.epoch, "seconds": self.seconds, "best_validation_tau": self.best_tau}
+        """What the run was: epochs, seconds of training, validation τ, the facts of pre-training."""
+        facts = {"epochs": self.epoch, "seconds": self.seconds, "best_validation_tau": self.best_tau}
+        return facts | self.pretraining
 
 
 def stack(first: Batch, second: Batch) -> Batch:
