@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from narformer.arch import flows as module
 from narformer.arch.cells import Cells
 from narformer.arch.contraction import contracted
 from narformer.arch.flows import GROUPS, _backwards, answers, flows
@@ -50,6 +51,15 @@ def test_operations_on_a_path_are_counted_on_average(cells, paths):
             twice = np.concatenate([kinds, kinds + len(VOCABULARY)])[: len(value)]
             expected = np.bincount(twice, weights=value, minlength=found[name].shape[1])
             np.testing.assert_allclose(found[name][row], expected)
+
+
+def test_chunks_change_nothing(cells, networks, monkeypatch):
+    whole, said = flows(cells), answers(cells, networks)
+    monkeypatch.setattr(module, "CHUNK", 4)
+    for group, in_chunks in zip(whole, flows(cells), strict=True):
+        np.testing.assert_allclose(in_chunks, group, atol=1e-12)
+    np.testing.assert_allclose(answers(cells, networks), said, atol=1e-6)
+    assert [len(group) for group in flows(cells.take(slice(0)))] == [0] * len(GROUPS)
 
 
 def paths_to(cell, vertex):

@@ -14,11 +14,14 @@ from typer.testing import CliRunner
 
 from narformer import jobs
 from narformer.cli import app
+from narformer.data.splits import load_split
+from narformer.data.table_file import read_table_file
 from narformer.errors import BadArchitecture, BadFile, BadRecipe
 from narformer.spaces import SPACES
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"training.epochs": 30, "model.width": 12, "model.inner": 8, "model.members": 2, "model.layers": 1}
+SMALL |= {"pretraining.steps": 5, "expert.steps": 5}
 
 
 def chain(chance: np.random.Generator) -> dict[str, list[object]]:
@@ -47,6 +50,8 @@ def test_train_save_load_and_predict(table: Path, tmp_path: Path) -> None:
     json.dumps(facts)
     assert jobs.train(data=table, out=tmp_path / "run", changes=SMALL) == facts, "a finished run is not trained again"
     assert jobs.evaluate(run) == facts["scores"]
+    rows = load_split(tmp_path / "run" / "split.json", read_table_file(table))
+    assert [len(part) for part in (rows.train, rows.validation, rows.test)] == [72, 24, 24]
     graphs = [
         json.dumps({"ops": ["in", *["conv"] * n, "out"], "edges": [[i, i + 1] for i in range(n + 1)]}) for n in (1, 5)
     ]
@@ -125,7 +130,7 @@ def test_neither_recipe_nor_table(table: Path) -> None:
 BLOCKS = re.findall(
     r"```(\w*)\n(.*?)```", (ROOT / "docs/your_own_data.md").read_text(encoding="utf-8"), flags=re.DOTALL
 )
-FEW = ["--set", "training.epochs=3"]
+FEW = [word for key in ("training.epochs", "pretraining.steps", "expert.steps") for word in ("--set", f"{key}=3")]
 
 
 def test_the_tutorial_runs_word_by_word(

@@ -20,11 +20,26 @@ Float = NDArray[np.float64]
 Single = NDArray[np.float32]
 
 GROUPS = ("structure", "mean path", "walks", "degrees", "depths")
+CHUNK = 2048  # cells that are in work together
 RandomNetworks = tuple[Single, Single]  # weights (2, K, C, D, D) and biases (2, K, C, D), forwards and backwards
 
 
 def flows(cells: Cells) -> tuple[Float, ...]:
     """Features (M, ·) of each of GROUPS."""
+    return tuple(np.concatenate(group) for group in zip(*map(_flows, _chunks(cells)), strict=True))
+
+
+def answers(cells: Cells, networks: RandomNetworks) -> Float:
+    """(M, 2·K·D) what random networks say that run forwards, and backwards, over the cells."""
+    return np.concatenate([_answers(chunk, networks) for chunk in _chunks(cells)])
+
+
+def _chunks(cells: Cells) -> list[Cells]:
+    """At least one: what is computed on the way, vertices times operations of each cell, is to fit in memory."""
+    return [cells.take(slice(start, start + CHUNK)) for start in range(0, max(1, len(cells)), CHUNK)]
+
+
+def _flows(cells: Cells) -> tuple[Float, ...]:
     adj_MNN = cells.adj_MNN.astype(np.float64)
     is_MNC = (cells.kind_MN[:, :, None] == np.arange(len(cells.vocabulary))).astype(np.float64)
     out_MN, into_MN = adj_MNN.sum(axis=2), adj_MNN.sum(axis=1)
@@ -41,8 +56,7 @@ def flows(cells: Cells) -> tuple[Float, ...]:
     )
 
 
-def answers(cells: Cells, networks: RandomNetworks) -> Float:
-    """(M, 2·K·D) what random networks say that run forwards, and backwards, over the cells."""
+def _answers(cells: Cells, networks: RandomNetworks) -> Float:
     ways = zip((cells, _backwards(cells)), *networks, strict=True)
     return np.concatenate([last_states(*way) for way in ways], axis=1).astype(np.float64)
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from narformer.data.splits import save_split
 from narformer.data.table_file import repeated
 from narformer.errors import BadFile, BadRecipe
 from narformer.papers.runs import write_whole
@@ -30,8 +31,9 @@ def train(
     """Train a recipe and save the predictor to ``out`` (runs/<system>-<hash>-s<seed>); the scores and the facts.
 
     ``data`` is a table of one's own in place of the recipe's data, and ``label`` the column of it to learn, the first
-    by default; then a recipe is not needed. An interrupted run resumes from its folder; a finished one is not trained
-    again. Raises BadRecipe where there is neither recipe nor table.
+    by default; then a recipe is not needed. The rows of each part stand in ``split.json``. An interrupted run resumes
+    from its folder; a finished one is not trained again.
+    Raises BadRecipe where there is neither recipe nor table.
     """
     read = _recipe(recipe, changes, data, label)
     folder = out or Path("runs") / f"{read.system}-{read.hash()}-s{seed}"
@@ -49,6 +51,7 @@ def train(
     scores = score(trained.predictor, trained.dataset, trained.split, read.data.test_label, read.data.label, progress)
     trained.predictor.facts |= {"scores": scores}
     saved.save(trained.predictor, folder / "predictor")
+    save_split(trained.split, trained.dataset, folder / "split.json")
     facts = trained.facts | {"scores": scores, "predictor": str(folder / "predictor")}
     if read.data.file is not None:
         facts["table"] = {"rows": len(trained.dataset), "space": trained.dataset.space}
