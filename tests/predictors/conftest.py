@@ -5,7 +5,6 @@ import pytest
 
 from narformer.arch.cells import Cells
 from narformer.data.dataset import Attribute
-from narformer.models import MODELS
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.target import Target
@@ -31,7 +30,7 @@ def tiny_predictor(name, seed=1):
     )
 
 
-@pytest.fixture(params=list(MODELS))
+@pytest.fixture(params=list(OPTIONS))
 def predictor(request):
     return tiny_predictor(request.param)
 

@@ -4,7 +4,9 @@ X = σ(W_q H̃ + b_q),   S = (X Xᵀ / √d) ⊙ A,   Z = W_a (Norm(S) H̃) + b_
 H̃ = σ(W_d D + b_d) ⊙ H,   D the number of connected layers                      type-aware enhancement
 H' = Z + γ ⊙ GFFN(LN Z)                                                          grouped feed-forward
 
-Letters: B networks, N nodes, F features, D width, G groups, S static numbers per network, L blocks, T targets.
+Both of a padded Batch, by dense products, and of a Packed one, edge by edge: then cost grows with edges.
+
+Letters: B networks, N nodes, F features, D width, G groups, S static numbers per network, L blocks, T targets, Y edges.
 """
 
 from typing import Annotated, Literal
@@ -17,11 +19,15 @@ from torch.nn import functional
 
 from narformer.models.precision import Linear, Model, dropout, relu_dropout
 from narformer.models.sizes import STRICT, Count, Rate, Size
-from narformer.tokens.batch import Batch
+from narformer.tokens import Batch, Packed
+
+EPSILON = 1e-6  # of a node without neighbours
 
 
 class NarFormerV2(Model):
     """Tokens and adjacency of a network to T attributes."""
+
+    reads = frozenset({Batch, Packed})
 
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
@@ -81,21 +87,14 @@ class NarFormerV2(Model):
             bound = len(linear.bias) ** -0.5
             nn.init.uniform_(linear.bias, -bound, bound)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """(B, T) predictions of a Batch."""
+    def forward(self, batch: Batch | Packed) -> Tensor:
+        """(B, T) predictions of a Batch or of a Packed one."""
         config = self.config
-        adj_BNN = batch.adj_BNN
-        if config.undirected:
-            adj_BNN = adj_BNN + adj_BNN.transpose(1, 2)
-        adj_BNN = (adj_BNN > 0).to(batch.x_BNF.dtype)
-        degree_BN1 = adj_BNN.sum(2, keepdim=True)
-        mask_BN1 = batch.mask_BN[:, :, None]
-        count_B1 = mask_BN1.sum(1).clamp(min=1)
-
-        x_BND, pooled_BD = batch.x_BNF, []
+        graph = Sparse(batch, config.undirected) if isinstance(batch, Packed) else Dense(batch, config.undirected)
+        x_XD, pooled_BD = graph.x, []
         for block in self.blocks:
-            x_BND = block(x_BND, adj_BNN, degree_BN1, self.precision)
-            pooled_BD.append(_pool(x_BND, mask_BN1, count_B1, config.pooling))
+            x_XD = block(x_XD, graph, self.precision)
+            pooled_BD.append(graph.pooled(x_XD, config.pooling))
         if config.layer_fusion:
             pooled_BLD = torch.stack(pooled_BD, dim=1)
             weights_BL = torch.sigmoid(self.fusion(pooled_BLD.flatten(1)))
@@ -106,6 +105,56 @@ class NarFormerV2(Model):
             out_BD = torch.cat([out_BD, self.static(batch.whole_BG)], dim=1)
         y_BT: Tensor = self.head(out_BD)
         return functional.softplus(-y_BT) if config.head == "softplus" else y_BT
+
+
+class Dense:
+    """The graphs of a Batch: nodes (B, N, ·), attention as a product of matrices."""
+
+    def __init__(self, batch: Batch, undirected: bool) -> None:
+        adj_BNN = batch.adj_BNN + batch.adj_BNN.transpose(1, 2) if undirected else batch.adj_BNN
+        self.x = batch.x_BNF
+        self.adj_BNN = (adj_BNN > 0).to(self.x.dtype)
+        self.degree = self.adj_BNN.sum(2, keepdim=True)
+        self.mask_BN1 = batch.mask_BN[:, :, None]
+
+    def attended(self, q_BNF: Tensor, x_BNF: Tensor) -> Tensor:
+        """What each node takes from its neighbours, by the likeness of their queries."""
+        high, low = self.adj_BNN.dtype, x_BNF.dtype
+        scores_BNN: Tensor = (q_BNF @ q_BNF.transpose(1, 2)).to(high) / x_BNF.shape[-1] ** 0.5 * self.adj_BNN
+        scores_BNN = scores_BNN / (scores_BNN.sum(2, keepdim=True) + EPSILON)  # positive: no softmax is needed
+        return scores_BNN.to(low) @ x_BNF
+
+    def pooled(self, x_BND: Tensor, pooling: str) -> Tensor:
+        """Sum or mean over the real nodes, (B, D)."""
+        total_BD = (x_BND * self.mask_BN1).sum(1)
+        return total_BD / self.mask_BN1.sum(1).clamp(min=1) if pooling == "mean" else total_BD
+
+
+class Sparse:
+    """The graphs of a Packed batch: nodes (N, ·) one after the other, attention along Y edges."""
+
+    def __init__(self, batch: Packed, undirected: bool) -> None:
+        from_Y, to_Y = batch.edge_2Y
+        if undirected:
+            from_Y, to_Y = torch.cat([from_Y, to_Y]), torch.cat([to_Y, from_Y])
+        self.batch, self.x, self.from_Y, self.to_Y = batch, batch.x_NF, from_Y, to_Y
+        self.degree = self._sums(self.x.new_ones(len(from_Y), 1))
+
+    def attended(self, q_NF: Tensor, x_NF: Tensor) -> Tensor:
+        """As that of Dense."""
+        scores_Y1 = (q_NF[self.from_Y] * q_NF[self.to_Y]).sum(1, keepdim=True, dtype=self.x.dtype)
+        scores_Y1 = scores_Y1 / x_NF.shape[-1] ** 0.5
+        scores_Y1 = scores_Y1 / (self._sums(scores_Y1) + EPSILON)[self.from_Y]
+        return self._sums(scores_Y1.to(x_NF.dtype) * x_NF[self.to_Y])
+
+    def pooled(self, x_ND: Tensor, pooling: str) -> Tensor:
+        """As that of Dense."""
+        total_BD = self.batch.sums(x_ND)
+        return total_BD / self.batch.nodes_B[:, None].clamp(min=1) if pooling == "mean" else total_BD
+
+    def _sums(self, value_YD: Tensor) -> Tensor:
+        """(N, D) sums over the edges from each node."""
+        return value_YD.new_zeros(len(self.x), value_YD.shape[1]).index_add(0, self.from_Y, value_YD)
 
 
 class Block(nn.Module):
@@ -127,28 +176,25 @@ class Block(nn.Module):
         if config.layer_scale is not None:
             self.scale_D = nn.Parameter(torch.full((D,), config.layer_scale))
 
-    def forward(self, x_BNF: Tensor, adj_BNN: Tensor, degree_BN1: Tensor, low: torch.dtype) -> Tensor:
-        config, high = self.config, adj_BNN.dtype
+    def forward(self, x_XF: Tensor, graph: Dense | Sparse, low: torch.dtype) -> Tensor:
+        config, high = self.config, graph.x.dtype
         if config.type_aware:
-            x_BNF = x_BNF * torch.sigmoid(self.enhance(degree_BN1))
-        x_BNF = x_BNF.to(low)
-        q_BNF = torch.sigmoid(self.query(x_BNF))
-        scores_BNN = (q_BNF @ q_BNF.transpose(1, 2)).to(high) / x_BNF.shape[-1] ** 0.5 * adj_BNN
-        scores_BNN = scores_BNN / (scores_BNN.sum(2, keepdim=True) + 1e-6)  # positive: no softmax is needed
-        z_BND: Tensor = self.attended(scores_BNN.to(low) @ x_BNF)
+            x_XF = x_XF * torch.sigmoid(self.enhance(graph.degree))
+        x_XF = x_XF.to(low)
+        z_XD: Tensor = self.attended(graph.attended(torch.sigmoid(self.query(x_XF)), x_XF))
         if config.root:
-            z_BND = z_BND + self.root(x_BNF)
-        z_BND = z_BND.to(high)
+            z_XD = z_XD + self.root(x_XF)
+        z_XD = z_XD.to(high)
         if config.unit_rows:
-            z_BND = functional.normalize(z_BND, dim=-1)
+            z_XD = functional.normalize(z_XD, dim=-1)
         if config.relu:
-            z_BND = relu_dropout(z_BND, config.dropout, self.training)
-        h_GRI = self.norm(z_BND.to(low)).view(-1, config.groups, config.width // config.groups).transpose(0, 1)
+            z_XD = relu_dropout(z_XD, config.dropout, self.training)
+        h_GRI = self.norm(z_XD.to(low)).view(-1, config.groups, config.width // config.groups).transpose(0, 1)
         h_GRO = relu_dropout(self.inner(h_GRI), config.dropout, self.training)
-        h_BND = dropout(self.outer(h_GRO), config.dropout, self.training).transpose(0, 1).reshape(z_BND.shape)
+        h_XD = dropout(self.outer(h_GRO), config.dropout, self.training).transpose(0, 1).reshape(z_XD.shape)
         if config.layer_scale is None:
-            return z_BND + h_BND
-        return torch.addcmul(z_BND, self.scale_D, h_BND.to(high))
+            return z_XD + h_XD
+        return torch.addcmul(z_XD, self.scale_D, h_XD.to(high))
 
 
 class GroupedLinear(nn.Module):
@@ -169,9 +215,3 @@ class GroupedLinear(nn.Module):
         weight_GIO, bias_G1O = self.weight_GIO.to(x_GRI.dtype), self.bias_G1O.to(x_GRI.dtype)
         y_GRO = torch.bmm(x_GRI, weight_GIO).add_(bias_G1O)
         return y_GRO if self.norm is None else self.norm(y_GRO)
-
-
-def _pool(x_BND: Tensor, mask_BN1: Tensor, count_B1: Tensor, pooling: str) -> Tensor:
-    """Sum or mean over the real nodes, (B, D)."""
-    total_BD = (x_BND * mask_BN1).sum(1)
-    return total_BD / count_B1 if pooling == "mean" else total_BD

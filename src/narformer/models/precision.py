@@ -5,28 +5,33 @@ each layer casts its own weights, norms take their statistics in float32, and re
 This moves half the bytes that autocast moves, which returns norms and activations to float32.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from narformer.tokens.batch import Batch
+from narformer.tokens import Batch
 
 
 class Model(nn.Module):
     """An architecture: built from its own Config, ``forward(batch) -> (B, T)``; T > 1 are members of an ensemble.
 
+    reads:     the batches it takes: padded ones of cells, Packed ones of whole networks
     precision: what it computes in, where it is made to compute in less than its weights' float32
     """
 
+    reads: ClassVar[frozenset[type]] = frozenset({Batch})
     Config: type[Any]
     config: Any
     precision: torch.dtype = torch.float32
 
-    def forward(self, batch: Batch) -> Tensor:
-        """(B, T) predictions of a Batch."""
+    def forward(self, batch: Any) -> Tensor:
+        """(B, T) predictions of a Batch, or of a Packed one."""
         raise NotImplementedError(type(self).__name__)
+
+    def standardise(self, batch: Any) -> None:
+        """Take from the training networks the scales of their features, where the model has such."""
 
 
 class Linear(nn.Linear):

@@ -73,7 +73,7 @@ def _trained(recipe: Recipe, seed: int, dataset: Dataset | None, folder: Path | 
     scores = evaluate(
         trained.predictor, trained.dataset, trained.split, recipe.data.test_label, recipe.data.label, progress
     )
-    facts, tau = trained.facts, float(trained.facts["best_validation_tau"])
+    facts, tau = trained.facts, float(trained.facts.get("best_validation_tau", math.nan))
     return _run(
         recipe,
         seed,

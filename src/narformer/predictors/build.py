@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from narformer.errors import BadRecipe, lookup
 from narformer.models import MODELS, Model
-from narformer.tokens import TOKENIZERS, Tokenizer
+from narformer.tokens import TOKENIZERS, Batch, CellTokenizer, Packed, Tokenizer
 
 DERIVED = frozenset({"vocabulary", "features", "whole", "kinds", "targets"})  # decided by the data and the tokenizer
 NAMING = ("severed", "absent", "identities")  # options of tokenizers that name operations
@@ -27,9 +27,13 @@ def make_tokenizer(name: str, options: Mapping[str, Any], vocabulary: tuple[str,
 def make_model(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, seed: int = 0) -> Model:
     """The model called ``name``, as wide as the tokenizer's tokens, with the seed's initial weights.
 
-    Raises UnknownName or BadRecipe.
+    Raises UnknownName, or BadRecipe also where the model does not read what the tokenizer makes.
     """
     model = lookup(MODELS, name, "model")
+    cells = isinstance(tokenizer, CellTokenizer)
+    if (Batch if cells else Packed) not in model.reads:
+        made, read = ("cells", "whole networks") if cells else ("whole networks", "cells")
+        raise BadRecipe(f"[model] '{name}' reads {read}; the tokenizer '{_name(tokenizer)}' is of {made}")
     config = _build("model", model.Config, options, _widths(tokenizer))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -57,6 +61,10 @@ def check_options(kind: str, accepts: Any, options: Mapping[str, Any]) -> None:
 def model_options(model: Model) -> dict[str, Any]:
     """Every field of the model's Config, for the manifest."""
     return asdict(model.config)
+
+
+def _name(tokenizer: Tokenizer) -> str:
+    return next(name for name, kind in TOKENIZERS.items() if kind is type(tokenizer))
 
 
 def _widths(tokenizer: Tokenizer) -> dict[str, int]:

@@ -15,9 +15,9 @@ from narformer.models import Model
 from narformer.predictors.calibration import Calibration
 from narformer.predictors.expert import Expert
 from narformer.predictors.target import Target
-from narformer.tokens.tokenizer import Tokenizer
+from narformer.tokens import Batch, CellTokenizer, Packed, Tokenizer
 
-BLOCK = 2048  # networks that are asked about together; progress is told after each
+BLOCK, CHUNK = 2048, 64  # cells, and whole networks, after which progress is told
 
 
 @dataclass(eq=False)
@@ -70,28 +70,38 @@ class NeuralPredictor:
         advance: Callable[[int], None] = lambda done: None,
     ) -> NDArray[np.float64]:
         """(N, E) what each member says, blended with the expert, in the units of targets. As ``predict`` otherwise."""
-        cells = Cells.of(architectures, self.tokenizer.vocabulary)
         self.model.eval()
         self.model.precision = self.precision
-        by_size = np.argsort(cells.count_M, kind="stable")  # cells of one size together need no padding
+        if isinstance(self.tokenizer, CellTokenizer):
+            cells = Cells.of(architectures, self.tokenizer.vocabulary)
+            return self._of_cells(self.tokenizer, cells, chunk, advance)
+        parts = [np.empty((0, self.members))]
+        for start in range(0, len(architectures), CHUNK):
+            networks = [architectures[row] for row in range(start, min(start + CHUNK, len(architectures)))]
+            parts.append(self._said(self.tokenizer.batch(networks)))
+            advance(len(networks))
+        return np.concatenate(parts)
+
+    def _of_cells(
+        self, tokenizer: CellTokenizer, cells: Cells, chunk: int, advance: Callable[[int], None]
+    ) -> NDArray[np.float64]:
+        """(N, E) in blocks of cells of one size, which need no padding."""
+        by_size = np.argsort(cells.count_M, kind="stable")
         out_ME = np.empty((len(cells), self.members))
+        chunk = max(1, chunk // self.members)  # small ones stay in the cache, and members make them larger
         for start in range(0, len(cells), BLOCK):
             rows = by_size[start : start + BLOCK]
             block = cells.take(rows).trimmed()
-            opinion_BE = self._of_model(block, chunk)
+            chunks = [block.take(slice(begin, begin + chunk)).trimmed() for begin in range(0, len(block), chunk)]
+            opinion_BE = np.concatenate([self._said(tokenizer.batch(part)) for part in chunks])
             if self.expert is not None:
-                opinion_BE = self.expert.blended(self.tokenizer.simplified(block), opinion_BE)
+                opinion_BE = self.expert.blended(tokenizer.simplified(block), opinion_BE)
             out_ME[rows] = opinion_BE
             advance(len(rows))
         return out_ME
 
-    def _of_model(self, cells: Cells, chunk: int) -> NDArray[np.float64]:
-        """(M, E) what each member of the model says; small chunks stay in the cache, and members make them larger."""
-        device = next(self.model.parameters()).device
-        chunk = max(1, chunk // self.members)
-        parts = []
+    def _said(self, batch: Batch | Packed) -> NDArray[np.float64]:
+        """(B, E) what each member of the model says."""
         with torch.inference_mode():
-            for start in range(0, len(cells), chunk):
-                batch = self.tokenizer.batch(cells.take(slice(start, start + chunk)).trimmed()).to(device)
-                parts.append(self.model(batch).double().cpu().numpy())
-        return np.concatenate(parts)
+            opinion_BE: torch.Tensor = self.model(batch.to(next(self.model.parameters()).device))
+        return opinion_BE.double().cpu().numpy()

@@ -9,7 +9,7 @@ from scipy import stats
 
 from narformer.errors import BadRecipe
 
-Transform = Literal["none", "standard", "normal-scores"]
+Transform = Literal["none", "log", "standard", "normal-scores"]
 MOST_KNOTS = 256
 
 
@@ -18,6 +18,7 @@ class Target:
     """A monotone map from labels to targets, fitted on training labels.
 
     none:          label x scale
+    log:           logarithm of label x scale
     standard:      (label x scale - mean) / sd
     normal-scores: normal quantile of the label's rank, by linear interpolation between ``knots``
                    (label, score); beyond them the outermost slope goes on. Up to 256 distinct labels every
@@ -33,9 +34,14 @@ class Target:
 
     @classmethod
     def fit(cls, labels: NDArray[np.float64], transform: Transform, scale: float) -> "Target":
-        """The target of the training labels (n,). Raises BadRecipe for a scale that is not positive."""
+        """The target of the training labels (n,).
+
+        Raises BadRecipe for a scale that is not positive, or for logarithms of labels that are not.
+        """
         if not 0 < scale < np.inf:
             raise BadRecipe(f"[target] scale: found {scale}; expected a positive number")
+        if transform == "log" and labels.min() <= 0:
+            raise BadRecipe(f"[target] transform 'log': found the label {labels.min():.4g}; expected positive ones")
         scaled = labels * scale
         if transform == "standard":
             return cls(transform, scale, float(scaled.mean()), float(scaled.std()) or 1.0)
@@ -55,6 +61,8 @@ class Target:
         if self.transform == "normal-scores":
             labels_knots, scores = np.array(self.knots).T
             return _interpolate(scaled, labels_knots, scores)
+        if self.transform == "log":
+            return np.asarray(np.log(scaled))
         return (scaled - self.mean) / self.sd
 
     def inverse(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -62,6 +70,8 @@ class Target:
         if self.transform == "normal-scores":
             scores, labels = np.array(self.knots).T[::-1]
             return _interpolate(targets, scores, labels) / self.scale
+        if self.transform == "log":
+            return np.asarray(np.exp(targets) / self.scale)
         return (targets * self.sd + self.mean) / self.scale
 
 

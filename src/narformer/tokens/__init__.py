@@ -1,15 +1,21 @@
-"""Networks as numbers: Tokens of one, a Batch of many, and one tokenizer per published system."""
+"""Networks as numbers: Tokens of one, a Batch of many (Packed where they are whole), one tokenizer per system."""
 
 from narformer.tokens.batch import Batch, Tokens, collate
+from narformer.tokens.kernels import KernelTokenizer
 from narformer.tokens.narformer import NarFormerTokenizer
 from narformer.tokens.narformer_v2 import NarFormerV2Tokenizer
+from narformer.tokens.nnlqp import NarFormerV2NetworkTokenizer, NnlpTokenizer
+from narformer.tokens.packed import Packed, packed
 from narformer.tokens.relational import RelationalTokenizer
 from narformer.tokens.tnasp import TnaspTokenizer
-from narformer.tokens.tokenizer import Tokenizer
+from narformer.tokens.tokenizer import CellTokenizer, NetworkTokenizer, Tokenizer
 
 TOKENIZERS: dict[str, type[Tokenizer]] = {
+    "kernels": KernelTokenizer,
     "narformer": NarFormerTokenizer,
     "narformer-v2": NarFormerV2Tokenizer,
+    "narformer-v2-network": NarFormerV2NetworkTokenizer,
+    "nnlp": NnlpTokenizer,
     "relational": RelationalTokenizer,
     "tnasp": TnaspTokenizer,
 }
@@ -17,11 +23,18 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
 __all__ = [
     "TOKENIZERS",
     "Batch",
+    "CellTokenizer",
+    "KernelTokenizer",
     "NarFormerTokenizer",
+    "NarFormerV2NetworkTokenizer",
     "NarFormerV2Tokenizer",
+    "NetworkTokenizer",
+    "NnlpTokenizer",
+    "Packed",
     "RelationalTokenizer",
     "TnaspTokenizer",
     "Tokenizer",
     "Tokens",
     "collate",
+    "packed",
 ]

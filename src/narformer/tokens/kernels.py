@@ -1,23 +1,23 @@
 """The kernels of whole networks as numbers: what a roofline model would ask of each, on a logarithmic scale.
 
-Networks are laid out one after the other, without padding, so that cost grows with kernels and edges, not with their
-square. Letters: B networks, K kernels of all of them, F numbers per kernel, Y edges between kernels.
+Letters: F numbers per kernel, Y edges between kernels.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate
 from math import log, log1p, prod
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 
 from narformer.arch import Architecture
 from narformer.arch.cost import cost
 from narformer.arch.kernels import ACTIVATIONS, PAIRS, VIEWS, Kernel, kernels
 from narformer.arch.ops import ALIASES, VALUE_BYTES
+from narformer.tokens.packed import Packed
+from narformer.tokens.tokenizer import STRICT, NetworkTokenizer
 
-__all__ = ["FEATURES", "KINDS", "KernelGraph", "kernel_graph", "together"]
+__all__ = ["FEATURES", "KINDS", "KernelTokenizer"]
 
 # Kinds of anchors that are told apart; all others share the last number.
 KINDS = (
@@ -35,53 +35,38 @@ FEATURES = (
 _KIND = {kind: index for index, kind in enumerate(KINDS)}
 
 
-@dataclass(frozen=True, eq=False)
-class KernelGraph:
-    """Kernels of B networks.
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class KernelTokenizer(NetworkTokenizer):
+    """A node for each kernel: FEATURES of it, and its kind as an index of KINDS. An edge appears once."""
 
-    x_KF:    float32, FEATURES
-    kind_K:  int64, index in KINDS
-    edge_2Y: int64, source and target of each edge, rows of x_KF
-    owner_K: int64, the network that each kernel belongs to, ascending
-    count:   B
-    """
+    @property
+    def features(self) -> int:
+        """As many as FEATURES."""
+        return len(FEATURES)
 
-    x_KF: NDArray[np.float32]
-    kind_K: NDArray[np.int64]
-    edge_2Y: NDArray[np.int64]
-    owner_K: NDArray[np.int64]
-    count: int = 1
+    @property
+    def kinds(self) -> int:
+        """As many as KINDS."""
+        return len(KINDS)
 
-
-def kernel_graph(architecture: Architecture) -> KernelGraph:
-    """The kernels of one network and the edges between them; an edge appears once."""
-    found = kernels(architecture)
-    counted = cost(architecture)
-    operands = [[source for _, source in pairs] for pairs in architecture.operands()]
-    home = {vertex: row for row, kernel in enumerate(found) for vertex in kernel.vertices}
-    edges = sorted({(home[s], home[t]) for s, t in architecture.edges if s in home and home[s] != home[t]})
-    columns = np.nan_to_num(np.stack([counted.flops_N, counted.stored_N]))
-    return KernelGraph(
-        np.array([_features(architecture, kernel, operands, columns, counted.unknown) for kernel in found], np.float32)
-        if found
-        else np.zeros((0, len(FEATURES)), np.float32),
-        np.array([_KIND.get(_kind(architecture, kernel.anchor), len(KINDS) - 1) for kernel in found], np.int64),
-        np.array(edges, np.int64).reshape(-1, 2).T,
-        np.zeros(len(found), np.int64),
-    )
-
-
-def together(graphs: Sequence[KernelGraph]) -> KernelGraph:
-    """Many networks one after the other."""
-    starts = [0, *accumulate(len(graph.kind_K) for graph in graphs)]
-    networks = [0, *accumulate(graph.count for graph in graphs)]
-    return KernelGraph(
-        np.concatenate([graph.x_KF for graph in graphs]),
-        np.concatenate([graph.kind_K for graph in graphs]),
-        np.concatenate([graph.edge_2Y + start for graph, start in zip(graphs, starts, strict=False)], axis=1),
-        np.concatenate([graph.owner_K + first for graph, first in zip(graphs, networks, strict=False)]),
-        networks[-1],
-    )
+    def network(self, architecture: Architecture) -> Packed:
+        """The kernels of one network and the edges between them."""
+        found = kernels(architecture)
+        counted = cost(architecture)
+        operands = [[source for _, source in pairs] for pairs in architecture.operands()]
+        home = {vertex: row for row, kernel in enumerate(found) for vertex in kernel.vertices}
+        edges = sorted({(home[s], home[t]) for s, t in architecture.edges if s in home and home[s] != home[t]})
+        columns = np.nan_to_num(np.stack([counted.flops_N, counted.stored_N]))
+        rows = [_features(architecture, kernel, operands, columns, counted.unknown) for kernel in found]
+        kinds = [_KIND.get(_kind(architecture, kernel.anchor), len(KINDS) - 1) for kernel in found]
+        return Packed(
+            torch.tensor(rows, dtype=torch.float32).view(-1, len(FEATURES)),
+            torch.tensor(kinds, dtype=torch.int64),
+            torch.tensor(edges, dtype=torch.int64).view(-1, 2).T,
+            torch.tensor([len(found)]),
+            torch.tensor([len(edges)]),
+            torch.zeros(1, 0),
+        )
 
 
 def _features(

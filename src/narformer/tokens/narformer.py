@@ -13,13 +13,13 @@ from torch.nn import functional
 from narformer.arch.cells import PADDING, Cells
 from narformer.tokens.batch import Batch
 from narformer.tokens.scalar import Precision, nerf_code, nerf_table
-from narformer.tokens.tokenizer import STRICT, Length, Tokenizer
+from narformer.tokens.tokenizer import STRICT, CellTokenizer, Length
 
 END = 100_000  # "a value that is unlikely to appear in the architecture code"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class NarFormerTokenizer(Tokenizer):
+class NarFormerTokenizer(CellTokenizer):
     """t_i = (f(op_i), f(i), Σ_{j parent of i} f(j)), then the end token f(1e5) three times (Eq. 1, 2, 6-8).
 
     The first node's source is f(-1); a later node without parents gets f(0), as released. ``whole`` is the

@@ -12,11 +12,11 @@ from pydantic.dataclasses import dataclass
 from narformer.arch.cells import PADDING, Cells
 from narformer.tokens.batch import Batch
 from narformer.tokens.scalar import Precision, nerf_table
-from narformer.tokens.tokenizer import STRICT, Length, Tokenizer
+from narformer.tokens.tokenizer import STRICT, CellTokenizer, Length
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class NarFormerV2Tokenizer(Tokenizer):
+class NarFormerV2Tokenizer(CellTokenizer):
     """t_i = (op_i, f(i)): the operation as scalar code x.
 
     length: L of each scalar code. A one-hot operation takes 2L numbers as well, so that widths agree.

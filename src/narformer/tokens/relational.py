@@ -10,11 +10,11 @@ from pydantic.dataclasses import dataclass
 from narformer.arch.cells import PADDING, Cells
 from narformer.arch.contraction import contracted
 from narformer.tokens.batch import Batch
-from narformer.tokens.tokenizer import STRICT, Names, Tokenizer
+from narformer.tokens.tokenizer import STRICT, CellTokenizer, Names
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class RelationalTokenizer(Tokenizer):
+class RelationalTokenizer(CellTokenizer):
     """Token i = index of op_i; A counts edges. Vertices that compute nothing are taken out first.
 
     absent:     operations that are dropped with their edges (``none``)

@@ -13,11 +13,11 @@ from pydantic.dataclasses import dataclass
 from narformer.arch.cells import PADDING, Cells
 from narformer.errors import BadArchitecture
 from narformer.tokens.batch import Batch
-from narformer.tokens.tokenizer import STRICT, Names, Tokenizer
+from narformer.tokens.tokenizer import STRICT, CellTokenizer, Names
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class TnaspTokenizer(Tokenizer):
+class TnaspTokenizer(CellTokenizer):
     """Token i = (index of op_i; row i of L = D - A), A directed, D the out-degrees, not normalised.
 
     vertices: P, vertices of the space's largest cell (7 in NAS-Bench-101, 8 in NAS-Bench-201)

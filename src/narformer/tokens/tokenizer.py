@@ -1,4 +1,8 @@
-"""What every tokenizer offers: one network to Tokens, a whole column of cells to a Batch with array code."""
+"""What every tokenizer offers: architectures to a batch of numbers.
+
+Cells come in columns and become a padded Batch with array code; whole networks come one by one and become a Packed
+batch, without padding.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from narformer.arch.cells import Cells
 from narformer.arch.graph import Architecture
 from narformer.tokens.batch import Batch, Tokens
+from narformer.tokens.packed import Packed, packed
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -19,13 +24,12 @@ Length = Annotated[int, Field(ge=2, le=1024)]  # of a scalar code, whose frequen
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Tokenizer:
-    """Turns architectures over ``vocabulary`` into numbers; its fields are all that it depends on.
+    """Turns architectures into numbers; its fields are all that it depends on.
 
-    A subclass states ``features`` (F, numbers per token), ``whole`` (G, numbers per network) and how a
-    column of cells becomes a Batch; the tokens of one network are one row of that.
+    A subclass states ``features`` (F, numbers per node) and ``whole`` (G, numbers per network).
     """
 
-    vocabulary: Names
+    vocabulary: Names = ()
 
     def __post_init__(self) -> None:
         if len(set(self.vocabulary)) < len(self.vocabulary):
@@ -33,18 +37,31 @@ class Tokenizer:
 
     @property
     def features(self) -> int:
-        """F, numbers per token."""
+        """F, numbers per node."""
         raise NotImplementedError(type(self).__name__)
 
     @property
     def kinds(self) -> int:
-        """How many numbers ``kind_BN`` tells apart: the operations, and a tokenizer's own tokens."""
+        """How many numbers tell nodes apart: the operations, and a tokenizer's own tokens."""
         return len(self.vocabulary)
 
     @property
     def whole(self) -> int:
         """G, numbers of the network as a whole."""
         return 0
+
+    def batch(self, architectures: Sequence[Architecture]) -> Batch | Packed:
+        """Many architectures as one batch."""
+        raise NotImplementedError(type(self).__name__)
+
+    def config(self) -> dict[str, Any]:
+        """The fields as plain values, for the manifest of a saved predictor."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class CellTokenizer(Tokenizer):
+    """Of cells over ``vocabulary``: a subclass says how a column of them becomes a Batch; one is a row of that."""
 
     def simplified(self, cells: Cells) -> Cells:
         """The cells as the tokenizer sees them."""
@@ -62,6 +79,15 @@ class Tokenizer:
         """One architecture as Tokens."""
         return self.batch([architecture]).tokens(0)
 
-    def config(self) -> dict[str, Any]:
-        """The fields as plain values, for the manifest of a saved predictor."""
-        return asdict(self)
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class NetworkTokenizer(Tokenizer):
+    """Of whole networks, whose operations are those of the op table: a subclass says what one becomes."""
+
+    def network(self, architecture: Architecture) -> Packed:
+        """One network as a Packed batch."""
+        raise NotImplementedError(type(self).__name__)
+
+    def batch(self, architectures: Sequence[Architecture]) -> Packed:
+        """Many networks as a Packed batch; at least one."""
+        return packed([self.network(architecture) for architecture in architectures])

@@ -3,6 +3,7 @@
 Letters: M cells, N vertices, K reorderings of all cells together.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Literal
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narformer.arch.cells import Cells
+from narformer.tokens import Batch, CellTokenizer
 
 Rule = Literal["swap", "first", "all", "unrestricted"]
 
@@ -79,3 +81,13 @@ def twins(cells: Cells, rule: Rule) -> Twins:
         np.searchsorted(owner_K, np.arange(M)),
         np.bincount(owner_K, minlength=M),
     )
+
+
+def twin_batches(
+    cells: Cells, rule: Rule | Literal["none"], tokenizer: CellTokenizer
+) -> Callable[[np.random.Generator], Batch] | None:
+    """What draws a batch of one twin of each cell; None for the rule ``none``."""
+    if rule == "none":
+        return None
+    of_cells = twins(cells, rule)
+    return lambda rng: tokenizer.batch(of_cells.draw(cells, rng))

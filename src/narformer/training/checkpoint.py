@@ -39,7 +39,7 @@ class Checkpoint:
             "seed": fit.seed,
             "epoch": fit.epoch,
             "seconds": fit.seconds,
-            "best_tau": fit.best_tau,
+            "best_score": fit.best_score,
             "history": fit.history,
             "pretraining": fit.pretraining,
         }
@@ -83,7 +83,7 @@ class Checkpoint:
         groups = fit.optimiser.state_dict()["param_groups"]
         fit.optimiser.load_state_dict({"state": state, "param_groups": groups})
         fit.epoch, fit.seconds = numbers["epoch"], numbers["seconds"]
-        fit.best_tau, fit.history = numbers["best_tau"], numbers["history"]
+        fit.best_score, fit.history = numbers["best_score"], numbers["history"]
         fit.pretraining = numbers["pretraining"]
 
     def delete(self) -> None:

@@ -20,7 +20,8 @@ from narformer.predictors.calibration import Calibration
 from narformer.predictors.expert import Expert
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.target import Target
-from narformer.tokens.tokenizer import Tokenizer
+from narformer.tokens import CellTokenizer, Tokenizer
+from narformer.training.augmentation import twin_batches
 from narformer.training.checkpoint import Checkpoint
 from narformer.training.loop import Fit, Progress, silent
 from narformer.training.pretraining import pretrain, unlabelled
@@ -59,31 +60,35 @@ def train(
         if name not in dataset.labels:
             raise BadRecipe(f"data set '{dataset.name}' has no label '{name}'; it has {', '.join(dataset.labels)}")
     labels = dataset.labels[label]
-    cells = dataset.architectures
-    if not isinstance(cells, Cells):
-        raise BadRecipe(f"data set '{dataset.name}' does not hold cells")
+    training, validation = dataset.rows(rows.train), dataset.rows(rows.validation)
 
-    tokenizer = make_tokenizer(recipe.tokenizer.name, recipe.tokenizer.options, cells.vocabulary)
+    tokenizer, of_cells = _tokenizer(recipe, dataset)
     target = Target.fit(labels[rows.train], recipe.target.transform, recipe.target.scale)
     target_M = target.forward(labels[rows.train])
     model = make_model(recipe.model.name, recipe.model.options, tokenizer, seed)
     model.precision = getattr(torch, recipe.training.precision)
     check_targets(recipe, target_M, getattr(model.config, "head", "linear"))
+    tokens = tokenizer.batch(training)
+    model.standardise(tokens)
+    twins = None
+    if of_cells:
+        twins = twin_batches(of_cells[1].take(rows.train), recipe.augmentation.orderings, of_cells[0])
     checkpoint = Checkpoint(folder / "state.safetensors") if folder is not None else None
     pretraining: dict[str, float] = {}
-    if recipe.pretraining is not None and (checkpoint is None or not checkpoint.path.exists()):
+    if of_cells and recipe.pretraining is not None and (checkpoint is None or not checkpoint.path.exists()):
         started = time.perf_counter()
-        told_error = pretrain(model, tokenizer, cells, recipe.pretraining, seed, progress, device)
+        told_error = pretrain(model, *of_cells, recipe.pretraining, seed, progress, device)
         pretraining = {"pretraining_error": told_error, "pretraining_seconds": time.perf_counter() - started}
     fit = Fit(
         recipe=recipe,
         seed=seed,
         model=model,
-        tokenizer=tokenizer,
-        cells=cells.take(rows.train),
+        tokens=tokens,
         target_M=target_M,
-        validation=cells.take(rows.validation),
+        validation_tokens=tokenizer.batch(validation),
         validation_V=target.forward(labels[rows.validation]),
+        target=target,
+        twins=twins,
         checkpoint=checkpoint,
         device=device,
         pretraining=pretraining,
@@ -104,11 +109,12 @@ def train(
         space=dataset.space,
         precision=getattr(torch, recipe.training.precision),
     )
-    opinion_VE = predictor.opinions(fit.validation)
-    if recipe.expert is not None:
+    opinion_VE = predictor.opinions(validation)
+    if of_cells and recipe.expert is not None:
         started = time.perf_counter()
-        expert = _expert(recipe.expert, tokenizer, cells, rows.train, target_M, seed, progress)
-        opinion_VE = expert.balance(tokenizer.simplified(fit.validation), opinion_VE, fit.validation_V)
+        simplified = of_cells[0].simplified(of_cells[1])
+        expert = _expert(recipe.expert, simplified, rows.train, target_M, seed, progress)
+        opinion_VE = expert.balance(simplified.take(rows.validation), opinion_VE, fit.validation_V)
         predictor.expert = expert
         facts |= {"expert_seconds": time.perf_counter() - started, "shares": expert.share.tolist()}
     predictor.calibration = Calibration.fit(opinion_VE, fit.validation_V)
@@ -136,20 +142,37 @@ def train(
     return Trained(predictor, dataset, rows, facts)
 
 
+def _tokenizer(recipe: Recipe, dataset: Dataset) -> tuple[Tokenizer, tuple[CellTokenizer, Cells] | None]:
+    """The tokenizer, and where the data set holds cells the same with them; BadRecipe where they do not go together."""
+    networks = dataset.architectures
+    cells = networks if isinstance(networks, Cells) else None
+    held, other = ("whole networks", "cells") if cells is None else ("cells", "whole networks")
+    name, options = recipe.tokenizer.name, recipe.tokenizer.options
+    tokenizer = make_tokenizer(name, options, () if cells is None else cells.vocabulary)
+    if isinstance(tokenizer, CellTokenizer) != (cells is not None):
+        raise BadRecipe(f"[tokenizer] '{name}' reads {other}; the data set '{dataset.name}' holds {held}")
+    if cells is not None and isinstance(tokenizer, CellTokenizer):
+        return tokenizer, (tokenizer, cells)
+    for section in ("pretraining", "expert"):
+        if getattr(recipe, section) is not None:
+            raise BadRecipe(f"[{section}] is for cells; the data set '{dataset.name}' holds {held}")
+    if recipe.augmentation.orderings != "none":
+        raise BadRecipe(f"[augmentation] is for cells; the data set '{dataset.name}' holds {held}")
+    return tokenizer, None
+
+
 def _expert(
     settings: ExpertSection,
-    tokenizer: Tokenizer,
-    cells: Cells,
+    simplified: Cells,
     train: NDArray[np.int64],
     target_M: NDArray[np.float64],
     seed: int,
     progress: Progress,
 ) -> Expert:
-    pool = tokenizer.simplified(unlabelled(cells, np.random.default_rng([seed, 3_000_000])))
     return Expert.fit(
-        tokenizer.simplified(cells.take(train)),
+        simplified.take(train),
         target_M,
-        pool,
+        unlabelled(simplified, np.random.default_rng([seed, 3_000_000])),
         seed,
         settings.steps,
         settings.networks,

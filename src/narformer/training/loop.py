@@ -5,7 +5,7 @@ Chance is a function of (seed, epoch) alone, so a run that was interrupted and r
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from narformer.arch.cells import Cells
 from narformer.errors import Diverged
-from narformer.metrics import kendall_tau
+from narformer.metrics import kendall_tau, mape
 from narformer.models import Model
-from narformer.tokens.batch import Batch
-from narformer.tokens.tokenizer import Tokenizer
+from narformer.predictors.target import Target
+from narformer.tokens import Batch, Packed, packed
 from narformer.training import losses
-from narformer.training.augmentation import Twins, twins
 from narformer.training.checkpoint import Checkpoint
 from narformer.training.recipe import Recipe
 
@@ -36,20 +34,23 @@ def silent(phase: str, done: int, total: int, tau: float | None) -> None:
 class Fit:
     """The state of one training run; ``run`` brings it to the recipe's last epoch.
 
-    target_M: what the model learns for each training cell; validation_V: labels, used to select only
+    target_M: what the model learns for each training network; validation_V: the same, used to select only
+    target:   the way from targets to labels
+    twins:    draws another batch of the same networks for each epoch, where they have twins
     """
 
     recipe: Recipe
     seed: int
     model: Model
-    tokenizer: Tokenizer
-    cells: Cells
+    tokens: Batch | Packed
     target_M: NDArray[np.float64]
-    validation: Cells
+    validation_tokens: Batch | Packed
     validation_V: NDArray[np.float64]
+    target: Target = Target()  # noqa: RUF009 frozen
+    twins: Callable[[np.random.Generator], Batch | Packed] | None = None
     checkpoint: Checkpoint | None = None
     device: str = "cpu"
-    best_tau: float = float("-inf")
+    best_score: float = float("-inf")
     epoch: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -62,17 +63,13 @@ class Fit:
         self.optimiser = make_optimiser(self.model, recipe)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.best = {k: v.clone() for k, v in self.average.items()}
-        self.twins: Twins | None = None
-        if recipe.augmentation.orderings != "none":
-            self.twins = twins(self.cells, recipe.augmentation.orderings)
-        self.tokens = self.tokenizer.batch(self.cells)
-        self.validation_tokens = self.tokenizer.batch(self.validation).to(self.device)
+        self.validation_tokens = self.validation_tokens.to(self.device)
         self.target_tensor_M = torch.from_numpy(self.target_M).float().to(self.device)
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of one epoch; networks left over after the last full batch wait for another epoch."""
-        return max(1, len(self.cells) // self.recipe.training.batch)
+        return max(1, len(self.tokens) // self.recipe.training.batch)
 
     def run(self, progress: Progress = silent) -> None:
         """Train from the checkpoint, or the beginning, to the last epoch; then hold the selected weights.
@@ -92,12 +89,13 @@ class Fit:
                         f"the loss of epoch {self.epoch} is {loss}: lower optimiser.learning_rate "
                         f"({self.recipe.optimiser.learning_rate:g}), or set optimiser.clip"
                     )
-                tau = None
+                score = None
                 if self.epoch % training.validate_every == 0 or self.epoch == training.epochs:
-                    tau = self._validate()
-                    self.history.append({"epoch": self.epoch, "loss": loss, "validation_tau": tau})
+                    score = self._validate()
+                    named = f"validation_{training.score}"
+                    self.history.append({"epoch": self.epoch, "loss": loss, named: self._told(score)})
                 self.seconds += time.perf_counter() - started
-                progress("train", self.epoch, training.epochs, tau)
+                progress("train", self.epoch, training.epochs, score if training.score == "tau" else None)
                 if self.checkpoint is not None:
                     self.checkpoint.save_now_and_then(self, last=self.epoch == training.epochs)
         if not self.evolution:
@@ -107,8 +105,8 @@ class Fit:
         size = self.recipe.training.batch
         rng = np.random.default_rng([self.seed, self.epoch])
         torch.manual_seed(int(rng.integers(2**63)))
-        twin_tokens = None if self.twins is None else self.tokenizer.batch(self.twins.draw(self.cells, rng))
-        order = torch.from_numpy(rng.permutation(len(self.cells)))
+        twin_tokens = None if self.twins is None else self.twins(rng)
+        order = torch.from_numpy(rng.permutation(len(self.tokens)))
         self.model.train()
         total = torch.zeros(())
         for index in range(self.steps_per_epoch):
@@ -171,21 +169,37 @@ class Fit:
 
     def _validate(self) -> float:
         kept = self._kept()
-        tau = kendall_tau(self.predict_validation(kept), self.validation_V) if len(self.validation) > 1 else 0.0
-        if tau > self.best_tau:
-            self.best_tau = tau
+        score = self.score(self.predict_validation(kept)) if len(self.validation_V) > 1 else 0.0
+        if score > self.best_score:
+            self.best_score = score
             self.best = {name: value.detach().clone() for name, value in kept.items()}
-        return tau
+        return score
+
+    def score(self, predicted_V: NDArray[np.float64]) -> float:
+        """Of predicted targets on the validation networks, larger is better: τ, or the MAPE of labels below zero."""
+        if self.recipe.training.score == "tau":
+            return kendall_tau(predicted_V, self.validation_V)
+        return -mape(self.target.inverse(predicted_V), self.target.inverse(self.validation_V))
+
+    def _told(self, score: float) -> float:
+        return score if self.recipe.training.score == "tau" else -score
 
     def facts(self) -> dict[str, Any]:
-        """What the run was: epochs, seconds of training, validation τ, the facts of pre-training."""
-        facts = {"epochs": self.epoch, "seconds": self.seconds, "best_validation_tau": self.best_tau}
+        """What the run was: epochs, seconds of training, the best validation score, the facts of pre-training."""
+        best = {f"best_validation_{self.recipe.training.score}": self._told(self.best_score)}
+        facts = {"epochs": self.epoch, "seconds": self.seconds} | best
         return facts | self.pretraining
 
 
-def stack(first: Batch, second: Batch) -> Batch:
-    """Two batches of equally padded networks, one after the other."""
-    return Batch(*(torch.cat([getattr(first, name), getattr(second, name)]) for name in first.__dataclass_fields__))
+def stack(first: Batch | Packed, second: Batch | Packed) -> Batch | Packed:
+    """Two batches of networks, one after the other."""
+    if isinstance(first, Packed) and isinstance(second, Packed):
+        return packed([first, second])
+    if not (isinstance(first, Batch) and isinstance(second, Batch)):
+        raise TypeError("found a Batch and a Packed one; expected two of one sort")
+    longest = max(first.kind_BN.shape[1], second.kind_BN.shape[1])
+    pairs = [(getattr(first.padded(longest), f.name), getattr(second.padded(longest), f.name)) for f in fields(Batch)]
+    return Batch(*map(torch.cat, pairs))
 
 
 def make_optimiser(model: Model, recipe: Recipe) -> torch.optim.Optimizer:

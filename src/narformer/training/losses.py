@@ -15,6 +15,11 @@ def mse(y_B: Tensor, target_B: Tensor) -> Tensor:
     return (y_B - target_B).square().mean()
 
 
+def absolute(y_B: Tensor, target_B: Tensor) -> Tensor:
+    """Mean |ŷ - y|; between logarithms nearly the mean relative error."""
+    return (y_B - target_B).abs().mean()
+
+
 def relative_mse(y_B: Tensor, target_B: Tensor) -> Tensor:
     """Mean (ŷ/y - 1)² (NAR-Former V2, as released, for accuracies too)."""
     return (y_B / target_B - 1).square().mean()
@@ -47,6 +52,7 @@ def pairwise_gap(y_B: Tensor, target_B: Tensor) -> Tensor:
 PAIRWISE = {"equal": pairwise_logistic, "gap": pairwise_gap}
 REGRESSION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": mse,
+    "absolute": absolute,
     "relative": relative_mse,
     "none": lambda y_B, target_B: torch.zeros(()),
 }

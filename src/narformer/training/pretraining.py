@@ -17,7 +17,7 @@ from narformer.arch.flows import flows
 from narformer.errors import BadRecipe
 from narformer.models import Model, Relational
 from narformer.models.relational import Members
-from narformer.tokens.tokenizer import Tokenizer
+from narformer.tokens import CellTokenizer
 from narformer.training.loop import Progress, schedule, silent
 from narformer.training.recipe import Pretraining
 
@@ -27,7 +27,7 @@ WARMUP = 0.1
 
 def pretrain(
     model: Model,
-    tokenizer: Tokenizer,
+    tokenizer: CellTokenizer,
     cells: Cells,
     settings: Pretraining,
     seed: int,

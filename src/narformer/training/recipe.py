@@ -15,6 +15,7 @@ from narformer.data.table_file import digest
 from narformer.errors import BadRecipe, NarformerError, lookup
 from narformer.models import MODELS
 from narformer.predictors.build import check_options
+from narformer.predictors.target import Transform
 from narformer.tokens import TOKENIZERS
 
 
@@ -57,7 +58,7 @@ class Data(Section):
 class TargetSection(Section):
     """How labels become what the model predicts: label x scale, then the transform fitted on training labels."""
 
-    transform: Literal["none", "standard", "normal-scores"] = "none"
+    transform: Transform = "none"
     scale: float = 1.0
 
 
@@ -67,7 +68,7 @@ class Loss(Section):
     pairs: ``equal`` counts all pairs alike, ``gap`` by how far their targets are apart
     """
 
-    regression: Literal["mse", "relative", "none"] = "mse"
+    regression: Literal["mse", "absolute", "relative", "none"] = "mse"
     ranking: float = 0.0
     consistency: float = 0.0
     pairwise: float = 0.0
@@ -98,14 +99,16 @@ class Optimiser(Section):
 class Training(Section):
     """Length of the run and which weights it keeps.
 
-    selection: ``best`` keeps the weights with the best τ on the validation cells, ``last`` the final ones;
+    selection: ``best`` keeps the weights with the best score on the validation networks, ``last`` the final ones;
                with an EMA both mean the averaged weights
+    score:     Kendall's τ, or for what has a unit the mean absolute percentage error
     """
 
     epochs: int = Field(gt=0)
     batch: int = Field(gt=0)
     precision: Literal["float32", "bfloat16"] = "float32"
     selection: Literal["best", "last"] = "last"
+    score: Literal["tau", "mape"] = "tau"
     validate_every: int = Field(default=1, gt=0)
 
 

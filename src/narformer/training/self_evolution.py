@@ -88,14 +88,13 @@ class SelfEvolution:
     def _epoch(self, rng: np.random.Generator) -> None:
         fit, size = self.fit, self.fit.recipe.training.batch
         torch.manual_seed(int(rng.integers(2**63)))
-        order = torch.from_numpy(rng.permutation(len(fit.cells)))
-        longest = max(fit.tokens.kind_BN.shape[1], fit.validation_tokens.kind_BN.shape[1])
+        order = torch.from_numpy(rng.permutation(len(fit.tokens)))
         fit.model.train()
         for index in range(fit.steps_per_epoch):
             rows = order[index * size : (index + 1) * size]
             rows_W = torch.from_numpy(rng.choice(len(self.pseudo_V), min(size, len(self.pseudo_V)), replace=False))
-            batch = fit.tokens.take(rows).to(fit.device).padded(longest)
-            validation = fit.validation_tokens.take(rows_W.to(fit.device)).padded(longest)
+            batch = fit.tokens.take(rows).to(fit.device)
+            validation = fit.validation_tokens.take(rows_W.to(fit.device))
             y_BE, y_WE = fit.model(stack(batch, validation)).split([len(rows), len(rows_W)])
             self.step(y_BE, fit.target_tensor_M[rows], y_WE, rows_W)
 

@@ -1,0 +1,134 @@
+"""Our own predictor of latency: a time for each kernel by a roofline, corrected by what stands around it, then summed.
+
+ℓ_k = log(flops_k / P + bytes_k / W + o) + c tanh(f(h_k) / c)      P, W, o learned for each kind of kernel
+h ← h + W_2 relu(W_1 [LN h ‖ mean of parents ‖ mean of children])
+log ŷ = log Σ_k exp ℓ_k
+
+Every kernel's share is positive and they add up to the whole, so that the answer can be shown layer by layer and grows
+with networks beyond those of training. The roofline is that of Williams et al. (CACM 2009) with a sum in place of the
+maximum; nn-Meter (Zhang et al., MobiSys 2021) sums kernels that were measured one by one, here they are learned from
+whole networks. All members of the ensemble see the same batch at once.
+
+Letters: E members, B networks, K kernels of all of them, Y edges, D width, F features.
+"""
+
+from math import log
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.nn import functional
+
+from narformer.errors import BadRecipe
+from narformer.models.precision import Model, dropout
+from narformer.models.relational import Members, normalised
+from narformer.models.sizes import STRICT, Count, Rate, Size
+from narformer.tokens.kernels import FEATURES
+from narformer.tokens.packed import Packed
+
+BYTES = ("bytes in", "bytes out", "bytes of weights")
+FARTHEST = 3.0  # c: a kernel takes at most exp(3) times what the roofline says, or that much less
+# To begin with: operations and bytes in a millisecond, and the milliseconds of a kernel that does nothing.
+FLOPS, BANDWIDTH, OVERHEAD = 1e8, 1e7, 5e-3
+
+
+class KernelSum(Model):
+    """Kernels of networks to the opinions of E members on the logarithm of their latency."""
+
+    reads = frozenset({Packed})
+
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
+    class Config:
+        """kinds, features: of kernels, as KernelTokenizer gives them; members: E."""
+
+        kinds: Size
+        features: Size
+        width: Size = 64
+        layers: Count = 2
+        members: Size = 1
+        dropout: Rate = 0.0
+
+    center_F: Tensor
+    scale_F: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        if config.features != len(FEATURES):
+            raise BadRecipe("[model] kernel-sum reads kernels; expected the tokenizer 'kernels'")
+        self.config = config
+        E, D = config.members, config.width
+        self.register_buffer("center_F", torch.zeros(config.features))
+        self.register_buffer("scale_F", torch.ones(config.features))
+        self.flops = nn.Parameter(torch.full((E, config.kinds), -log(FLOPS)))
+        self.bandwidth = nn.Parameter(torch.full((E, config.kinds), -log(BANDWIDTH)))
+        self.overhead = nn.Parameter(torch.full((E, config.kinds), log(OVERHEAD)))
+        self.kind = nn.Parameter(torch.randn(E, config.kinds, D))
+        self.feature = Members(E, config.features, D)
+        self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
+        self.inner = Members(E, D, D)
+        self.out = Members(E, D, 1)
+
+    def standardise(self, batch: Packed) -> None:
+        """Take mean and spread of the features from the training networks."""
+        spread_F = batch.x_NF.std(0, unbiased=False)
+        self.center_F.copy_(batch.x_NF.mean(0))
+        self.scale_F.copy_(torch.where(spread_F > 1e-6, 1 / spread_F.clamp(min=1e-6), 0))
+
+    def forward(self, batch: Packed) -> Tensor:
+        """(B, E) opinions on a Packed batch."""
+        return batch.log_sums(self.kernels(batch).T)
+
+    def kernels(self, batch: Packed) -> Tensor:
+        """(E, K) logarithm of each kernel's time."""
+        config, kind_K = self.config, batch.kind_N
+        x_KF = ((batch.x_NF - self.center_F) * self.scale_F).clamp(-5, 5)
+        h_EKD = self.feature(x_KF.expand(config.members, -1, -1)) + self.kind[:, kind_K]
+        graph = Neighbours(batch)
+        for layer in self.layers:
+            h_EKD = layer(h_EKD, graph)
+        correction_EK = self.out(functional.relu(self.inner(normalised(h_EKD))))[:, :, 0]
+        return self._roofline(batch) + FARTHEST * torch.tanh(correction_EK / FARTHEST)
+
+    def _roofline(self, batch: Packed) -> Tensor:
+        column = {name: batch.x_NF[:, FEATURES.index(name)] for name in ("flops", *BYTES)}
+        moved_K = torch.stack([column[name] for name in BYTES]).logsumexp(0)
+        parts = (
+            column["flops"] + self.flops[:, batch.kind_N],
+            moved_K + self.bandwidth[:, batch.kind_N],
+            self.overhead[:, batch.kind_N],
+        )
+        return torch.stack(parts).logsumexp(0)
+
+
+class Layer(nn.Module):
+    """What the kernels before and after one add to what is known of it."""
+
+    def __init__(self, config: KernelSum.Config) -> None:
+        super().__init__()
+        self.dropout = config.dropout
+        self.inner = Members(config.members, 3 * config.width, 2 * config.width)
+        self.outer = Members(config.members, 2 * config.width, config.width)
+
+    def forward(self, h_EKD: Tensor, graph: "Neighbours") -> Tensor:
+        own_EKD = normalised(h_EKD)
+        all_EKX = torch.cat([own_EKD, *graph.means(own_EKD)], -1)
+        return h_EKD + dropout(self.outer(functional.relu(self.inner(all_EKX))), self.dropout, self.training)
+
+
+class Neighbours:
+    """The parents and children of each kernel."""
+
+    def __init__(self, batch: Packed) -> None:
+        self.source_Y, self.target_Y = batch.edge_2Y
+        count, one_Y = len(batch.kind_N), batch.x_NF.new_ones(len(self.source_Y))
+        self.parents_K1, self.children_K1 = (
+            one_Y.new_zeros(count).index_add_(0, end_Y, one_Y).clamp(min=1)[:, None]
+            for end_Y in (self.target_Y, self.source_Y)
+        )
+
+    def means(self, h_EKD: Tensor) -> tuple[Tensor, Tensor]:
+        """(E, K, D) means over the parents, and over the children; zeros where there are none."""
+        zero = torch.zeros_like(h_EKD)
+        parents = zero.index_add(1, self.target_Y, h_EKD[:, self.source_Y]) / self.parents_K1
+        children = zero.index_add(1, self.source_Y, h_EKD[:, self.target_Y]) / self.children_K1
+        return parents, children

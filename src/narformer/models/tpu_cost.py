@@ -1,0 +1,98 @@
+"""The learned cost model of TPUs (Kaufman et al., MLSys 2021): GraphSAGE, a time for each kernel, their sum.
+
+h_k = relu(W_1 [e_kind ‖ x])
+h_k ← relu(W_3 [h_k ‖ mean of relu(W_in h) of parents ‖ mean of relu(W_out h) of children]), to length 1, dropout
+ℓ_k = W_5 relu(W_4 h_k),   log ŷ = log Σ_k exp ℓ_k
+
+The paper embeds the operations inside of one kernel and predicts the logarithm of its measured time. Here a node is a
+kernel, its neighbours are other kernels, and only their sum is measured. The paper leaves to a search what adds up
+neighbours, and depths and widths; a mean and the sizes below are our choice.
+
+Letters: B networks, N kernels of all of them, Y edges, F features, D width, T targets.
+"""
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.nn import functional
+
+from narformer.models.precision import Linear, Model
+from narformer.models.sizes import STRICT, Count, Rate, Size
+from narformer.tokens.packed import Packed
+
+FARTHEST = 5.0  # spreads from the mean that a feature may be off
+
+
+class TpuCost(Model):
+    """Kernels of networks to T logarithms of their latency."""
+
+    reads = frozenset({Packed})
+
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
+    class Config:
+        """kinds, features: of kernels."""
+
+        kinds: Size
+        features: Size
+        width: Size = 256
+        layers: Count = 3
+        dropout: Rate = 0.1
+        targets: Size = 1
+
+    center_F: Tensor
+    scale_F: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        D = config.width
+        self.register_buffer("center_F", torch.zeros(config.features))
+        self.register_buffer("scale_F", torch.ones(config.features))
+        self.kind = nn.Embedding(config.kinds, D)
+        self.first = Linear(D + config.features, D)
+        self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
+        self.head = nn.Sequential(Linear(D, D), nn.ReLU(), nn.Dropout(config.dropout), Linear(D, config.targets))
+
+    def standardise(self, batch: Packed) -> None:
+        """Take mean and spread of the features from the training networks; one without spread tells nothing."""
+        spread_F = batch.x_NF.std(0, unbiased=False)
+        self.center_F.copy_(batch.x_NF.mean(0))
+        self.scale_F.copy_(torch.where(spread_F > 1e-6, 1 / spread_F.clamp(min=1e-6), 0))
+
+    def forward(self, batch: Packed) -> Tensor:
+        """(B, T) logarithms of latencies."""
+        return batch.log_sums(self.kernels(batch))
+
+    def kernels(self, batch: Packed) -> Tensor:
+        """(N, T) logarithm of each kernel's time."""
+        x_NF = ((batch.x_NF - self.center_F) * self.scale_F).clamp(-FARTHEST, FARTHEST)
+        h_ND = functional.relu(self.first(torch.cat([self.kind(batch.kind_N), x_NF], dim=1)))
+        for layer in self.layers:
+            h_ND = layer(h_ND, batch.edge_2Y)
+        y_NT: Tensor = self.head(h_ND)
+        return y_NT
+
+
+class Layer(nn.Module):
+    """One step of GraphSAGE; edges that come in and edges that go out have weights of their own."""
+
+    def __init__(self, config: TpuCost.Config) -> None:
+        super().__init__()
+        D = config.width
+        self.dropout = config.dropout
+        self.incoming, self.outgoing = Linear(D, D), Linear(D, D)
+        self.all = Linear(3 * D, D)
+
+    def forward(self, h_ND: Tensor, edge_2Y: Tensor) -> Tensor:
+        source_Y, target_Y = edge_2Y
+        parents_ND = _means(functional.relu(self.incoming(h_ND)), source_Y, target_Y)
+        children_ND = _means(functional.relu(self.outgoing(h_ND)), target_Y, source_Y)
+        h_ND = functional.relu(self.all(torch.cat([h_ND, parents_ND, children_ND], dim=1)))
+        return functional.dropout(functional.normalize(h_ND, dim=1), self.dropout, self.training)
+
+
+def _means(value_ND: Tensor, from_Y: Tensor, to_Y: Tensor) -> Tensor:
+    """(N, D) mean at the end of the edges of what stands at their start; zeros where no edge ends."""
+    total_ND = torch.zeros_like(value_ND).index_add(0, to_Y, value_ND[from_Y])
+    count_N1 = value_ND.new_zeros(len(value_ND), 1).index_add(0, to_Y, value_ND.new_ones(len(to_Y), 1))
+    return total_ND / count_N1.clamp(min=1)

@@ -1,0 +1,184 @@
+"""What NNLQP (Liu et al., ICPP 2022) and what followed it tell of each node of a whole network, and two encodings.
+
+A code of the operation, up to eight attributes of which a tuple gives its first number, the output shape; and four
+numbers of the network. NNLP scales them, NAR-Former V2 (Yi et al., NeurIPS 2023) encodes each by sines and cosines.
+Letters: N nodes, S slots of attributes, C numbers per scalar code.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
+
+from narformer.arch.cost import cost
+from narformer.arch.graph import Architecture, Op
+from narformer.arch.ops import filled
+from narformer.tokens.packed import Packed
+from narformer.tokens.scalar import trans_code
+from narformer.tokens.tokenizer import STRICT, NetworkTokenizer
+
+__all__ = ["KINDS", "NarFormerV2NetworkTokenizer", "NnlpTokenizer", "Nodes", "nodes"]
+
+# Their codes, from 0 on; an operation beyond them is a row of zeros, as released.
+KINDS = (
+    *("Conv", "Relu", "Add", "Sigmoid", "Reshape", "MaxPool", "Split", "GlobalAveragePool", "Gemm", "Transpose"),
+    *("Upsample", "BatchNormalization", "Mul", "Concat", "Flatten", "AveragePool", "Cast", "MatMul", "ReduceMean"),
+    *("Pow", "Slice", "Div", "Sub", "Sqrt", "Clip", "Softmax", "Tanh", "ConvTranspose"),
+)
+CODES, SLOTS, DIMS = 32, 8, 4  # columns of the one-hot code, of the attributes, of the shape
+LENGTH = 5  # sines of a scalar code, and as many cosines
+_WINDOW = ("kernel_shape", "strides", "pads")
+_CONV = (*_WINDOW, "dilations", "group", "bias")
+ATTRIBUTES = {
+    "Conv": _CONV,
+    "ConvTranspose": (*_CONV, "output_padding"),
+    "MaxPool": _WINDOW,
+    "AveragePool": _WINDOW,
+    "Gemm": ("bias",),
+    "Transpose": ("perm",),
+}
+# Centre and scale of each attribute and dimension, as released.
+SCALES = {
+    "kernel_shape": (2.53, 56.0),
+    "strides": (1.16, 56.0),
+    "pads": (0.75, 6.0),
+    "dilations": (1.0, 1.0),
+    "group": (15.08, 6144.0),
+    "bias": (0.77, 1.0),
+    "perm": (1.78, 4.0),
+    "output_padding": (0.0, 1e-5),
+}
+SHAPE_CENTER, SHAPE_SCALE = (12.25, 286.96, 32.62, 31.80), (1024.0, 2496.0, 256.0, 256.0)
+
+
+class Nodes(NamedTuple):
+    """The nodes of a network.
+
+    kind_N:   index in KINDS, -1 for an operation beyond them
+    slot_NS:  its attributes one after the other; ``has_NS`` where there is one, ``scaled_NS`` as NNLP scales it
+    shape_N4: output shape, four dimensions, zeros behind
+    edge_2Y:  each edge once
+    whole_4:  batch; FLOPs, parameters and memory access in 1e9
+    """
+
+    kind_N: NDArray[np.int64]
+    slot_NS: NDArray[np.float64]
+    has_NS: NDArray[np.bool_]
+    scaled_NS: NDArray[np.float64]
+    shape_N4: NDArray[np.float64]
+    edge_2Y: NDArray[np.int64]
+    whole_4: NDArray[np.float64]
+
+
+def nodes(architecture: Architecture) -> Nodes:
+    """The nodes of a network; what a canonical form leaves out (Identity, Dropout) is no node here either."""
+    N = len(architecture)
+    slot_NS, has_NS, scaled_NS = np.zeros((N, SLOTS)), np.zeros((N, SLOTS), bool), np.zeros((N, SLOTS))
+    kind_N, shape_N4 = np.full(N, -1), np.zeros((N, DIMS))
+    for v, op in enumerate(map(filled, architecture.ops)):
+        kind_N[v] = _CODE.get(op.kind, -1)
+        for slot, (name, value) in enumerate(_numbers(op)[:SLOTS]):
+            center, scale = SCALES[name]
+            slot_NS[v, slot], has_NS[v, slot], scaled_NS[v, slot] = value, True, (value - center) / scale
+        shape = (op.shape or ())[:DIMS]
+        shape_N4[v, : len(shape)] = shape
+    counted = cost(architecture)
+    batch = shape_N4[0, 0] if N else 0
+    return Nodes(
+        kind_N,
+        slot_NS,
+        has_NS,
+        scaled_NS,
+        shape_N4,
+        np.array(sorted(set(architecture.edges)), np.int64).reshape(-1, 2).T,
+        np.array([batch, counted.flops / 1e9, counted.params / 1e9, counted.memory_access / 1e9]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class NnlpTokenizer(NetworkTokenizer):
+    """NNLP's 44 numbers of a node: one-hot operation, attributes and output shape, scaled; four of the network."""
+
+    @property
+    def features(self) -> int:
+        """44."""
+        return CODES + SLOTS + DIMS
+
+    @property
+    def kinds(self) -> int:
+        """The operations, and one number for all others."""
+        return len(KINDS) + 1
+
+    @property
+    def whole(self) -> int:
+        """4."""
+        return 4
+
+    def network(self, architecture: Architecture) -> Packed:
+        """One network as a Packed batch."""
+        told = nodes(architecture)
+        shape_N4 = (told.shape_N4 - SHAPE_CENTER) / SHAPE_SCALE
+        return _packed(told, [_one_hot(told.kind_N), told.scaled_NS, shape_N4], told.whole_4)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class NarFormerV2NetworkTokenizer(NetworkTokenizer):
+    """NAR-Former V2's 152 numbers of a node: one-hot operation, each attribute and dimension as scalar code; 40 more.
+
+    An absent attribute is ten zeros, an absent dimension the code of 0, as released.
+    """
+
+    @property
+    def features(self) -> int:
+        """152."""
+        return CODES + (SLOTS + DIMS) * 2 * LENGTH
+
+    @property
+    def kinds(self) -> int:
+        """The operations, and one number for all others."""
+        return len(KINDS) + 1
+
+    @property
+    def whole(self) -> int:
+        """40: four numbers of the network, each as scalar code."""
+        return 4 * 2 * LENGTH
+
+    def network(self, architecture: Architecture) -> Packed:
+        """One network as a Packed batch."""
+        told, N = nodes(architecture), len(architecture)
+        slot_NSC = trans_code(told.slot_NS, LENGTH) * told.has_NS[:, :, None]
+        codes = slot_NSC.reshape(N, -1), trans_code(told.shape_N4, LENGTH).reshape(N, -1)
+        return _packed(told, (_one_hot(told.kind_N), *codes), trans_code(told.whole_4, LENGTH).ravel())
+
+
+_CODE = {kind: code for code, kind in enumerate(KINDS)}
+
+
+def _numbers(op: Op) -> list[tuple[str, float]]:
+    """The attributes of an operation: the first number of each, all of a permutation."""
+    found = []
+    for name in ATTRIBUTES.get(op.kind, ()):
+        value = op.get(name)
+        values = value if isinstance(value, tuple) else (value,)
+        kept = values if name == "perm" else values[:1]
+        found += [(name, float(number)) for number in kept if isinstance(number, int | float)]
+    return found
+
+
+def _one_hot(kind_N: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray((kind_N[:, None] == np.arange(CODES)).astype(np.float64))
+
+
+def _packed(told: Nodes, parts: Sequence[NDArray[np.floating]], whole_G: NDArray[np.floating]) -> Packed:
+    kind_N = np.where(told.kind_N < 0, len(KINDS), told.kind_N)
+    return Packed(
+        torch.from_numpy(np.concatenate(parts, axis=1)).float(),
+        torch.from_numpy(kind_N),
+        torch.from_numpy(told.edge_2Y),
+        torch.tensor([len(kind_N)]),
+        torch.tensor([told.edge_2Y.shape[1]]),
+        torch.from_numpy(whole_G)[None].float(),
+    )

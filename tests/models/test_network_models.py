@@ -1,0 +1,270 @@
+"""Laws of the models that read whole networks, Packed without padding, and their equations as slow loops."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch.nn import functional
+
+from narformer.arch import Architecture, Op
+from narformer.models import MODELS
+from narformer.predictors.build import make_model, make_tokenizer
+from narformer.tokens import Batch, Packed
+
+FLOAT64 = 1e-10
+# Each model: its tokenizer and its options at a size for tests.
+CASES = {
+    "brp-nas": ("nnlp", {"width": 12, "layers": 3}),
+    "kernel-sum": ("kernels", {"width": 8, "members": 2}),
+    "narformer-v2": (
+        "narformer-v2-network",
+        {"width": 16, "groups": 4, "blocks": 2, "pooling": "sum", "layer_fusion": False},
+    ),
+    "nnlp": ("nnlp", {"width": 12}),
+    "tpu-cost": ("kernels", {"width": 12}),
+}
+MAP, SMALL = (1, 6, 8, 8), (1, 6, 4, 4)
+INPUT, RELU = Op.of("Input", MAP), Op.of("Relu", MAP)
+CONV = Op.of("Conv", MAP, kernel_shape=(3, 3), pads=(1, 1, 1, 1))
+WIDE = Op.of("Conv", MAP, kernel_shape=(5, 5), pads=(2, 2, 2, 2))
+POOL = Op.of("MaxPool", SMALL, kernel_shape=(2, 2), strides=(2, 2))
+NETWORKS = (
+    Architecture((INPUT, CONV, RELU, POOL), ((0, 1), (1, 2), (2, 3)), "chain"),
+    Architecture((INPUT, CONV, POOL, POOL, Op.of("Mul", SMALL)), ((0, 1), (1, 2), (1, 3), (2, 4), (3, 4)), "diamond"),
+    Architecture((INPUT, WIDE, Op.of("Add", MAP), CONV), ((0, 1), (1, 2), (1, 2), (2, 3)), "x + x"),
+    Architecture((INPUT,), (), "single"),  # and no kernel at all
+)
+every_model = pytest.mark.parametrize("name", CASES)
+
+
+def build(name, seed=1, **options):
+    """The batch of NETWORKS, and the model with the scales of its features; both in float64."""
+    tokenizer_name, sizes = CASES[name]
+    tokenizer = make_tokenizer(tokenizer_name, {}, ())
+    batch = tokenizer.batch(NETWORKS).double()
+    model = make_model(name, sizes | options, tokenizer, seed).double().eval()
+    model.precision = torch.float64
+    model.standardise(batch)
+    return batch, model
+
+
+def answers(model, batch):
+    with torch.inference_mode():
+        return model(batch)
+
+
+def reordered(batch, seed=0):
+    """The same networks with the nodes of each in another order, and the edges."""
+    generator = torch.Generator().manual_seed(seed)
+    order = (batch.owner_N + torch.rand(len(batch.kind_N), generator=generator) * 0.9).argsort()
+    edges = (batch.owner_N[batch.edge_2Y[0]] + torch.rand(batch.edge_2Y.shape[1], generator=generator) * 0.9).argsort()
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order))
+    return replace(
+        batch, x_NF=batch.x_NF[order], kind_N=batch.kind_N[order], edge_2Y=place[batch.edge_2Y][:, edges]
+    ), order
+
+
+def padded(batch):
+    """The Batch of a Packed one."""
+    B, N = len(batch), int(batch.nodes_B.max())
+    start_B = batch.nodes_B.cumsum(0) - batch.nodes_B
+    column_N = torch.arange(len(batch.kind_N)) - start_B[batch.owner_N]
+    here = batch.owner_N, column_N
+    source_Y, target_Y = batch.edge_2Y
+    x_BNF = batch.x_NF.new_zeros(B, N, batch.x_NF.shape[1]).index_put(here, batch.x_NF)
+    kind_BN = torch.zeros(B, N, dtype=torch.int64).index_put(here, batch.kind_N)
+    adj_BNN = x_BNF.new_zeros(B, N, N)
+    adj_BNN[batch.owner_N[source_Y], column_N[source_Y], column_N[target_Y]] = 1
+    mask_BN = torch.arange(N) < batch.nodes_B[:, None]
+    return Batch(x_BNF, kind_BN, adj_BNN, mask_BN, batch.whole_BG)
+
+
+def close(one, other):
+    torch.testing.assert_close(one, other, atol=FLOAT64, rtol=0)
+
+
+def test_every_model_of_whole_networks_has_a_case():
+    assert set(CASES) == {name for name, model in MODELS.items() if Packed in model.reads}
+
+
+@every_model
+def test_company_changes_nothing(name):
+    batch, model = build(name)
+    together = answers(model, batch)
+    assert together.isfinite().all()
+    assert together[:, 0].diff().abs().min() > 1e-7  # the networks are told apart, or the law says nothing
+    close(together, torch.cat([answers(model, batch.take(torch.tensor([row]))) for row in range(len(batch))]))
+
+
+@every_model
+def test_the_order_of_networks_reorders_the_answers(name):
+    batch, model = build(name)
+    order = torch.tensor([3, 1, 0, 2, 1])
+    close(answers(model, batch.take(order)), answers(model, batch)[order])
+
+
+@every_model
+def test_the_order_of_nodes_changes_nothing(name):
+    batch, model = build(name)
+    other, order = reordered(batch)
+    assert not torch.equal(order, order.sort().values)
+    close(answers(model, other), answers(model, batch))
+
+
+@every_model
+def test_edges_matter(name):
+    batch, model = build(name)
+    cut = replace(batch, edge_2Y=batch.edge_2Y[:, :0], edges_B=torch.zeros_like(batch.edges_B))
+    assert (answers(model, cut) - answers(model, batch))[:3].abs().min() > 1e-9
+
+
+@every_model
+def test_every_parameter_gets_a_gradient(name):
+    batch, model = build(name)
+    torch.manual_seed(0)
+    model.train()(batch).square().sum().backward()
+    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+@every_model
+def test_dropout_is_for_training_only(name):
+    batch, model = build(name, dropout=0.5)
+    assert torch.equal(answers(model, batch), answers(model, batch))
+    model.train()
+    assert not torch.equal(answers(model, batch), answers(model, batch))
+
+
+@every_model
+def test_the_seed_decides_the_weights(name):
+    one, again, other = (dict(build(name, seed)[1].named_parameters()) for seed in (1, 1, 2))
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+@every_model
+def test_weights_saved_and_loaded_give_the_same_answers(name):
+    batch, model = build(name)
+    tokenizer = make_tokenizer(CASES[name][0], {}, ())
+    other = make_model(name, CASES[name][1], tokenizer, seed=2).double().eval()
+    other.precision = torch.float64
+    assert not torch.equal(answers(other, batch), answers(model, batch))
+    other.load_state_dict(load(save(model.state_dict())))
+    assert torch.equal(answers(other, batch), answers(model, batch))
+
+
+@every_model
+def test_float32_is_near_float64(name):
+    batch, model = build(name)
+    exact = answers(model, batch)
+    model.float().precision = torch.float32
+    single = Packed(
+        *(v.float() if v.is_floating_point() else v for v in vars(batch).values() if v is not batch.owner_N)
+    )
+    rough = answers(model, single)
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(rough.double(), exact, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("undirected", [True, False])
+@pytest.mark.parametrize("pooling", ["sum", "mean"])
+def test_narformer_v2_edge_by_edge_is_narformer_v2_by_matrices(undirected, pooling):
+    batch, model = build("narformer-v2", undirected=undirected, pooling=pooling)
+    close(answers(model, batch), answers(model, padded(batch)))
+
+
+@pytest.mark.parametrize("name", ["kernel-sum", "tpu-cost"])
+def test_times_of_kernels_add_up_to_the_answer(name):
+    batch, model = build(name)
+    with torch.inference_mode():
+        log_times = model.kernels(batch)
+    time_NT = (log_times.T if name == "kernel-sum" else log_times).exp()
+    torch.testing.assert_close(batch.sums(time_NT), answers(model, batch).exp(), atol=2e-9, rtol=1e-10)
+
+
+def test_tpu_cost_does_not_see_the_scales_of_features():
+    batch, model = build("tpu-cost")
+    before = answers(model, batch)
+    scaled = replace(batch, x_NF=batch.x_NF * 3 - 7)
+    assert (answers(model, scaled) - before).abs().max() > 1e-4
+    model.standardise(scaled)
+    close(answers(model, scaled), before)
+
+
+def each_alone(batch):
+    """(numbers, edges as pairs) of each network."""
+    for row in range(len(batch)):
+        one = batch.take(torch.tensor([row]))
+        yield one, list(zip(*one.edge_2Y.tolist(), strict=True))
+
+
+def test_nnlp_node_by_node():
+    batch, model = build("nnlp")
+    expected = []
+    with torch.inference_mode():
+        for one, edges in each_alone(batch):
+            h = list(one.x_NF)
+            for neighbours, own in zip(model.neighbours, model.own, strict=True):
+                new = []
+                for i in range(len(h)):
+                    near = [h[t] for s, t in edges if s == i] + [h[s] for s, t in edges if t == i]
+                    mean = sum(near) / len(near) if near else torch.zeros_like(h[i])
+                    z = neighbours.weight @ mean + neighbours.bias + own.weight @ h[i]
+                    new.append((z / z.norm()).clamp(min=0))
+                h = new
+            static = (model.static[0].weight @ one.whole_BG[0] + model.static[0].bias).clamp(min=0)
+            y = torch.cat([sum(h), static])
+            for layer in (model.head[0], model.head[3]):
+                y = (layer.weight @ y + layer.bias).clamp(min=0)
+            expected.append((1 + torch.exp(-(model.head[6].weight @ y + model.head[6].bias))).log())
+    close(answers(model, batch), torch.stack(expected))
+
+
+def test_brp_nas_by_matrices():
+    """The global node is row 0 of A, and its own kind of node."""
+    batch, model = build("brp-nas")
+    expected = []
+    with torch.inference_mode():
+        for one, edges in each_alone(batch):
+            N, F = one.x_NF.shape
+            A = torch.eye(N + 1).double()
+            A[0] = 1
+            for s, t in edges:
+                A[s + 1, t + 1] = 1
+            H = torch.zeros(N + 1, F + 1).double()
+            H[0, F], H[1:, :F] = 1, one.x_NF
+            for layer, norm in zip(model.layers, model.norms, strict=True):
+                H = A @ H @ layer.weight.T + layer.bias
+                H = (H - H.mean(1, keepdim=True)) / (H.var(1, keepdim=True, correction=0) + 1e-5).sqrt()
+                H = (H * norm.weight + norm.bias).clamp(min=0)
+            expected.append(model.head.weight @ H[0] + model.head.bias)
+    close(answers(model, batch), torch.stack(expected))
+
+
+def test_tpu_cost_kernel_by_kernel():
+    batch, model = build("tpu-cost")
+
+    def mean(layer, near):
+        values = [(layer.weight @ h + layer.bias).clamp(min=0) for h in near]
+        return sum(values) / len(values) if values else torch.zeros(12).double()
+
+    expected = []
+    with torch.inference_mode():
+        for one, edges in each_alone(batch):
+            x_NF = functional.hardtanh((one.x_NF - model.center_F) * model.scale_F, -5, 5)
+            rows = [torch.cat([model.kind.weight[k], x]) for k, x in zip(one.kind_N, x_NF, strict=True)]
+            h = [(model.first.weight @ row + model.first.bias).clamp(min=0) for row in rows]
+            for layer in model.layers:
+                before, h = h, []
+                for i, own in enumerate(before):
+                    parents = mean(layer.incoming, [before[s] for s, t in edges if t == i])
+                    children = mean(layer.outgoing, [before[t] for s, t in edges if s == i])
+                    z = layer.all.weight @ torch.cat([own, parents, children]) + layer.all.bias
+                    h.append(z.clamp(min=0) / z.clamp(min=0).norm())
+            hidden = [(model.head[0].weight @ own + model.head[0].bias).clamp(min=0) for own in h]
+            times = [(model.head[3].weight @ own + model.head[3].bias).exp() for own in hidden]
+            expected.append(sum(times).log() if times else torch.tensor([-20.7], dtype=torch.float64))
+    close(answers(model, batch), torch.stack(expected))
