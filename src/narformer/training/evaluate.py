@@ -3,12 +3,13 @@
 import numpy as np
 
 from narformer.data.dataset import Dataset, Split
-from narformer.metrics import kendall_tau, precision_at
+from narformer.metrics import accuracy_within, kendall_tau, mape, precision_at
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.predictor import Predictor
 from narformer.training.loop import Progress, silent
 
 DRAWS = 50
+TIMES = frozenset({"ms"})  # units in which an error is told in percent
 
 
 def evaluate(
@@ -26,6 +27,8 @@ def evaluate(
     tau_valid:  against the train label, where every test row has one (the ceiling differs: see docs/protocols.md)
     tau_<part>: against the test label on a further named part of the split ("100")
     tau_<part>_drawn: the same on average over DRAWS draws of as many unseen rows: a hundred cells are few to tell by
+    mape, acc_10, acc_5: of unseen rows, where the label has a unit of time: mean absolute percentage error, and the
+                percentage of rows that are off by at most 10 and 5 %
     precision_1: share of the predicted best 1 % that is among the true best 1 %
     coverage:   share of unseen rows with a train label, the one that is predicted, whose interval holds it; for
                 calibrated predictors. It holds the test label, another number, less often (``coverage_test``).
@@ -61,6 +64,10 @@ def evaluate(
     } | covered
     if np.isfinite(valid[split.test]).all():
         scores["tau_valid"] = kendall_tau(value[split.test], valid[split.test])
+    if dataset.attributes[test_label or dataset.test_label].unit in TIMES and len(unseen):
+        scores["mape"] = 100 * mape(value[unseen], test[unseen])
+        for percent in (10, 5):
+            scores[f"acc_{percent}"] = 100 * accuracy_within(value[unseen], test[unseen], percent / 100)
     rng = np.random.default_rng(0)
     for part, rows in split.parts.items():
         scores[f"tau_{part}"] = kendall_tau(value[rows], test[rows])
