@@ -24,7 +24,19 @@ MAY_IMPORT = {
     "predictors": {"errors", "arch", "data", "tokens", "models"},
     "training": {"errors", "arch", "data", "tokens", "metrics", "models", "predictors"},
     "papers": {"errors", "data", "training"},
-    "jobs": {"errors", "arch", "data", "measure", "papers", "predictors", "spaces", "store", "training"},
+    "jobs": {
+        "errors",
+        "arch",
+        "data",
+        "measure",
+        "papers",
+        "predictors",
+        "spaces",
+        "store",
+        "training",
+        "models",
+        "tokens",
+    },
     "cli": {"", "errors", "jobs", "data", "papers"},
 }
 
@@ -38,6 +50,7 @@ OWNERS = {
         "training",
         "papers/runs.py",
         "papers/cost.py",
+        "jobs/latency.py",
         "cli/terminal.py",
     },
     "safetensors": {"predictors/saved.py", "training/checkpoint.py"},

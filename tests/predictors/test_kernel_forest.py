@@ -10,6 +10,7 @@ from narformer.metrics import mape
 from narformer.predictors.kernel_forest import DEPTHWISE, FEW, SHARED, KernelForest, KernelTable
 from narformer.spaces.drawing import Drawing
 from narformer.spaces.families import FAMILIES, variants
+from narformer.tokens import KernelTokenizer
 
 pytest.importorskip("sklearn", reason="narformer[baselines] is not installed")
 
@@ -39,7 +40,7 @@ def chain(rng):
 
 def known(network):
     """The latency of a network, and the times of its kernels, by RATES."""
-    counted, table = cost(network), KernelTable.of([network])
+    counted, table = cost(network), KernelTable.of(KernelTokenizer().network(network))
     times = []
     for kernel, kind in zip(kernels(network), table.kind_K, strict=True):
         inside = list(kernel.vertices)
@@ -75,7 +76,7 @@ def families():
 def test_the_kernels_of_a_network_add_up_to_its_label(families, spread):
     rng = np.random.default_rng(0)
     label_N = np.array([cost(network).flops / 1e9 for network in families]) * np.exp(spread * rng.normal(size=12))
-    table = KernelTable.of(families)
+    table = KernelTable.of(KernelTokenizer().batch(families))
     time_K = table.attributed(label_N)
     assert len(time_K) == sum(len(kernels(network)) for network in families)
     assert (time_K > 0).all()
@@ -85,7 +86,7 @@ def test_the_kernels_of_a_network_add_up_to_its_label(families, spread):
 
 
 def test_where_time_is_a_roofline_every_kernel_gets_its_own(chains, latency_N):
-    time_K = KernelTable.of(chains).attributed(latency_N)
+    time_K = KernelTable.of(KernelTokenizer().batch(chains)).attributed(latency_N)
     own_K = np.concatenate([known(network)[1] for network in chains])
     np.testing.assert_allclose(time_K, own_K, rtol=1e-3)
 

@@ -100,7 +100,7 @@ def test_scores_are_those_of_the_unit(dataset):
 
 
 def test_v2_learns_it_too(dataset):
-    run = trained(dataset, **V2, optimiser={"learning_rate": 2e-3}, training=CONTENT["training"] | {"epochs": 40})
+    run = trained(dataset, **V2, optimiser={"learning_rate": 2e-3}, training=CONTENT["training"] | {"epochs": 70})
     unseen = run.split.unseen()
     true = dataset.labels["latency"][unseen]
     constant = mape(np.full(len(true), np.median(true)), true)

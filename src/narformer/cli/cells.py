@@ -9,6 +9,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from narformer.cli.latency import print_latencies
+from narformer.cli.measuring import Dims, Shapes, bound
 from narformer.cli.terminal import (
     Device,
     Json,
@@ -67,21 +69,35 @@ def train(
 
 
 def predict(
-    cells: Annotated[list[str], typer.Argument(help="Cells, files of cells, '-', or a space's name.")],
+    nets: Annotated[
+        list[str],
+        typer.Argument(help="Cells, files of cells, '-', or a space's name; or ONNX files and networks of families."),
+    ],
     predictor: Annotated[str, typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder.")],
     best: Annotated[int | None, typer.Option("--best", "-n", help="Only the best so many.", min=1)] = None,
     ascending: Annotated[bool, typer.Option("--ascending", help="The smallest value first.")] = False,
+    dim: Dims = None,
+    input_: Shapes = None,
+    everything: Annotated[bool, typer.Option("--all", help="Of a whole network, every layer.")] = False,
     device: Device = "cpu",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Rank architectures by their predicted attribute, the best first: the largest, or with --ascending the smallest.
+    """Rank cells by their predicted attribute, the best first; or tell a whole network's latency, layer by layer.
+
+    The best is the largest, or with --ascending the smallest.
 
     Example: narformer predict nasbench201 --predictor nasbench201 --best 10
+
+    Example: narformer predict model.onnx --predictor runs/mine
     """
     jobs = jobs_with(threads)
+    if jobs.reads_networks(predictor):
+        dims, shapes = bound(dim, input_)
+        print_latencies((jobs.predict_latency(net, predictor, dims, shapes) for net in nets), everything, as_json)
+        return
     with bars_shown() as bars:
-        answer = jobs.predict(cells, predictor, best, device, bars, ascending)
+        answer = jobs.predict(nets, predictor, best, device, bars, ascending)
     if as_json:
         print_json(dataclasses.asdict(answer))
         return

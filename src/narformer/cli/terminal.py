@@ -80,6 +80,9 @@ SCORES = {
     "tau_100": "Kendall τ, test label, the 100 cells after validation",
     "tau_100_drawn": "Kendall τ, test label, 100 unseen cells, mean of 50 draws",
     "precision_1": "share of the predicted best 1 % that is truly so",
+    "mape": "mean absolute error in percent, rows never trained on",
+    "acc_10": "percentage of them that is off by at most 10 %",
+    "acc_5": "percentage of them that is off by at most 5 %",
     "coverage": "share of intervals that hold the label predicted, rows never trained on",
     "coverage_test": "share of intervals that hold the test label, another number",
 }

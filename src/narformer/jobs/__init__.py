@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from narformer.jobs.cells import read_architectures
     from narformer.jobs.inspection import Inspection, inspect
+    from narformer.jobs.latency import Latency, Share, predict_latency, predict_module
     from narformer.jobs.measuring import Measured, measure
-    from narformer.jobs.ranking import PRETRAINED, Prediction, Ranked, evaluate, load_predictor, predict, predictors
+    from narformer.jobs.ranking import (
+        PRETRAINED,
+        Prediction,
+        Ranked,
+        evaluate,
+        load_predictor,
+        predict,
+        predictors,
+        reads_networks,
+    )
     from narformer.jobs.storing import Found, export_store, import_store, query
     from narformer.jobs.tables import RESULTS, table
     from narformer.jobs.training import train
@@ -20,9 +30,11 @@ __all__ = [
     "RESULTS",
     "Found",
     "Inspection",
+    "Latency",
     "Measured",
     "Prediction",
     "Ranked",
+    "Share",
     "evaluate",
     "export_store",
     "import_store",
@@ -30,9 +42,12 @@ __all__ = [
     "load_predictor",
     "measure",
     "predict",
+    "predict_latency",
+    "predict_module",
     "predictors",
     "query",
     "read_architectures",
+    "reads_networks",
     "table",
     "train",
 ]
@@ -40,8 +55,18 @@ __all__ = [
 _NAMES = {
     "cells": ("read_architectures",),
     "inspection": ("Inspection", "inspect"),
+    "latency": ("Latency", "Share", "predict_latency", "predict_module"),
     "measuring": ("Measured", "measure"),
-    "ranking": ("PRETRAINED", "Prediction", "Ranked", "evaluate", "load_predictor", "predict", "predictors"),
+    "ranking": (
+        "PRETRAINED",
+        "Prediction",
+        "Ranked",
+        "evaluate",
+        "load_predictor",
+        "predict",
+        "predictors",
+        "reads_networks",
+    ),
     "storing": ("Found", "export_store", "import_store", "query"),
     "tables": ("RESULTS", "table"),
     "training": ("train",),

@@ -17,11 +17,21 @@ from narformer.jobs.cells import read_architectures
 from narformer.predictors import saved
 from narformer.predictors.neural import NeuralPredictor
 from narformer.spaces import space_called
+from narformer.tokens import CellTokenizer
 from narformer.training.evaluate import evaluate as score
 from narformer.training.experiment import check_device
 from narformer.training.loop import Progress, silent
 
-__all__ = ["PRETRAINED", "Prediction", "Ranked", "evaluate", "load_predictor", "predict", "predictors"]
+__all__ = [
+    "PRETRAINED",
+    "Prediction",
+    "Ranked",
+    "evaluate",
+    "load_predictor",
+    "predict",
+    "predictors",
+    "reads_networks",
+]
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
@@ -113,6 +123,11 @@ def _certainty(
     beats_N = calibration.beats(worse_NE, better_NE) if ascending else calibration.beats(better_NE, worse_NE)
     beats = [*beats_N.tolist(), None]
     return list(zip(bounds[0].tolist(), bounds[1].tolist(), beats, strict=True))
+
+
+def reads_networks(predictor: str) -> bool:
+    """Whether a predictor is of whole networks, not of cells. Raises as ``load_predictor``."""
+    return not isinstance(load_predictor(predictor).tokenizer, CellTokenizer)
 
 
 def evaluate(

@@ -29,6 +29,7 @@ from scipy.optimize import nnls
 from narformer.arch.graph import Architecture
 from narformer.errors import BadRecipe, needs
 from narformer.predictors.linear import positive_labels
+from narformer.tokens import Packed
 from narformer.tokens.kernels import FEATURES, KINDS, KernelTokenizer
 
 __all__ = ["KernelForest", "KernelTable"]
@@ -78,12 +79,11 @@ class KernelTable:
     count: int
 
     @classmethod
-    def of(cls, architectures: Sequence[Architecture]) -> "KernelTable":
-        """The kernels of these networks, at least one, in the order of ``arch.kernels``."""
-        batch = KernelTokenizer().batch(architectures)
+    def of(cls, batch: Packed) -> "KernelTable":
+        """The kernels of a KernelTokenizer's batch."""
         kind_K, x_KF = np.array(KINDS)[batch.kind_N.numpy()], batch.x_NF.double().numpy()
         depthwise_K = (kind_K == "Conv") & (x_KF[:, FEATURES.index("depthwise")] > 0)
-        return cls(np.where(depthwise_K, DEPTHWISE, kind_K), x_KF, batch.owner_N.numpy(), len(architectures))
+        return cls(np.where(depthwise_K, DEPTHWISE, kind_K), x_KF, batch.owner_N.numpy(), len(batch))
 
     def features(self, columns: Sequence[str], rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """The named columns of some kernels."""
@@ -140,7 +140,7 @@ class KernelForest:
         """
         ensemble = needs("sklearn.ensemble", "baselines")
         latency_N = positive_labels(architectures, latency_N)
-        table = KernelTable.of(architectures)
+        table = KernelTable.of(KernelTokenizer().batch(architectures))
         log_K = np.log(table.attributed(latency_N))
         kinds, kind_K, count_C = np.unique(table.kind_K, return_inverse=True, return_counts=True)
         rows = {str(kind): np.flatnonzero(kind_K == c) for c, kind in enumerate(kinds) if count_C[c] >= FEW}
@@ -163,14 +163,14 @@ class KernelForest:
         """(N, 1) milliseconds, 0 for a network without a kernel; ``advance`` is told how many each chunk held."""
         parts = [np.empty(0)]
         for start in range(0, len(architectures), CHUNK):
-            table = KernelTable.of(architectures[start : start + CHUNK])
+            table = KernelTable.of(KernelTokenizer().batch(architectures[start : start + CHUNK]))
             parts.append(table.summed(self._times(table)))
             advance(table.count)
         return np.concatenate(parts)[:, None]
 
     def kernels(self, architecture: Architecture) -> NDArray[np.float64]:
         """(K,) milliseconds of each kernel, in the order of ``arch.kernels.kernels``."""
-        return self._times(KernelTable.of([architecture]))
+        return self._times(KernelTable.of(KernelTokenizer().network(architecture)))
 
     def _times(self, table: KernelTable) -> NDArray[np.float64]:
         """(K,) milliseconds."""

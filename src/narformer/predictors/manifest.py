@@ -64,6 +64,14 @@ class ExpertFacts(BaseModel):
         return self
 
 
+class DomainFacts(BaseModel):
+    """The fields of a Domain's Config."""
+
+    model_config = ConfigDict(extra="forbid")
+    names: tuple[str, ...] = Field(min_length=1, max_length=5000)  # as many as a Domain holds
+    features: int = Field(gt=0, le=2**10)
+
+
 class AttributeFacts(BaseModel):
     """The fields of an Attribute."""
 
@@ -149,6 +157,7 @@ class Manifest(BaseModel):
     precision: Literal["float32", "bfloat16"]
     calibration: CalibrationFacts | None = None
     expert: ExpertFacts | None = None
+    domain: DomainFacts | None = None
     facts: Facts = {}
 
 

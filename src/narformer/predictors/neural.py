@@ -13,6 +13,7 @@ from narformer.arch.graph import Architecture
 from narformer.data.dataset import Attribute
 from narformer.models import Model
 from narformer.predictors.calibration import Calibration
+from narformer.predictors.domain import Domain
 from narformer.predictors.expert import Expert
 from narformer.predictors.target import Target
 from narformer.tokens import Batch, CellTokenizer, Packed, Tokenizer
@@ -27,6 +28,7 @@ class NeuralPredictor:
     facts:       what the manifest tells about the training: recipe, data, measured error
     calibration: how far predictions are off; None where too few networks were left to tell
     expert:      a second opinion that is blended with the model's; None where the model stands alone
+    domain:      tells how far a whole network is from those trained on; None for cells
     """
 
     model: Model
@@ -38,6 +40,7 @@ class NeuralPredictor:
     precision: torch.dtype = torch.float32
     calibration: Calibration | None = None
     expert: Expert | None = None
+    domain: Domain | None = None
 
     def predict(
         self,

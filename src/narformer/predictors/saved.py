@@ -14,6 +14,7 @@ from narformer.errors import BadPredictor, NarformerError
 from narformer.models import MODELS, Model
 from narformer.predictors.build import DERIVED, make_model, make_tokenizer, model_options
 from narformer.predictors.calibration import Calibration
+from narformer.predictors.domain import Domain
 from narformer.predictors.expert import Expert
 from narformer.predictors.manifest import FORMAT, printed, read_manifest, validated
 from narformer.predictors.neural import NeuralPredictor
@@ -23,7 +24,7 @@ from narformer.tokens.tokenizer import Tokenizer
 
 __all__ = ["FORMAT", "load", "read_manifest", "save"]
 
-EXPERT = "expert."  # before the names of its tensors
+EXPERT, DOMAIN = "expert.", "domain."  # before the names of their tensors
 LARGEST_MODEL = 2**28  # numbers; a manifest could otherwise ask for any amount of memory
 
 
@@ -33,7 +34,9 @@ def save(predictor: NeuralPredictor, folder: Path) -> None:
     Raises BadPredictor, and leaves the older one, where ``load`` would refuse what is written.
     """
     names = _names(predictor)
-    weights = {name: value.contiguous() for name, value in _parts(predictor.model, predictor.expert).items()}
+    weights = {
+        name: value.contiguous() for name, value in _parts(predictor.model, predictor.expert, predictor.domain).items()
+    }
     _agree_finite(weights, folder)
     manifest = {
         "format": FORMAT,
@@ -45,6 +48,7 @@ def save(predictor: NeuralPredictor, folder: Path) -> None:
         "precision": str(predictor.precision).removeprefix("torch."),
         "calibration": None if predictor.calibration is None else vars(predictor.calibration),
         "expert": None if predictor.expert is None else vars(predictor.expert.config),
+        "domain": None if predictor.domain is None else vars(predictor.domain.config),
         "facts": predictor.facts,
     }
     text = printed(manifest) + "\n"
@@ -75,17 +79,22 @@ def load(folder: Path) -> NeuralPredictor:
             model = make_model(manifest.model.name, {k: v for k, v in options.items() if k not in DERIVED}, tokenizer)
             facts = manifest.expert
             expert = None if facts is None else Expert(Expert.Config(**facts.model_dump()))
+            held = manifest.domain
+            domain = None if held is None else Domain(Domain.Config(**held.model_dump()))
         for name, value in model_options(model).items():
             if name in DERIVED and options.get(name, value) != value:
                 raise BadPredictor(f"[model] {name}: found {options[name]!r:.80}; its tokenizer asks for {value}")
     except (NarformerError, RuntimeError) as error:
         raise BadPredictor(f"{folder / 'manifest.json'}: describes no model that can be built ({error})") from None
-    expected = _parts(model, expert)
+    expected = _parts(model, expert, domain)
     weights = _read_weights(folder / "weights.safetensors", expected)
     model.load_state_dict({name: weights[name] for name in model.state_dict()}, assign=True)
     if expert is not None:
         expert.load_state_dict({name: weights[EXPERT + name] for name in expert.state_dict()}, assign=True)
         _check_expert(expert, tokenizer, folder)
+    if domain is not None:
+        domain.load_state_dict({name: weights[DOMAIN + name] for name in domain.state_dict()}, assign=True)
+        _check_domain(domain, folder)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     return NeuralPredictor(
@@ -98,13 +107,24 @@ def load(folder: Path) -> NeuralPredictor:
         calibration=None if manifest.calibration is None else Calibration(**manifest.calibration.model_dump()),
         precision=getattr(torch, manifest.precision),
         expert=expert,
+        domain=domain,
     )
 
 
-def _parts(model: Model, expert: Expert | None) -> dict[str, torch.Tensor]:
+def _parts(model: Model, expert: Expert | None, domain: Domain | None) -> dict[str, torch.Tensor]:
     """All tensors of a predictor by their names in the file."""
-    second = {} if expert is None else expert.state_dict()
-    return model.state_dict() | {EXPERT + name: value for name, value in second.items()}
+    parts = model.state_dict()
+    for prefix, part in ((EXPERT, expert), (DOMAIN, domain)):
+        parts |= {} if part is None else {prefix + name: value for name, value in part.state_dict().items()}
+    return parts
+
+
+def _check_domain(domain: Domain, folder: Path) -> None:
+    """Raise BadPredictor where distances would be none."""
+    if domain.config.features != Domain.Config(names=()).features:
+        raise BadPredictor(f"{folder}: its domain describes networks otherwise than this version; train it again")
+    if (domain.scale <= 0).any() or (domain.reach < 0).any():
+        raise BadPredictor(f"{folder}: '{DOMAIN}scale' or '{DOMAIN}reach' is below zero; it is damaged, train it again")
 
 
 def _check_expert(expert: Expert, tokenizer: Tokenizer, folder: Path) -> None:

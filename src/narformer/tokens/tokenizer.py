@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
+from narformer.arch.canonical import canonical
 from narformer.arch.cells import Cells
 from narformer.arch.graph import Architecture
 from narformer.tokens.batch import Batch, Tokens
@@ -85,9 +86,9 @@ class NetworkTokenizer(Tokenizer):
     """Of whole networks, whose operations are those of the op table: a subclass says what one becomes."""
 
     def network(self, architecture: Architecture) -> Packed:
-        """One network as a Packed batch."""
+        """One network as it is written down, nodes in its order, as a Packed batch."""
         raise NotImplementedError(type(self).__name__)
 
     def batch(self, architectures: Sequence[Architecture]) -> Packed:
-        """Many networks as a Packed batch; at least one."""
-        return packed([self.network(architecture) for architecture in architectures])
+        """Many networks as a Packed batch, at least one, each in its canonical form: one fingerprint, one answer."""
+        return packed([self.network(canonical(architecture)) for architecture in architectures])

@@ -17,6 +17,7 @@ from narformer.errors import BadRecipe
 from narformer.metrics import kendall_tau
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.calibration import Calibration
+from narformer.predictors.domain import Domain
 from narformer.predictors.expert import Expert
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.target import Target
@@ -108,6 +109,7 @@ def train(
         attribute=dataset.attributes[label],
         space=dataset.space,
         precision=getattr(torch, recipe.training.precision),
+        domain=None if of_cells else Domain.fit(training),
     )
     opinion_VE = predictor.opinions(validation)
     if of_cells and recipe.expert is not None:

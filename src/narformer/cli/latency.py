@@ -1,0 +1,91 @@
+"""How a predicted latency is printed: the answer, how far to trust it, where the time goes."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from rich.bar import Bar
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from narformer.cli.terminal import amount, out, print_json
+
+LAYERS = 10  # rows unless all are asked for
+BAR = 12  # columns
+
+
+def print_latencies(answers: Iterable[Any], everything: bool, as_json: bool) -> None:
+    """One screen for each answer, one line where nobody watches; with ``as_json`` a list of all."""
+    if as_json:
+        print_json([dataclasses.asdict(answer) for answer in answers])
+        return
+    for answer in answers:
+        if not out.is_terminal:  # for programs that read lines
+            bounds = [f"{bound:.6g}" for bound in (answer.low, answer.high) if bound is not None]
+            print("\t".join([answer.network, f"{answer.value:.6g}", *bounds]))
+            continue
+        _print_head(answer)
+        if answer.layers:
+            _print_layers(answer, everything)
+            _print_kinds(answer)
+        if not everything:
+            out.print("--all for every layer, --json for programs", style="dim", highlight=False)
+
+
+def _print_head(answer: Any) -> None:
+    """A file's names are Text: markup stays text."""
+    head = Table.grid(padding=(0, 2))
+    head.add_column(style="bold", no_wrap=True)
+    head.add_column(overflow="fold")
+    value = f"{answer.value:.3g} {answer.unit}"
+    if answer.confidence is not None:
+        value += f"  [{answer.low:.3g} to {answer.high:.3g}, {answer.confidence:.0%}]"
+    head.add_row("network", Text(answer.network))
+    head.add_row(Text(answer.attribute), Text(f"{value}  predicted"))
+    head.add_row("device", Text(f"{answer.device}  (predictor {answer.predictor})"))
+    head.add_row("trust", Text(*_trust(answer)))
+    totals = f"{amount(answer.macs)} MACs, {amount(answer.flops)} FLOPs, {amount(answer.params)} parameters"
+    head.add_row("totals", f"{totals}, {amount(answer.activation_bytes)} bytes of activations")
+    out.print(head)
+
+
+def _trust(answer: Any) -> tuple[str, str]:
+    """The line and its style."""
+    parts = [str(answer.coverage)]
+    if answer.uncounted:
+        parts.append(f"{answer.uncounted} operations not counted, the value is too small")
+    if answer.distance is not None:
+        where = "in the domain" if answer.in_domain else "OUT OF DOMAIN, the interval does not hold"
+        parts.append(f"{where} (nearest: {answer.nearest or 'unnamed'}, at {answer.distance:.2f} of its edge)")
+    return "; ".join(parts), "" if answer.in_domain is not False else "yellow"
+
+
+def _print_layers(answer: Any, everything: bool) -> None:
+    shown = answer.layers if everything else answer.layers[:LAYERS]
+    title = f"{len(shown):,} of {len(answer.layers):,} layers, the longest first"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("layer", "kind"):
+        table.add_column(heading, overflow="fold")
+    for heading in (answer.unit, "%", "cum. %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", width=BAR)
+    total, largest = 0.0, max(layer.share for layer in shown)
+    for layer in shown:
+        total += layer.share
+        kind = " + ".join([layer.kind, *layer.joined])
+        row = (f"{layer.ms:.3g}", f"{100 * layer.share:.1f}", f"{100 * total:.1f}")
+        table.add_row(
+            Text(layer.module or layer.name), Text(kind), *row, Bar(largest or 1.0, 0, layer.share, width=BAR)
+        )
+    out.print(table)
+
+
+def _print_kinds(answer: Any) -> None:
+    table = Table(title="by kind", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("kind", overflow="fold")
+    for heading in ("kernels", answer.unit, "%"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for kind, count, ms, share in answer.kinds():
+        table.add_row(Text(kind), f"{count:,}", f"{ms:.3g}", f"{100 * share:.1f}")
+    out.print(table)

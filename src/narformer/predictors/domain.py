@@ -1,0 +1,84 @@
+"""How far a network is from those that a predictor was trained on: a trust line for its answer.
+
+A network is described by what its kernels are: how many of each kind, their FLOPs and bytes, on a logarithmic scale.
+It is in the domain where its nearest training network is no farther than those of nearly all training networks are.
+
+Letters: B networks, N training networks, K kernels, F numbers of a network.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from narformer.arch.graph import Architecture
+from narformer.arch.imported import printable
+from narformer.models.sizes import STRICT, Size
+from narformer.tokens.kernels import FEATURES, KINDS, KernelTokenizer
+from narformer.tokens.tokenizer import Names
+
+__all__ = ["Domain"]
+
+SUMS = ("flops", "bytes in", "bytes out", "bytes of weights")
+MOST = 5000  # training networks it holds
+SHARE = 0.95  # of training networks whose nearest other one is near
+SLACK = 1.5  # times as far as those is still in the domain
+
+
+class Domain(nn.Module):
+    """Training networks as points. All that it holds are buffers, so that it is saved with the model's weights."""
+
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
+    class Config:
+        """names: of the N training networks, for people; features: F."""
+
+        names: Names
+        features: Size = len(KINDS) * 2 + len(SUMS)
+
+    center: Tensor
+    scale: Tensor
+    point: Tensor
+    reach: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        N, F = len(config.names), config.features
+        for name, shape in {"center": (F,), "scale": (F,), "point": (N, F), "reach": (1,)}.items():
+            self.register_buffer(name, torch.zeros(shape))
+
+    @classmethod
+    def fit(cls, architectures: Sequence[Architecture]) -> "Domain":
+        """Of training networks, two at least; of more than MOST every so many are taken."""
+        kept = [architectures[row] for row in range(0, len(architectures), -(-len(architectures) // MOST))]
+        point_NF = described(kept)
+        domain = cls(cls.Config(names=tuple(printable(network.name) for network in kept)))
+        spread_F = point_NF.std(axis=0)
+        domain.center.copy_(torch.from_numpy(point_NF.mean(axis=0)))
+        # a kind that no training network has is as far off as one that varies by one e-fold
+        domain.scale.copy_(torch.from_numpy(1 / np.maximum(spread_F, 0.1)))
+        domain.point.copy_((torch.from_numpy(point_NF) - domain.center) * domain.scale)
+        apart_NN = torch.cdist(domain.point, domain.point)
+        apart_NN.fill_diagonal_(torch.inf)
+        domain.reach.copy_(SLACK * apart_NN.amin(1).quantile(SHARE))
+        return domain
+
+    def nearest(self, architectures: Sequence[Architecture]) -> tuple[NDArray[np.float64], list[str]]:
+        """(B,) distance to the nearest training network, 1 at the edge of the domain; and the names of those."""
+        point_BF = (torch.from_numpy(described(architectures)).float() - self.center) * self.scale
+        apart_B, nearest_B = torch.cdist(point_BF, self.point).min(1)
+        return (apart_B / self.reach.clamp(min=1e-6)).double().numpy(), [
+            self.config.names[n] for n in nearest_B.tolist()
+        ]
+
+
+def described(architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+    """(B, F) logarithms: kernels and FLOPs of each kind, then sums over all kernels."""
+    batch = KernelTokenizer().batch(architectures)
+    amounts = [batch.x_NF[:, [FEATURES.index(name)]].double().expm1() for name in SUMS]
+    is_KC = nn.functional.one_hot(batch.kind_N, len(KINDS)).double()
+    parts = [batch.sums(x) for x in (is_KC, is_KC * amounts[0], torch.cat(amounts, 1))]
+    return np.asarray(torch.cat(parts, 1).log1p().numpy())

@@ -1,0 +1,131 @@
+"""The latency of a network without running it: one answer by every route, parts that add up, and a word of warning."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+from narformer import jobs
+from narformer.arch.onnx_writer import to_onnx
+from narformer.cli import app
+from narformer.data.dataset import Attribute, Dataset
+from narformer.errors import BadPredictor
+from narformer.predictors import saved
+from narformer.spaces.families import FAMILIES
+from narformer.training.experiment import train
+from narformer.training.recipe import Recipe
+
+RECIPE = {
+    "system": "tiny",
+    "data": {"name": "few", "split": "random", "split_seed": 0, "train": 20, "validation": 12},
+    "tokenizer": {"name": "kernels"},
+    "model": {"name": "kernel-sum", "width": 8, "layers": 1, "members": 2},
+    "target": {"transform": "log"},
+    "loss": {"regression": "absolute"},
+    "training": {"epochs": 3, "batch": 16, "score": "mape"},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> str:
+    """A predictor of SqueezeNets that has learned next to nothing."""
+    networks = [FAMILIES["squeezenet"].variant(number) for number in range(40)]
+    dataset = Dataset(
+        name="few",
+        space="families",
+        architectures=networks,
+        labels={"latency": np.linspace(1, 9, 40)},
+        attributes={"latency": Attribute("latency", "ms", "a device that nobody has")},
+        train_label="latency",
+        test_label="latency",
+    )
+    path = tmp_path_factory.mktemp("latency") / "predictor"
+    saved.save(train(Recipe.of(RECIPE, "here"), 0, dataset).predictor, path)
+    return str(path)
+
+
+def test_parts_add_up_and_name_what_the_file_names(folder, tmp_path):
+    network = FAMILIES["squeezenet"].variant(3)
+    (tmp_path / "net.onnx").write_bytes(to_onnx(network, "none"))
+    answer = jobs.predict_latency(tmp_path / "net.onnx", folder)
+    assert (answer.unit, answer.device) == ("ms", "a device that nobody has")
+    assert 0 < answer.low < answer.value < answer.high
+    assert sum(layer.ms for layer in answer.layers) == pytest.approx(answer.value)
+    assert [layer.ms for layer in answer.layers] == sorted((layer.ms for layer in answer.layers), reverse=True)
+    computed = sum(1 + len(layer.joined) for layer in answer.layers)
+    assert computed == sum(op.kind != "Input" for op in network.ops)
+    assert sum(count for _, count, _, _ in answer.kinds()) == len(answer.layers)
+    assert sum(ms for _, _, ms, _ in answer.kinds()) == pytest.approx(answer.value)
+    assert answer.in_domain
+    by_name = jobs.predict_latency("squeezenet/3", folder)
+    assert (by_name.value, by_name.fingerprint) == (answer.value, answer.fingerprint)
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, bias=False), nn.BatchNorm2d(8), nn.ReLU())
+        nn.init.normal_(self.stem[1].running_mean)  # the exporter drops a bias of zeros, which fresh statistics give
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.stem(x).mean((2, 3)))
+
+
+def test_a_module_and_its_file_have_one_answer(folder, tmp_path):
+    pytest.importorskip("onnxscript", reason="torch's exporter needs it")
+    example = torch.zeros(1, 3, 32, 32)
+    torch.onnx.export(Small().eval(), (example,), tmp_path / "small.onnx", dynamo=True, verbose=False)
+    module = jobs.predict_module(Small(), [example], folder)
+    file = jobs.predict_latency(tmp_path / "small.onnx", folder)
+    assert module.fingerprint == file.fingerprint
+    assert module.value == file.value
+    assert any("stem" in layer.module for layer in module.layers)
+
+
+def test_what_is_far_or_not_counted_is_flagged(folder):
+    far = jobs.predict_latency("alexnet/0", folder)
+    assert not far.in_domain
+    assert far.distance > 1
+
+    class Strange(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.roll(torch.relu(x), 1, 2)
+
+    strange = jobs.predict_module(Strange(), [torch.zeros(1, 3, 8, 8)], folder)
+    assert strange.uncounted == 1
+    assert not strange.in_domain
+
+
+def test_a_predictor_of_cells_is_refused(folder):
+    with pytest.raises(BadPredictor, match="expected a predictor of whole networks"):
+        jobs.predict_latency("resnet/0", "nasbench201")
+    assert jobs.reads_networks(folder)
+    assert not jobs.reads_networks("nasbench201")
+
+
+def test_the_command_tells_it_in_json_in_lines_and_on_a_screen(folder, monkeypatch):
+    words = ["predict", "squeezenet/1", "squeezenet/2", "--predictor", folder]
+    expected = [jobs.predict_latency(net, folder) for net in words[1:3]]
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert told == json.loads(json.dumps([dataclasses.asdict(answer) for answer in expected]))
+    lines = CliRunner().invoke(app, words).stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["squeezenet/1", "squeezenet/2"]
+    assert float(lines[0].split("\t")[1]) == pytest.approx(expected[0].value, rel=1e-4)
+    from narformer.cli import latency
+
+    monkeypatch.setattr(type(latency.out), "is_terminal", True)
+    screen = CliRunner().invoke(app, [*words[:2], *words[3:]]).stdout
+    for text in ("trust", "in the domain", "90%", "by kind", "cum. %", expected[0].layers[0].name):
+        assert text in screen
+
+
+def test_a_folder_that_was_moved_still_answers(folder, tmp_path):
+    moved = Path(shutil.copytree(folder, tmp_path / "moved"))
+    assert jobs.predict_latency("squeezenet/5", str(moved)).value == jobs.predict_latency("squeezenet/5", folder).value

@@ -1,0 +1,120 @@
+"""The domain: what was trained on lies in it, other families do not, and it is saved with the predictor."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from narformer.arch import Architecture, Op
+from narformer.data.dataset import Attribute
+from narformer.errors import BadPredictor
+from narformer.predictors import domain as module
+from narformer.predictors.build import make_model, make_tokenizer
+from narformer.predictors.domain import Domain, described
+from narformer.predictors.neural import NeuralPredictor
+from narformer.predictors.saved import load, save
+from narformer.predictors.target import Target
+from narformer.spaces.families import FAMILIES
+from narformer.tokens.kernels import KINDS
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return {name: [FAMILIES[name].variant(number) for number in range(12)] for name in ("squeezenet", "alexnet")}
+
+
+@pytest.fixture(scope="module")
+def domain(networks):
+    return Domain.fit(networks["squeezenet"][:9])
+
+
+def test_training_networks_are_at_no_distance(networks, domain):
+    distance, names = domain.nearest(networks["squeezenet"][:9])
+    np.testing.assert_allclose(distance, 0, atol=1e-3)
+    assert names == [network.name for network in networks["squeezenet"][:9]]
+
+
+def test_a_family_is_near_and_another_one_is_far(networks, domain):
+    own, _ = domain.nearest(networks["squeezenet"][9:])
+    other, _ = domain.nearest(networks["alexnet"])
+    assert np.median(own) < 1
+    assert other.min() > 1
+    assert other.min() > own.max()
+
+
+def test_a_kind_that_no_training_network_has_is_far(networks, domain):
+    network = networks["squeezenet"][0]
+    last = len(network) - 1
+    strange = Architecture(
+        (*network.ops, Op.of("LSTM", network.ops[last].shape, hidden_size=8)), (*network.edges, (last, last + 1))
+    )
+    assert domain.nearest([strange])[0] > domain.nearest([network])[0] + 0.1
+
+
+def test_a_description_counts_kernels_and_their_cost(networks):
+    described_B, batch = described(networks["squeezenet"][:3]), networks["squeezenet"][:3]
+    assert described_B.shape == (3, Domain.Config(names=()).features)
+    for row, network in zip(described_B, batch, strict=True):
+        convolutions = sum(op.kind == "Conv" for op in network.ops)
+        assert np.expm1(row[KINDS.index("Conv")]) == pytest.approx(convolutions)
+
+
+def test_of_very_many_networks_every_so_many_are_held(networks, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 4)
+    held = Domain.fit(networks["squeezenet"])
+    assert held.config.names == tuple(network.name for network in networks["squeezenet"][::3])
+
+
+@pytest.fixture
+def folder(domain, tmp_path):
+    tokenizer = make_tokenizer("kernels", {}, ())
+    predictor = NeuralPredictor(
+        model=make_model("kernel-sum", {"width": 8, "layers": 1}, tokenizer, 0),
+        tokenizer=tokenizer,
+        target=Target.fit(np.array([1.0, 2.0]), "log", 1.0),
+        attribute=Attribute("latency", "ms"),
+        space="families",
+        domain=domain,
+    )
+    save(predictor, tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+def test_it_is_saved_with_the_predictor(folder, networks, domain):
+    loaded = load(folder).domain
+    for network in (networks["squeezenet"][11], networks["alexnet"][3]):
+        ours, theirs = domain.nearest([network]), loaded.nearest([network])
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        assert ours[1] == theirs[1]
+
+
+@pytest.mark.parametrize(("name", "value"), [("scale", 0.0), ("scale", -1.0), ("reach", -1.0), ("point", np.nan)])
+def test_impossible_numbers_are_refused(folder, name, value):
+    weights = load_file(folder / "weights.safetensors")
+    weights[f"domain.{name}"].view(-1)[0] = value
+    save_file(weights, folder / "weights.safetensors")
+    with pytest.raises(BadPredictor, match="domain"):
+        load(folder)
+
+
+def test_a_description_of_another_version_is_refused(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["domain"]["features"] += 1
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    weights = load_file(folder / "weights.safetensors")
+    for name in ("center", "scale", "point"):
+        tensor = weights[f"domain.{name}"]
+        weights[f"domain.{name}"] = torch.cat([tensor, torch.ones(*tensor.shape[:-1], 1)], -1)
+    save_file(weights, folder / "weights.safetensors")
+    with pytest.raises(BadPredictor, match="otherwise than this version"):
+        load(folder)
+
+
+def test_fewer_names_than_points_are_refused(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["domain"]["names"].pop()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadPredictor, match="found shape"):
+        load(folder)
