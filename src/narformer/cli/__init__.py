@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from narformer import __version__
-from narformer.cli import cells, data, measuring, networks, store, tables
+from narformer.cli import adapting, cells, data, measuring, networks, store, tables
 from narformer.cli.terminal import err
 from narformer.errors import NarformerError
 
@@ -27,6 +27,7 @@ for command in (
     tables.table,
     networks.inspect,
     measuring.measure,
+    adapting.adapt,
 ):
     app.command()(command)
 app.add_typer(data.data_app, name="data")

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from narformer.jobs.adapting import Adapted, adapt, probes
     from narformer.jobs.cells import read_architectures
     from narformer.jobs.inspection import Inspection, inspect
     from narformer.jobs.latency import Latency, Share, predict_latency, predict_module
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PRETRAINED",
     "RESULTS",
+    "Adapted",
     "Found",
     "Inspection",
     "Latency",
@@ -35,6 +37,7 @@ __all__ = [
     "Prediction",
     "Ranked",
     "Share",
+    "adapt",
     "evaluate",
     "export_store",
     "import_store",
@@ -45,6 +48,7 @@ __all__ = [
     "predict_latency",
     "predict_module",
     "predictors",
+    "probes",
     "query",
     "read_architectures",
     "reads_networks",
@@ -53,6 +57,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "adapting": ("Adapted", "adapt", "probes"),
     "cells": ("read_architectures",),
     "inspection": ("Inspection", "inspect"),
     "latency": ("Latency", "Share", "predict_latency", "predict_module"),
