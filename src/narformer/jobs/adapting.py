@@ -76,8 +76,8 @@ def adapt(
     attribute = Attribute(loaded.attribute.name, "ms", note)
     learned = [network for network, tells in zip(networks, tells_N, strict=True) if not tells]
     told = [network for network, tells in zip(networks, tells_N, strict=True) if tells]
-    if not told:
-        raise BadRecipe(f"found {len(networks)} probes; expected {HELD_OUT} at least, to tell the error")
+    if len(told) < 2:
+        raise BadRecipe(f"found {len(networks)} probes; expected {2 * HELD_OUT} at least, to tell the error")
     adapted = adapt_to(loaded, learned, times[~tells_N], attribute, progress)
     errors = [100 * mape(p.predict(told)[:, 0], times[tells_N]) for p in (loaded, adapted)]
     bounds = adapted.interval(adapted.opinions(told))

@@ -80,6 +80,10 @@ class KernelSum(Model):
 
     def kernels(self, batch: Packed) -> Tensor:
         """(E, K) logarithm of each kernel's time."""
+        return self.roofline(batch) + self.correction(batch)
+
+    def correction(self, batch: Packed) -> Tensor:
+        """(E, K) what stands around a kernel adds to the logarithm of its time."""
         config, kind_K = self.config, batch.kind_N
         x_KF = ((batch.x_NF - self.center_F) * self.scale_F).clamp(-5, 5)
         h_EKD = self.feature(x_KF.expand(config.members, -1, -1)) + self.kind[:, kind_K]
@@ -87,9 +91,10 @@ class KernelSum(Model):
         for layer in self.layers:
             h_EKD = layer(h_EKD, graph)
         correction_EK = self.out(functional.relu(self.inner(normalised(h_EKD))))[:, :, 0]
-        return self._roofline(batch) + FARTHEST * torch.tanh(correction_EK / FARTHEST)
+        return FARTHEST * torch.tanh(correction_EK / FARTHEST)
 
-    def _roofline(self, batch: Packed) -> Tensor:
+    def roofline(self, batch: Packed) -> Tensor:
+        """(E, K) logarithm of the time that a kernel's operations, bytes and start take."""
         column = {name: batch.x_NF[:, FEATURES.index(name)] for name in ("flops", *BYTES)}
         moved_K = torch.stack([column[name] for name in BYTES]).logsumexp(0)
         parts = (

@@ -22,6 +22,7 @@ from narformer.errors import BadRecipe
 from narformer.models import KernelSum
 from narformer.predictors.calibration import Calibration
 from narformer.predictors.neural import NeuralPredictor
+from narformer.tokens import Packed
 from narformer.training.loop import Progress, silent
 
 __all__ = ["adapt"]
@@ -69,9 +70,12 @@ def _adapted(predictor: NeuralPredictor, networks: Sequence[Architecture], targe
     model = copy.deepcopy(predictor.model)
     assert isinstance(model, KernelSum)
     model.eval().requires_grad_(False)
-    batch, target_N1 = predictor.tokenizer.batch(networks), torch.from_numpy(target_N).float()[:, None]
+    batch = predictor.tokenizer.batch(networks)
+    assert isinstance(batch, Packed)
+    target_N1 = torch.from_numpy(target_N).float()[:, None]
     rates = (model.flops, model.bandwidth, model.overhead)  # logarithms: one number added to all is one factor
     with torch.no_grad():
+        correction_EK = model.correction(batch)
         apart_E1 = (target_N1 - model(batch)).mean(0)[:, None]
         for rate_EC in rates:
             rate_EC.add_(apart_E1)
@@ -80,9 +84,10 @@ def _adapted(predictor: NeuralPredictor, networks: Sequence[Architecture], targe
     for step in range(STEPS):
         for group in optimiser.param_groups:
             group["lr"] = RATE * (1 - step / STEPS)
-        error = ((model(batch) - target_N1) / ERROR).square().sum()
+        opinion_NE = batch.log_sums((model.roofline(batch) + correction_EK).T)
+        error = ((opinion_NE - target_N1) / ERROR).square().sum()
         change = sum(((now - then) / SPREAD).square().sum() for now, then in zip(rates, begun, strict=True))
         optimiser.zero_grad()
-        (error + change).backward()
+        (error + change).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return model.requires_grad_(True)

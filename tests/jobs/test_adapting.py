@@ -1,0 +1,109 @@
+"""Adapting to this machine for real: small networks, ONNX Runtime, times in the store."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from narformer import jobs
+from narformer.arch.cost import cost
+from narformer.cli import app
+from narformer.data.dataset import Attribute, Dataset
+from narformer.errors import BadRecipe
+from narformer.jobs import adapting
+from narformer.predictors import saved
+from narformer.spaces.families import FAMILIES
+from narformer.store import open_store
+from narformer.training.experiment import train
+from narformer.training.recipe import Recipe
+
+pytest.importorskip("onnxruntime", reason="narformer[measure] is not installed")
+
+FEW = [f"nasbench201/{number}" for number in range(1, 11)]
+RECIPE = {
+    "system": "tiny",
+    "data": {"name": "few", "split": "random", "split_seed": 0, "train": 20, "validation": 12},
+    "tokenizer": {"name": "kernels"},
+    "model": {"name": "kernel-sum", "width": 8, "layers": 1, "members": 2},
+    "target": {"transform": "log"},
+    "loss": {"regression": "absolute"},
+    "training": {"epochs": 3, "batch": 16, "score": "mape"},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> str:
+    """A predictor of SqueezeNets on a device that is very slow."""
+    networks = [FAMILIES["squeezenet"].variant(number) for number in range(40)]
+    dataset = Dataset(
+        name="few",
+        space="families",
+        architectures=networks,
+        labels={"latency": np.array([cost(network).flops / 1e6 for network in networks])},
+        attributes={"latency": Attribute("latency", "ms", "a slow device")},
+        train_label="latency",
+        test_label="latency",
+    )
+    path = tmp_path_factory.mktemp("adapting") / "predictor"
+    predictor = train(Recipe.of(RECIPE, "here"), 0, dataset).predictor
+    with torch.no_grad():
+        for rate in (predictor.model.flops, predictor.model.bandwidth, predictor.model.overhead):
+            rate.add_(5.0)
+    saved.save(predictor, path)
+    return str(path)
+
+
+def test_probes_are_small_and_of_every_family():
+    names = jobs.probes(2)
+    assert len(set(names)) == len(names)
+    families = [name.partition("/")[0] for name in names]
+    assert list(dict.fromkeys(families)) == list(FAMILIES)
+    assert max(families.count(family) for family in FAMILIES) == 2
+    for name in names:
+        family, _, number = name.partition("/")
+        assert cost(FAMILIES[family].variant(int(number))).flops <= adapting.MOST_FLOPS
+
+
+def test_it_measures_adapts_and_says_what_that_was_worth(folder, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapting, "probes", lambda each: FEW)
+    phases = set()
+    done = jobs.adapt(
+        folder,
+        tmp_path / "here",
+        progress=lambda phase, *_: phases.add(phase),
+        measuring=lambda phase, *_: phases.add(phase),
+    )
+    assert (done.probes, done.held_out, done.runtime) == (8, 2, "ort")
+    assert phases == {"ort", "adapt"}
+    assert done.after < 0.5 * done.before
+    with open_store(str(store)) as opened:
+        assert {m.name for m in opened.find()} == set(FEW)
+    adapted = saved.load(tmp_path / "here")
+    assert done.device in adapted.attribute.note
+    assert adapted.facts["adapted"]["after"] == pytest.approx(done.after)
+    answer = jobs.predict_latency("squeezenet/9", str(tmp_path / "here"))
+    assert answer.device == adapted.attribute.note
+    assert jobs.predict_latency("squeezenet/9", folder).device == "a slow device"
+
+
+def test_too_few_probes_are_refused_and_nothing_is_saved(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapting, "probes", lambda each: FEW[:9])
+    with pytest.raises(BadRecipe, match="expected 10 at least"):
+        jobs.adapt(folder, tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
+def test_the_command_tells_it_in_words_and_in_json(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapting, "probes", lambda each: FEW)
+    words = ["adapt", "--predictor", folder, "--out", str(tmp_path / "here"), "--device", "mine"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    said = result.stdout
+    for text in ("8 probes, 2 more", "% before", "% after", f"--predictor {tmp_path / 'here'}"):
+        assert text in said
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert told["device"].startswith("mine")
+    assert Path(told["saved_to"]).is_dir()
