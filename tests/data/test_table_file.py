@@ -146,7 +146,7 @@ G = json.dumps(json.dumps(GRAPH))[1:-1].replace('\\"', '""')
         ("architecture,value\n" + "x" * 200_000 + ",1\n", "no CSV in line 2"),
         ("architecture,value\n\ud800".encode("utf-8", "surrogatepass"), "not UTF-8 text"),
         ("architecture,value\n".encode("utf-16"), "not UTF-8 text"),
-        ("architecture,value\nmodels/net.onnx,1\n", "ONNX files are not read from tables yet"),
+        ("architecture,value\nmodels/net.onnx,1\n", "no network in line 2 .found no file .*models/net.onnx"),
         ("architecture,value\nresnet,1\n", "'resnet' in line 2; expected a text of a cell of nasbench101"),
         (f'architecture,value\n"{G}",1\n{CELL_101},1\n', "no architecture in line 3"),
         (f'architecture,value\n{CELL_101},1\n"{G}",1\n', "a graph below cells of nasbench101"),

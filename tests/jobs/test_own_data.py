@@ -13,11 +13,13 @@ import pytest
 from typer.testing import CliRunner
 
 from narformer import jobs
+from narformer.arch.onnx_writer import to_onnx
 from narformer.cli import app
 from narformer.data.splits import load_split
 from narformer.data.table_file import read_table_file
 from narformer.errors import BadArchitecture, BadFile, BadRecipe
 from narformer.spaces import SPACES
+from narformer.spaces.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"training.epochs": 30, "model.width": 12, "model.inner": 8, "model.members": 2, "model.layers": 1}
@@ -177,3 +179,20 @@ def test_the_command_says_how_to_go_on_and_json_holds_it_all(table: Path, tmp_pa
     text = CliRunner().invoke(app, words).stdout
     assert f"predict CELLS --predictor {tmp_path / 'run'}" in text
     assert f"Kendall τ of latency on the 24 test networks: {facts['scores']['tau']:.3f}" in text
+
+
+def test_a_table_of_whole_networks_trains_a_predictor_of_latency(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(to_onnx(FAMILIES["squeezenet"].variant(30), "none"))
+    names = [*(f"squeezenet/{number}" for number in range(29)), "net.onnx"]
+    rows = [{"architecture": name, "latency_ms": 1.0 + row % 7} for row, name in enumerate(names)]
+    (tmp_path / "table.json").write_text(json.dumps(rows))
+    words = ["train", "--data", str(tmp_path / "table.json"), "--out", str(tmp_path / "run")]
+    few = [word for change in ("training.epochs=2", "model.width=8", "model.members=2") for word in ("--set", change)]
+    result = CliRunner().invoke(app, [*words, *few])
+    assert result.exit_code == 0, result.output
+    for text in ("30 networks of networks", "18 train, 6 validate, 6 test", "mean absolute error on them", "FILES"):
+        assert text in result.stdout
+    assert jobs.evaluate(str(tmp_path / "run"))["mape"] > 0
+    answer = jobs.predict_latency(tmp_path / "net.onnx", str(tmp_path / "run"))
+    assert answer.unit == "ms"
+    assert answer.layers

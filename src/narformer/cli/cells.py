@@ -57,13 +57,15 @@ def train(
         out.print(escape(f"saved to {facts['predictor']}"), highlight=False)
         return
     on, table, folder = facts["trained_on"], facts["table"], Path(facts["predictor"]).parent
+    asked = "FILES" if table["space"] == "networks" else "CELLS"
     for line in (
         f"{on['data']}: {table['rows']:,} networks of {table['space']}; {table['repeated']:,} repeat an earlier row",
         f"split: {on['train']:,} train, {on['validation']:,} validate, {on['test']:,} test",
         text,
         f"Kendall τ of {on['label']} on the {on['test']:,} test networks: {facts['scores']['tau']:.3f}",
+        *([f"mean absolute error on them: {facts['scores']['mape']:.1f} %"] if "mape" in facts["scores"] else []),
         f"saved to {facts['predictor']}",
-        f"predict with it: narformer predict CELLS --predictor {folder}",
+        f"predict with it: narformer predict {asked} --predictor {folder}",
     ):
         out.print(escape(line), highlight=False, soft_wrap=True)
 

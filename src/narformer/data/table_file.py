@@ -1,14 +1,14 @@
 """Anybody's table as a data set: CSV, JSON or JSON lines of architectures and numbers.
 
 The first column is called ``architecture``; every other one is a label and holds a number in every row. Architectures
-are texts of cells of one space of SPACES, or graphs as JSON (spaces/graphs.py).
+are texts of cells of one space of SPACES, graphs as JSON (spaces/graphs.py), or whole networks (table_networks.py).
 """
 
 import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from narformer.arch.graph import Architecture
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import require_file
 from narformer.data.splits import network_numbers
+from narformer.data.table_networks import SPACE, WHAT, is_network, read_networks, unit_of
 from narformer.errors import BadArchitecture, BadFile, lookup
 from narformer.spaces import SPACES, Graphs, Space
 from narformer.spaces.graphs import echo, read_graph, vocabulary_of
@@ -33,14 +34,14 @@ LARGEST_COLUMNS = 2**26  # numbers of all adjacency matrices together: 4,096 gra
 LOOKED_AT = 20  # rows among which one must be a cell of a space, for errors to be told in the space's terms
 
 _EXPECTED = "a table of architectures and numbers (.csv, .json, .jsonl)"
-_WHAT = f"a text of a cell of {', '.join(SPACES)}, or a graph as JSON"
+_WHAT = f"a text of a cell of {', '.join(SPACES)}, a graph as JSON, or {WHAT}"
 
 # Where the row stands in the file, its architecture as found, and its numbers.
 Row: TypeAlias = tuple[str, Any, list[float]]
 
 
 def read_table_file(path: str | Path, label: str | None = None, sha256: str | None = None) -> Dataset:
-    """The table in a file; its space is found by trying, and is "graphs" for graphs.
+    """The table in a file; its space is found by trying, "graphs" for graphs and "networks" for whole networks.
 
     label:  the column to train and test with, the first by default
     sha256: the digest that the content must have
@@ -64,13 +65,13 @@ def read_table_file(path: str | Path, label: str | None = None, sha256: str | No
         raise BadFile(path, "no row", _EXPECTED)
     if label is not None:
         lookup(dict.fromkeys(columns), label, f"column of {path.name}")
-    space, cells = _graphs(path, rows) if _is_graph(rows[0][1]) else _of_space(path, rows)
+    space, networks = _architectures(path, rows)
     return Dataset(
         name=path.name,
-        space=space.name,
-        architectures=cells,
+        space=space,
+        architectures=networks,
         labels=dict(zip(columns, np.array([numbers for _, _, numbers in rows]).T.copy(), strict=True)),
-        attributes={name: Attribute(name, "", f"column of {path.name}") for name in columns},
+        attributes={name: Attribute(name, unit_of(name), f"column of {path.name}") for name in columns},
         train_label=label or columns[0],
         test_label=label or columns[0],
     )
@@ -179,6 +180,15 @@ def _number(path: Path, where: str, column: str, value: Any) -> float:
     return number
 
 
+def _architectures(path: Path, rows: list[Row]) -> tuple[str, Sequence[Architecture]]:
+    """The name of their space, and the architectures of all rows."""
+    first = rows[0][1]
+    if is_network(first):
+        return SPACE, read_networks(path, [(where, found) for where, found, _ in rows])
+    space, cells = _graphs(path, rows) if _is_graph(first) else _of_space(path, rows)
+    return space.name, cells
+
+
 def _is_graph(architecture: Any) -> bool:
     return not isinstance(architecture, str) or architecture.lstrip().startswith("{")
 
@@ -198,9 +208,6 @@ def _graphs(path: Path, rows: list[Row]) -> tuple[Space, Cells]:
 
 
 def _of_space(path: Path, rows: list[Row]) -> tuple[Space, Cells]:
-    for where, found, _ in rows:
-        if isinstance(found, str) and found.strip().lower().endswith(".onnx"):
-            raise BadFile(path, f"the path {echo(found)} in {where}", _WHAT, "ONNX files are not read from tables yet.")
     texts = [found for _, found, _ in rows[:LOOKED_AT] if isinstance(found, str)]
     space = next((space for space in SPACES.values() if any(_fits(space, text) for text in texts)), None)
     if space is None:

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from narformer.arch.cells import Cells
 from narformer.data.splits import portions
 from narformer.data.table_file import digest, read_table_file
 from narformer.training.recipe import Recipe, read_content
@@ -24,8 +25,10 @@ def recipe_for_table(
     the rest trains. Raises BadFile for the table, BadRecipe for the recipe or where the networks are too few.
     """
     sha256 = digest(table)
-    train, validation = portions(read_table_file(table, label, sha256))
-    content = _default(train) if recipe is None else read_content(recipe)
+    dataset = read_table_file(table, label, sha256)
+    train, validation = portions(dataset)
+    name = "own_data" if isinstance(dataset.architectures, Cells) else "own_networks"
+    content = _default(name, train) if recipe is None else read_content(recipe)
     content["data"] = {
         "file": str(table),
         "sha256": sha256,
@@ -38,9 +41,9 @@ def recipe_for_table(
     return Recipe.of(content, "the default recipe" if recipe is None else str(recipe), changes)
 
 
-def _default(train: int) -> dict[str, Any]:
-    """own_data.toml for ``train`` training networks."""
-    content = tomllib.loads((files("narformer.training") / "own_data.toml").read_text(encoding="utf-8"))
+def _default(name: str, train: int) -> dict[str, Any]:
+    """own_data.toml or own_networks.toml for ``train`` training networks."""
+    content = tomllib.loads((files("narformer.training") / f"{name}.toml").read_text(encoding="utf-8"))
     sizes = content.pop("sizes")
     for size in sorted(map(int, sizes)):
         if size <= train:
