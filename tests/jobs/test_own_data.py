@@ -196,3 +196,28 @@ def test_a_table_of_whole_networks_trains_a_predictor_of_latency(tmp_path: Path)
     answer = jobs.predict_latency(tmp_path / "net.onnx", str(tmp_path / "run"))
     assert answer.unit == "ms"
     assert answer.layers
+
+
+def test_cells_that_compute_the_same_get_one_answer(tmp_path: Path) -> None:
+    """Of NAS-Bench-201: an operation behind ``none`` alone does not matter, in a table of one's own as elsewhere."""
+    space, chance = SPACES["nasbench201"], np.random.default_rng(0)
+    cells = [space.format(space.sample(chance)) for _ in range(60)]
+    rows = [{"architecture": cell, "score": cell.count("conv_3x3")} for cell in cells]
+    (tmp_path / "table.json").write_text(json.dumps(rows))
+    jobs.train(data=tmp_path / "table.json", out=tmp_path / "run", changes=SMALL | {"training.epochs": 1})
+    dead = "|none~0|+|nor_conv_3x3~0|{}~1|+|none~0|none~1|avg_pool_3x3~2|"  # nothing reaches vertex 1
+    ranked = jobs.predict(
+        [dead.format(kind) for kind in ("nor_conv_1x1", "avg_pool_3x3")], str(tmp_path / "run")
+    ).ranked
+    assert ranked[0].value == pytest.approx(ranked[1].value, rel=1e-6)
+
+
+def test_intervals_end_near_the_labels_of_training(table: Path, tmp_path: Path) -> None:
+    """Labels that saturate leave knots whose outermost slope would lead anywhere."""
+    entries = [json.loads(line) for line in table.read_text().splitlines()]
+    rows = [{"architecture": e["architecture"], "accuracy": 100 * (1 - 0.9 * 2.0 ** -e["latency"])} for e in entries]
+    (tmp_path / "table.json").write_text(json.dumps(rows))
+    jobs.train(data=tmp_path / "table.json", out=tmp_path / "run", changes=SMALL | {"training.epochs": 5})
+    low, high = min(r["accuracy"] for r in rows), max(r["accuracy"] for r in rows)
+    for entry in jobs.predict([str(tmp_path / "table.json")], str(tmp_path / "run")).ranked:
+        assert low - (high - low) <= entry.low <= entry.high <= high + (high - low)

@@ -139,6 +139,17 @@ def test_the_blend_of_a_validation_cell_does_not_know_its_label(expert, pool, ta
     assert not np.allclose(before_VE[~same_V], after_VE[~same_V])
 
 
+@pytest.mark.parametrize("count", range(module.FEW - 1, module.FEW + 6))
+def test_validation_cells_are_blended_by_the_rule_of_what_is_saved(expert, pool, count):
+    """Where the model alone is right, no cell is blended by halves as soon as the saved shares are not halves."""
+    rest = pool.take(slice(60, 60 + count))
+    model_VE = np.random.default_rng(0).normal(size=(count, 2))
+    held_out_VE = expert.balance(rest, model_VE, model_VE.mean(axis=1))
+    if count < module.FEW:
+        assert expert.share.tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(held_out_VE, expert.blended(rest, model_VE), atol=1e-5)
+
+
 def test_as_many_cells_as_it_keeps_can_be_loaded():
     sizes = {"vertices": 7, "kinds": 5, "features": 100, "networks": 32, "width": 8}
     assert ExpertFacts(cells=module.MOST, **sizes)

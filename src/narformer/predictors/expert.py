@@ -181,16 +181,17 @@ class Expert(nn.Module):
     def balance(
         self, cells: Cells, opinion_VE: NDArray[np.float64], target_V: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Choose the shares of the blend by least squares on validation cells; none is negative.
+        """Choose the shares of the blend by least squares on validation cells; none is negative; halves below FEW.
 
         (V, E) blends of these cells, each by shares found without it, so that they tell how far others will be off.
         """
         own_V = self(cells).numpy()
+        share_V2 = np.full((len(cells), 2), 0.5)
         both_V2 = np.stack([opinion_VE.mean(axis=1), own_V], axis=1)
-        share_V2 = np.empty((len(cells), 2))
-        self.share.copy_(torch.from_numpy(_shares(both_V2, target_V)))
+        enough = len(cells) >= FEW  # decided once: folds blend by the same rule as what is saved
+        self.share.copy_(torch.from_numpy(_shares(both_V2, target_V) if enough else share_V2[0]))
         fold_V = np.arange(len(cells)) % FOLDS
-        for fold in range(FOLDS):
+        for fold in range(FOLDS if enough else 0):
             share_V2[fold_V == fold] = _shares(both_V2[fold_V != fold], target_V[fold_V != fold])
         return np.asarray(share_V2[:, :1] * opinion_VE + share_V2[:, 1:] * own_V[:, None])
 
@@ -236,6 +237,6 @@ def _kernel(distances: Iterable[Tensor], amplitude: Tensor, length_2G: Tensor) -
 
 
 def _shares(both_V2: NDArray[np.float64], target_V: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2,) of the model and of the expert; halves where there are too few cells, or neither is of use."""
-    share = nnls(both_V2, target_V)[0] if len(target_V) >= FEW else np.zeros(2)
+    """(2,) of the model and of the expert; halves where neither is of use."""
+    share = nnls(both_V2, target_V)[0]
     return np.asarray(share if share.any() else [0.5, 0.5])

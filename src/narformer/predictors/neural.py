@@ -60,11 +60,15 @@ class NeuralPredictor:
         return int(getattr(self.model.config, "members", 1))
 
     def interval(self, opinion_NE: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Lower and upper ends (N,) of the intervals of opinions, in the attribute's unit; None without calibration."""
+        """Lower and upper ends (N,) of the intervals of opinions, in the attribute's unit; None without calibration.
+
+        None ends farther from the labels of training than those reach (``Target.span``).
+        """
         if self.calibration is None:
             return None
         middle_N, reach_N = opinion_NE.mean(axis=1), self.calibration.reach(opinion_NE)
-        return self.target.inverse(middle_N - reach_N), self.target.inverse(middle_N + reach_N)
+        ends = self.target.inverse(middle_N - reach_N), self.target.inverse(middle_N + reach_N)
+        return np.clip(ends[0], *self.target.span), np.clip(ends[1], *self.target.span)
 
     def opinions(
         self,

@@ -74,6 +74,17 @@ class Target:
             return np.asarray(np.exp(targets) / self.scale)
         return (targets * self.sd + self.mean) / self.scale
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """Labels beyond which nothing is claimed: those of training and as far again; infinite but for normal scores.
+
+        Beyond the outermost knot the slope of the last two labels goes on, which may be any.
+        """
+        if self.transform != "normal-scores":
+            return -np.inf, np.inf
+        low, high = self.knots[0][0] / self.scale, self.knots[-1][0] / self.scale
+        return low - (high - low), high + (high - low)
+
 
 def _interpolate(x: NDArray[np.float64], xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float64]:
     """Piecewise linear through the knots, strictly increasing beyond them: order survives extrapolation."""

@@ -29,6 +29,8 @@ def recipe_for_table(
     train, validation = portions(dataset)
     name = "own_data" if isinstance(dataset.architectures, Cells) else "own_networks"
     content = _default(name, train) if recipe is None else read_content(recipe)
+    if recipe is None and dataset.space == "nasbench201":  # cells that compute the same are one graph
+        content["tokenizer"] |= {"absent": ["none"], "identities": ["skip_connect"]}
     content["data"] = {
         "file": str(table),
         "sha256": sha256,
