@@ -52,11 +52,15 @@ def test_the_page_says_what_was_stored(ablation, tmp_path, monkeypatch):
             "scores": {"validation": 0.7 + 0.1 * seed, "test": 0.5, "test, training label": 0.25},
             "seconds": 10.0 + seed,
         }
-        for variant, seed in (("as it is", 0), ("as it is", 2), ("one member", 0))
+        for variant, seed in (
+            *(("as it is", 0), ("as it is", 2), ("one member", 0)),
+            *(("random split 1", 0), ("random split 2", 2)),
+        )
     ]
     ablation.STORED.write_text("".join(json.dumps(line) + "\n" for line in lines))
     rows = [line for line in ablation.page().splitlines() if line.startswith("| ")]
     assert rows[1:] == [
         "| as it is | 0.8000 ± 0.1414 | 0.5000 ± 0.0000 | 0.2500 ± 0.0000 | 2 | 11 | as  |",
         "| one member | 0.7000 | 0.5000 | 0.2500 | 1 | 10 | one |",
+        "| random splits | 0.8000 ± 0.1414 | 0.5000 ± 0.0000 | 0.2500 ± 0.0000 | 2 | 11 | several |",
     ]
