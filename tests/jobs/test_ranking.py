@@ -39,3 +39,12 @@ def test_predictions_of_one_cell_do_not_depend_on_the_others() -> None:
     together = predictor.predict(cells)
     alone = np.concatenate([predictor.predict([cell]) for cell in cells])
     np.testing.assert_allclose(together, alone, rtol=1e-4)
+
+
+def test_who_beats_whom_is_a_probability() -> None:
+    good = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+    bad = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+    sure = jobs.compare(good, bad, "nasbench201")
+    assert sure > 0.9
+    assert jobs.compare(bad, good, "nasbench201") == pytest.approx(1 - sure, abs=1e-6)
+    assert jobs.compare(good, good, "nasbench201") == pytest.approx(0.5)

@@ -26,6 +26,7 @@ __all__ = [
     "PRETRAINED",
     "Prediction",
     "Ranked",
+    "compare",
     "evaluate",
     "load_predictor",
     "predict",
@@ -123,6 +124,19 @@ def _certainty(
     beats_N = calibration.beats(worse_NE, better_NE) if ascending else calibration.beats(better_NE, worse_NE)
     beats = [*beats_N.tolist(), None]
     return list(zip(bounds[0].tolist(), bounds[1].tolist(), beats, strict=True))
+
+
+def compare(first: str, second: str, predictor: str) -> float | None:
+    """The probability that the true value of the first cell is larger than that of the second.
+
+    None where the predictor was not calibrated. Raises BadArchitecture for a text that is no cell of its space.
+    """
+    loaded = load_predictor(predictor)
+    space = space_called(loaded.space, loaded.tokenizer.vocabulary)
+    opinion_2E = loaded.opinions([space.parse(first), space.parse(second)])
+    if loaded.calibration is None:
+        return None
+    return float(loaded.calibration.beats(opinion_2E[:1], opinion_2E[1:])[0])
 
 
 def reads_networks(predictor: str) -> bool:
