@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from narformer.errors import Diverged
 from narformer.metrics import kendall_tau, mape
@@ -21,6 +22,8 @@ from narformer.tokens import Batch, Packed, packed
 from narformer.training import losses
 from narformer.training.checkpoint import Checkpoint
 from narformer.training.recipe import Recipe
+
+CHUNK = 64  # validation networks at once: large graphs would take gigabytes together
 
 Progress = Callable[[str, int, int, float | None], None]
 """Told (phase, done, total, validation τ or None) as work goes on."""
@@ -158,14 +161,16 @@ class Fit:
         return self.average if self.recipe.optimiser.ema is not None else self.model.state_dict()
 
     def predict_validation(self, state: dict[str, Tensor] | None = None) -> NDArray[np.float64]:
-        """(V,) outputs for the validation cells, with the given weights or the current ones."""
+        """(V,) outputs for the validation networks, with the given weights or the current ones; some at a time."""
         self.model.eval()
+        parts, count = [], len(self.validation_tokens)
         with torch.inference_mode():
-            if state is None:
-                y_VE = self.model(self.validation_tokens)
-            else:
-                y_VE = torch.func.functional_call(self.model, state, (self.validation_tokens,))
-        return np.asarray(y_VE.double().mean(1).cpu().numpy())
+            for start in range(0, count, CHUNK):
+                rows = torch.arange(start, min(start + CHUNK, count), device=self.device)
+                batch = self.validation_tokens.take(rows)
+                said_BE = self.model(batch) if state is None else functional_call(self.model, state, (batch,))
+                parts.append(said_BE.double().mean(1).cpu().numpy())
+        return np.concatenate(parts)
 
     def _validate(self) -> float:
         kept = self._kept()
