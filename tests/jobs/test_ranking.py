@@ -1,11 +1,16 @@
 """What shipped predictors are, and what they say."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from narformer import jobs
 from narformer.errors import BadPredictor, UnknownName
 from narformer.spaces import SPACES
+from narformer.training.recipe import Recipe
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_shipped_predictors_load_and_say_what_they_are() -> None:
@@ -16,6 +21,13 @@ def test_shipped_predictors_load_and_say_what_they_are() -> None:
         assert entry["scores"]["tau"] > 0.8
         assert entry["trained_on"]["data"] == name
     assert sum(path.stat().st_size for path in jobs.PRETRAINED.rglob("*") if path.is_file()) < 8 * 2**20
+
+
+@pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
+def test_what_ships_is_what_its_example_trains(name: str) -> None:
+    facts = jobs.load_predictor(name).facts
+    assert facts["recipe_hash"] == Recipe.read(ROOT / "examples" / f"{name}.toml").hash()
+    assert jobs.load_predictor(name).calibration is not None
 
 
 def test_shipped_predictors_know_good_cells_from_bad() -> None:
