@@ -254,7 +254,7 @@ def test_tpu_cost_kernel_by_kernel():
     expected = []
     with torch.inference_mode():
         for one, edges in each_alone(batch):
-            x_NF = functional.hardtanh((one.x_NF - model.center_F) * model.scale_F, -5, 5)
+            x_NF = functional.hardtanh((one.x_NF - model.standardised.center_F) * model.standardised.scale_F, -5, 5)
             rows = [torch.cat([model.kind.weight[k], x]) for k, x in zip(one.kind_N, x_NF, strict=True)]
             h = [(model.first.weight @ row + model.first.bias).clamp(min=0) for row in rows]
             for layer in model.layers:

@@ -23,6 +23,7 @@ from narformer.errors import BadRecipe
 from narformer.models.precision import Model, dropout
 from narformer.models.relational import Members, normalised
 from narformer.models.sizes import STRICT, Count, Rate, Size
+from narformer.models.standardised import Standardised
 from narformer.tokens.kernels import FEATURES
 from narformer.tokens.packed import Packed
 
@@ -48,17 +49,13 @@ class KernelSum(Model):
         members: Size = 1
         dropout: Rate = 0.0
 
-    center_F: Tensor
-    scale_F: Tensor
-
     def __init__(self, config: Config) -> None:
         super().__init__()
         if config.features != len(FEATURES):
             raise BadRecipe("[model] kernel-sum reads kernels; expected the tokenizer 'kernels'")
         self.config = config
         E, D = config.members, config.width
-        self.register_buffer("center_F", torch.zeros(config.features))
-        self.register_buffer("scale_F", torch.ones(config.features))
+        self.standardised = Standardised(config.features)
         self.flops = nn.Parameter(torch.full((E, config.kinds), -log(FLOPS)))
         self.bandwidth = nn.Parameter(torch.full((E, config.kinds), -log(BANDWIDTH)))
         self.overhead = nn.Parameter(torch.full((E, config.kinds), log(OVERHEAD)))
@@ -70,9 +67,7 @@ class KernelSum(Model):
 
     def standardise(self, batch: Packed) -> None:
         """Take mean and spread of the features from the training networks."""
-        spread_F = batch.x_NF.std(0, unbiased=False)
-        self.center_F.copy_(batch.x_NF.mean(0))
-        self.scale_F.copy_(torch.where(spread_F > 1e-6, 1 / spread_F.clamp(min=1e-6), 0))
+        self.standardised.fit(batch)
 
     def forward(self, batch: Packed) -> Tensor:
         """(B, E) opinions on a Packed batch."""
@@ -85,7 +80,7 @@ class KernelSum(Model):
     def correction(self, batch: Packed) -> Tensor:
         """(E, K) what stands around a kernel adds to the logarithm of its time."""
         config, kind_K = self.config, batch.kind_N
-        x_KF = ((batch.x_NF - self.center_F) * self.scale_F).clamp(-5, 5)
+        x_KF = self.standardised(batch.x_NF)
         h_EKD = self.feature(x_KF.expand(config.members, -1, -1)) + self.kind[:, kind_K]
         graph = Neighbours(batch)
         for layer in self.layers:

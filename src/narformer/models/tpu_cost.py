@@ -18,9 +18,8 @@ from torch.nn import functional
 
 from narformer.models.precision import Linear, Model
 from narformer.models.sizes import STRICT, Count, Rate, Size
+from narformer.models.standardised import Standardised
 from narformer.tokens.packed import Packed
-
-FARTHEST = 5.0  # spreads from the mean that a feature may be off
 
 
 class TpuCost(Model):
@@ -39,25 +38,19 @@ class TpuCost(Model):
         dropout: Rate = 0.1
         targets: Size = 1
 
-    center_F: Tensor
-    scale_F: Tensor
-
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
         D = config.width
-        self.register_buffer("center_F", torch.zeros(config.features))
-        self.register_buffer("scale_F", torch.ones(config.features))
+        self.standardised = Standardised(config.features)
         self.kind = nn.Embedding(config.kinds, D)
         self.first = Linear(D + config.features, D)
         self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
         self.head = nn.Sequential(Linear(D, D), nn.ReLU(), nn.Dropout(config.dropout), Linear(D, config.targets))
 
     def standardise(self, batch: Packed) -> None:
-        """Take mean and spread of the features from the training networks; one without spread tells nothing."""
-        spread_F = batch.x_NF.std(0, unbiased=False)
-        self.center_F.copy_(batch.x_NF.mean(0))
-        self.scale_F.copy_(torch.where(spread_F > 1e-6, 1 / spread_F.clamp(min=1e-6), 0))
+        """Take mean and spread of the features from the training networks."""
+        self.standardised.fit(batch)
 
     def forward(self, batch: Packed) -> Tensor:
         """(B, T) logarithms of latencies."""
@@ -65,7 +58,7 @@ class TpuCost(Model):
 
     def kernels(self, batch: Packed) -> Tensor:
         """(N, T) logarithm of each kernel's time."""
-        x_NF = ((batch.x_NF - self.center_F) * self.scale_F).clamp(-FARTHEST, FARTHEST)
+        x_NF = self.standardised(batch.x_NF)
         h_ND = functional.relu(self.first(torch.cat([self.kind(batch.kind_N), x_NF], dim=1)))
         for layer in self.layers:
             h_ND = layer(h_ND, batch.edge_2Y)
