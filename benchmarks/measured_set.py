@@ -11,6 +11,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +25,10 @@ from narformer.arch import Architecture
 from narformer.arch.cost import cost
 from narformer.data.ten_families import MeasuredSet, write_measured
 from narformer.errors import BadArchitecture
-from narformer.measure import RUNTIMES, Adaptive, environment, measure_rounds
+from narformer.measure import RUNTIMES, Adaptive, environment
+from narformer.measure.runtime import Runtime
+from narformer.measure.timing import Timing
+from narformer.spaces.drawing import Drawing
 from narformer.spaces.families import FAMILIES, variants
 from narformer.store import Store
 
@@ -33,8 +39,11 @@ SHEET, PICTURE = ROOT / "docs" / "ten_families.md", ROOT / "docs" / "ten_familie
 NETWORKS = {"ort": 300, "openvino": 150}  # of each family
 EVERY = 10  # one network in so many is measured twice
 GROUP, GROUP_BYTES = 96, 7 * 2**30  # networks that take turns, so that rounds are minutes apart, and their weights
-ROUNDS = 12  # short ones, far apart: neighbours on the hardware come and go, and the fastest round is the label
+ROUNDS = {"ort": 6, "openvino": 8}  # short ones, far apart: neighbours on the hardware come and go
+ENOUGH, ENOUGH_S = 3, 1.0  # a network whose own times are so long together after so many rounds has no more
 BURST = Adaptive(least=1, most=25, seconds=0.025, width=0.0)  # the times of one network in one round
+BESIDE = Adaptive(least=2, most=2, seconds=1.0)  # runs of the reference before each burst, and after
+BESIDE_NAME = "beside "  # of the reference's measurement in the store, before the name of the network
 # Gigabytes of memory that are given back and asked for again with each group would take longer than the runs.
 KEEP_MEMORY = "glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=17179869184"
 
@@ -85,40 +94,78 @@ def measure_all(folder: Path, seconds: float) -> None:
 
 
 def groups(tasks: list[Task]) -> Iterator[list[Task]]:
-    """Tasks in their order, so many that their weights are in memory together; a network is in a group once."""
-    group: list[Task] = []
-    size = 0
+    """Tasks of one runtime in their order, so many that their weights are in memory together, a network only once.
+
+    A group is given out when it is full, so that those of the runtimes alternate.
+    """
+    open_: dict[str, list[Task]] = {runtime: [] for runtime in NETWORKS}
+    size = dict.fromkeys(NETWORKS, 0)
     for task in tasks:
+        group = open_[task.runtime]
         weights = 4 * cost(network(task.name)).params
-        met = any((task.name, task.runtime) == (other.name, other.runtime) for other in group)
-        if group and (met or len(group) == GROUP or size + weights > GROUP_BYTES):
+        met = any(task.name == other.name for other in group)
+        if group and (met or len(group) == GROUP or size[task.runtime] + weights > GROUP_BYTES):
             yield group
-            group, size = [], 0
+            open_[task.runtime], size[task.runtime] = group, _ = [], 0
         group.append(task)
-        size += weights
-    if group:
-        yield group
+        size[task.runtime] += weights
+    yield from filter(None, open_.values())
+
+
+def reference() -> Architecture:
+    """Two convolutions, a few milliseconds: its times beside those of a network tell how busy the hardware is."""
+    net = Drawing()
+    x = net.conv(net.input(1, 64, 56, 56), 64, 3)
+    net.conv(net.conv(x, 512, 1, 4), 512, 1)
+    return net.finished("reference")
 
 
 def measure_group(group: list[Task], store: Store) -> list[dict[str, Any]]:
-    """Measure networks in turn and store them; what is to be noted of each."""
+    """Measure networks in turn, the reference beside them, and store them; what is to be noted of each."""
     started = time.perf_counter()
-    sessions, notes = [], []
-    for task in group:
-        rng = np.random.default_rng([int(task.name.partition("/")[2]), task.again])
-        try:
-            sessions.append(RUNTIMES[task.runtime](network(task.name), rng))
-        except BadArchitecture as error:
-            notes.append({"name": task.name, "runtime": task.runtime, "refused": str(error)[:200]})
-    measurements = measure_rounds(sessions, ROUNDS, BURST, warmup=0)
-    for session, measurement in zip(sessions, measurements, strict=True):
+    beside = RUNTIMES[group[0].runtime](reference(), np.random.default_rng(0))
+    with ThreadPoolExecutor(2) as both:  # nothing is measured yet; the runtimes load without the interpreter's lock
+        loaded = list(both.map(load, group))
+    notes = [
+        {"name": task.name, "runtime": task.runtime, "refused": str(found)[:200]}
+        for task, (found, _) in zip(group, loaded, strict=True)
+        if isinstance(found, BadArchitecture)
+    ]
+    sessions = [found for found, _ in loaded if not isinstance(found, BadArchitecture)]
+    loading = [seconds for found, seconds in loaded if not isinstance(found, BadArchitecture)]
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    own, others = ([Timing(date) for _ in sessions] for _ in range(2))
+    for _ in range(ROUNDS[beside.runtime]):
+        for timing, other, session in zip(own, others, sessions, strict=True):
+            if len(timing.rounds) >= ENOUGH and sum(timing.times) >= ENOUGH_S * 1e9:
+                continue
+            other.round(beside, BESIDE, 0, time.perf_counter_ns)
+            timing.round(session, BURST, 0, time.perf_counter_ns)
+            other.round(beside, BESIDE, 0, time.perf_counter_ns)
+    spent = []
+    for timing, other, session in zip(own, others, sessions, strict=True):
+        measurement, along = timing.of(session), other.of(beside)
+        pairs = tuple(sum(along.rounds[i : i + 2]) for i in range(0, len(along.rounds), 2))
+        # the reference first: killed between the two, a network is measured again
+        store.add(replace(along, name=BESIDE_NAME + session.name, rounds=pairs), beside.architecture)
         store.add(measurement, session.architecture)
-    # what loading and rounds took is shared; the share of each network is its own times and an equal part of the rest
-    own = [(sum(m.times_ns) + sum(m.warmup_ns)) / 1e9 for m in measurements]
-    rest = (time.perf_counter() - started - sum(own)) / max(1, len(own))
-    for measurement, seconds in zip(measurements, own, strict=True):
-        notes.append({"name": measurement.name, "runtime": measurement.runtime, "seconds": round(seconds + rest, 3)})
+        spent.append((sum(measurement.times_ns) + sum(along.times_ns)) / 1e9)
+    # the share of each network is its own times and, of the rest, as large a part as of the loading
+    rest = (time.perf_counter() - started - sum(spent)) / sum(loading)
+    for session, own_s, load_s in zip(sessions, spent, loading, strict=True):
+        notes.append({"name": session.name, "runtime": session.runtime, "seconds": round(own_s + rest * load_s, 3)})
     return notes
+
+
+def load(task: Task) -> tuple[Runtime | BadArchitecture, float]:
+    """The network of a task in its runtime, or why that refuses it; and the seconds it took."""
+    started = time.perf_counter()
+    rng = np.random.default_rng([int(task.name.partition("/")[2]), task.again])
+    try:
+        found: Runtime | BadArchitecture = RUNTIMES[task.runtime](network(task.name), rng)
+    except BadArchitecture as error:
+        found = error
+    return found, time.perf_counter() - started
 
 
 def network(name: str) -> Architecture:

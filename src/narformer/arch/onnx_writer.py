@@ -109,8 +109,9 @@ class _Writer:
         tensor = self.graph.initializer.add(name=name, data_type=onnx.TensorProto.FLOAT, dims=shape)
         if self.rng is not None:
             values = self.rng.random(min(BLOCK, count := prod(shape)), dtype=np.float32)
-            values = (middle - reach + 2 * reach * values).astype("<f4")
-            tensor.raw_data = np.resize(values, count).tobytes()
+            block = (middle - reach + 2 * reach * values).astype("<f4").tobytes()
+            whole, rest = divmod(count, max(1, len(values)))
+            tensor.raw_data = b"".join([block] * whole + [block[: 4 * rest]])  # one copy of what may take a gigabyte
         return name
 
     def shape(self, vertex: int) -> tuple[int, ...]:
