@@ -23,6 +23,7 @@ IR_VERSION = 8  # the one of opset 18: older runtimes read it, too
 Attributes = dict[str, Value]
 
 BLOCK = 1 << 18  # values; to draw each of the 100 million of a large network takes longer than to run it
+GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9  # fields of a model, of its graph, of a tensor
 NOT_WRITTEN = {"bias"}  # attributes that ONNX tells by the number of inputs
 
 
@@ -42,14 +43,14 @@ def to_onnx(
     writer = _Writer(architecture, rng if weights == "random" else None)
     for vertex in range(len(architecture)):
         writer.write(vertex)
-    file: bytes = writer.finished().SerializeToString()
-    return file
+    return writer.finished()
 
 
 class _Writer:
-    """A model that grows vertex by vertex, in place: large weights are not copied around.
+    """A model that grows vertex by vertex; ``rng`` is None where weights are left out.
 
-    ``rng`` is None where weights are left out.
+    A network may have a gigabyte of weights. They wait as the blocks they repeat, and are copied once, into the file:
+    protobuf would copy them four times, and that takes longer than to run the network.
     """
 
     def __init__(self, architecture: Architecture, rng: np.random.Generator | None) -> None:
@@ -60,9 +61,10 @@ class _Writer:
         self.model.opset_import.append(helper.make_opsetid("", OPSET))
         self.graph = self.model.graph
         self.names = [f"{op.kind}_{vertex}" for vertex, op in enumerate(architecture.ops)]
+        self.weights: list[bytes] = []  # fields of the graph, in pieces
 
-    def finished(self) -> onnx.ModelProto:
-        """The model, with its inputs, outputs and the shapes of all between them."""
+    def finished(self) -> bytes:
+        """The file, with its inputs, outputs and the shapes of all between them."""
         self.graph.name = self.architecture.name or "network"
         read = {source for source, _ in self.architecture.edges}
         for vertex, (name, op) in enumerate(zip(self.names, self.architecture.ops, strict=True)):
@@ -73,7 +75,9 @@ class _Writer:
                 self.graph.value_info.append(value)
             else:
                 self.graph.output.append(value)
-        return self.model
+        graph = [self.graph.SerializeToString(), *self.weights]
+        self.model.ClearField("graph")
+        return b"".join([self.model.SerializeToString(), _head(GRAPH, sum(map(len, graph))), *graph])
 
     def write(self, vertex: int) -> None:
         """Add the nodes of one vertex."""
@@ -106,12 +110,14 @@ class _Writer:
     def weight(self, vertex: int, name: str, shape: tuple[int, ...], middle: float, reach: float) -> str:
         """Add trained values, uniform within ``reach`` of ``middle``; large ones repeat a block of them."""
         name = f"{self.names[vertex]}.{name}"
-        tensor = self.graph.initializer.add(name=name, data_type=onnx.TensorProto.FLOAT, dims=shape)
+        tensor = onnx.TensorProto(name=name, data_type=onnx.TensorProto.FLOAT, dims=shape).SerializeToString()
+        pieces = [tensor]
         if self.rng is not None:
             values = self.rng.random(min(BLOCK, count := prod(shape)), dtype=np.float32)
             block = (middle - reach + 2 * reach * values).astype("<f4").tobytes()
             whole, rest = divmod(count, max(1, len(values)))
-            tensor.raw_data = b"".join([block] * whole + [block[: 4 * rest]])  # one copy of what may take a gigabyte
+            pieces += [_head(RAW_DATA, 4 * count), *[block] * whole, block[: 4 * rest]]
+        self.weights += [_head(INITIALIZER, sum(map(len, pieces))), *pieces]
         return name
 
     def shape(self, vertex: int) -> tuple[int, ...]:
@@ -126,6 +132,15 @@ class _Writer:
         if len(operands) != 1:
             raise BadArchitecture(f"{self.names[vertex]}: found {len(operands)} operands; expected one beside weights")
         return self.shape(operands[0][1])
+
+
+def _head(field: int, size: int) -> bytes:
+    """How a protobuf message announces a field of so many bytes: its number and kind, then the size, 7 bits a byte."""
+    head = bytearray([field << 3 | 2])
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*head, size])
 
 
 def _attributes(writer: _Writer, vertex: int, kind: str) -> Attributes:
