@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from narformer.arch import Architecture
 from narformer.arch.cost import cost
-from narformer.data.ten_families import MeasuredSet, write_measured
+from narformer.data.ten_families import BESIDE, MeasuredSet, write_measured
 from narformer.errors import BadArchitecture
 from narformer.measure import RUNTIMES, Adaptive, environment
 from narformer.measure.runtime import Runtime
@@ -42,10 +42,12 @@ GROUP, GROUP_BYTES = 96, 7 * 2**30  # networks that take turns, so that rounds a
 ROUNDS = {"ort": 6, "openvino": 8}  # short ones, far apart: neighbours on the hardware come and go
 ENOUGH, ENOUGH_S = 3, 1.0  # a network whose own times are so long together after so many rounds has no more
 BURST = Adaptive(least=1, most=25, seconds=0.025, width=0.0)  # the times of one network in one round
-BESIDE = Adaptive(least=2, most=2, seconds=1.0)  # runs of the reference before each burst, and after
-BESIDE_NAME = "beside "  # of the reference's measurement in the store, before the name of the network
+ALONGSIDE = Adaptive(least=2, most=2, seconds=1.0)  # runs of the reference before each burst, and after
 # Gigabytes of memory that are given back and asked for again with each group would take longer than the runs.
-KEEP_MEMORY = "glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=17179869184"
+KEEP_MEMORY = (
+    "glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=17179869184:"
+    "glibc.malloc.arena_max=1"  # a second thread's own arena holds no large block, and faults each in anew
+)
 
 
 class Task(NamedTuple):
@@ -139,15 +141,15 @@ def measure_group(group: list[Task], store: Store) -> list[dict[str, Any]]:
         for timing, other, session in zip(own, others, sessions, strict=True):
             if len(timing.rounds) >= ENOUGH and sum(timing.times) >= ENOUGH_S * 1e9:
                 continue
-            other.round(beside, BESIDE, 0, time.perf_counter_ns)
+            other.round(beside, ALONGSIDE, 0, time.perf_counter_ns)
             timing.round(session, BURST, 0, time.perf_counter_ns)
-            other.round(beside, BESIDE, 0, time.perf_counter_ns)
+            other.round(beside, ALONGSIDE, 0, time.perf_counter_ns)
     spent = []
     for timing, other, session in zip(own, others, sessions, strict=True):
         measurement, along = timing.of(session), other.of(beside)
         pairs = tuple(sum(along.rounds[i : i + 2]) for i in range(0, len(along.rounds), 2))
         # the reference first: killed between the two, a network is measured again
-        store.add(replace(along, name=BESIDE_NAME + session.name, rounds=pairs), beside.architecture)
+        store.add(replace(along, name=BESIDE + session.name, rounds=pairs), beside.architecture)
         store.add(measurement, session.architecture)
         spent.append((sum(measurement.times_ns) + sum(along.times_ns)) / 1e9)
     # the share of each network is its own times and, of the rest, as large a part as of the loading
@@ -191,10 +193,23 @@ def floor(measured: MeasuredSet, runtime: str, rows: np.ndarray) -> tuple[int, f
     return (len(error), float(error.mean()), float(np.median(error))) if len(error) else (0, np.nan, np.nan)
 
 
+def plain_floor(measured: MeasuredSet, runtime: str) -> float:
+    """Mean difference between the two measurements of a network, percent, of medians over the rounds as they are."""
+    medians: dict[str, list[float]] = {}
+    for m in measured.of_networks:
+        if m.runtime == runtime:
+            medians.setdefault(m.name, []).append(float(np.median(m.round_medians_ms)))
+    pairs = np.array([both for both in medians.values() if len(both) == 2])
+    return float(100 * np.abs(pairs[:, 1] / pairs[:, 0] - 1).mean())
+
+
 def pack(folder: Path) -> None:
     """Write the file, the datasheet and the picture from what the store holds."""
     with Store(f"sqlite:///{folder / 'store.sqlite'}") as store:
-        measured = MeasuredSet(tuple(store.find()))
+        found = store.find()
+    held = {(m.name, m.runtime, m.date) for m in found}
+    # a run killed between the reference and its network has left the reference alone
+    measured = MeasuredSet(tuple(m for m in found if (m.name.removeprefix(BESIDE), m.runtime, m.date) in held))
     write_measured(measured, FILE)
     SHEET.write_text(datasheet(measured, rows_of(folder)), encoding="utf-8")
     draw(measured)
@@ -202,7 +217,7 @@ def pack(folder: Path) -> None:
 
 def datasheet(measured: MeasuredSet, rows: list[dict[str, Any]]) -> str:
     """The datasheet: how, when, on what, how far it repeats, and what it is not."""
-    every = measured.measurements
+    every = measured.of_networks
     where = every[0].environment
     versions = sorted({f"{name} {version}" for m in every for name, version in m.environment.versions})
     days = sorted({m.date[:10] for m in every})
@@ -229,7 +244,13 @@ def datasheet(measured: MeasuredSet, rows: list[dict[str, Any]]) -> str:
     quick = np.mean([r["seconds"] for r in rows if "seconds" in r and r["name"].partition("/")[0] not in slow])
     refused = [f"* {r['name']} on {r['runtime']}: {r['refused']}" for r in rows if "refused" in r] or ["None."]
     others = [m.others for m in every if m.others is not None]
-    drift = np.array([m.median_ms / m.fastest_ms - 1 for m in every])
+    slowdowns = {r: np.concatenate([measured.slowdown(m) for m in every if m.runtime == r]) for r in measured.runtimes}
+    states = [
+        f"* {r}: the reference took from {np.percentile(s, 5):.2f} to {np.percentile(s, 95):.2f} of its usual time in "
+        f"90 % of the rounds; sensitivity {measured.sensitivity(r):.2f}; without the correction two measurements "
+        f"differ by {plain_floor(measured, r):.2f} % on average"
+        for r, s in slowdowns.items()
+    ]
     machine = where.machine
     newline = "\n"
     return f"""# The measured set: ten families of networks on one CPU core
@@ -248,14 +269,24 @@ networks of each family ran on ONNX Runtime, the first {NETWORKS["openvino"]} of
 of 224 x 224, 32 x 32 for NAS-Bench-201; random weights and inputs.
 
 ## How
-One thread, one network at a time, all families and both runtimes in one random order. {GROUP} networks, or fewer
-whose weights take {GROUP_BYTES / 2**30:.0f} GB, are loaded together and take turns in {ROUNDS} rounds. In each round a
-network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at most {BURST.most} times. Rounds are up to minutes
-apart, because a virtual machine is disturbed for seconds by neighbours that no counter shows. Every time is kept; the
-label is the median of the fastest round, the latency of the machine while nobody disturbs it. One network in {EVERY}
-is measured a second time, in a session of its own with other weights, at least a tenth of the set later; the
-difference of the two labels is the repeatability. Networks of more than 150 GFLOPs or 250 million parameters are
-refused when they are drawn.
+One thread, one network at a time, all families in one random order, groups of both runtimes in turn, nothing else
+running on the machine. {GROUP} networks of one runtime, or fewer whose weights take {GROUP_BYTES / 2**30:.0f} GB, are
+loaded together and then take turns in {ROUNDS["ort"]} rounds (ONNX Runtime) or {ROUNDS["openvino"]} (OpenVINO). In
+each round a network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at most {BURST.most} times; one that has
+run for {ENOUGH_S:.0f} s in {ENOUGH} rounds or more has no further ones. Every time is kept.
+
+A virtual machine shares its hardware: neighbours that no counter shows slow it down by a third and more, for fractions
+of a second or for minutes, and it is rarely alone. So a reference, a network of two convolutions that takes a few
+milliseconds, runs twice before each burst and twice after. Its time there, by its usual time (the median over the
+whole set), is the slowdown of that round. Networks do not suffer quite as much as the reference: times go with a power
+of the slowdown, the sensitivity, which a line through all rounds gives. The label is the median over the rounds of
+time / slowdown^sensitivity: the latency in the usual state of this machine, not of one that is alone.
+
+{newline.join(states)}
+
+One network in {EVERY} is measured a second time, in a session of its own with other weights, at least a tenth of the
+set later; the difference of the two labels is the repeatability. Networks of more than 150 GFLOPs or 250 million
+parameters are refused when they are drawn.
 Refused while measuring:
 
 {newline.join(refused)}
@@ -266,8 +297,7 @@ instructions {", ".join(machine.instructions)}; {where.system}; Python {where.py
 governor {where.governor or "not readable"}. Days: {", ".join(days)}. OpenVINO computes in \
 {next((m.dtype for m in every if m.runtime == "openvino"), "?")} here, of its own choice.
 Other programs on the machine took {np.mean(others):.3f} cores on average meanwhile, in 95 % of the measurements less
-than {np.percentile(others, 95):.2f}. The median of all times lies above that of the fastest round by
-{np.median(drift):.0%} in half of the measurements and by more than {np.percentile(drift, 90):.0%} in a tenth.
+than {np.percentile(others, 95):.2f}.
 
 ## What it holds, and how far it repeats
 {newline.join(table)}

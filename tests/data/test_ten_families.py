@@ -1,5 +1,6 @@
 """The file of our own measurements: what is written is read, and nothing else is believed."""
 
+import dataclasses
 import io
 import zipfile
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narformer.arch import fingerprint
-from narformer.data.ten_families import FACTS, MeasuredSet, Variants, packaged, read_measured, write_measured
+from narformer.data.ten_families import BESIDE, FACTS, MeasuredSet, Variants, packaged, read_measured, write_measured
 from narformer.errors import BadFile
 from narformer.measure import Environment, Machine, Measurement
 from narformer.spaces.families import FAMILIES
@@ -37,6 +38,18 @@ def measured(name, times_ns=(30, 10, 20), runtime="ort", date="2026-01-01T00:00:
     )
 
 
+def beside(of, slowdowns, usual_ns=1_000_000):
+    """The reference's measurement beside another one, at these slowdowns."""
+    return dataclasses.replace(
+        of,
+        name=BESIDE + of.name,
+        fingerprint="ab" * 32,
+        times_ns=tuple(round(usual_ns * s) for s in slowdowns),
+        rounds=of.rounds,
+        warmup_ns=(),
+    )
+
+
 def three():
     return MeasuredSet(
         (
@@ -47,6 +60,15 @@ def three():
             measured("squeezenet/0", (7_000_000,)),
         )
     )
+
+
+def disturbed(power, slowdowns=((1.0, 1.2, 1.7), (0.8, 1.0, 1.1))):
+    """Two networks of 4 and 9 ms on a machine whose state comes and goes, the reference beside each."""
+    every = []
+    for name, usual_ms, slow in zip(("alexnet/0", "squeezenet/0"), (4, 9), slowdowns, strict=True):
+        network = measured(name, [round(usual_ms * 1e6 * s**power) for s in slow])
+        every += [network, beside(network, slow)]
+    return MeasuredSet(tuple(every))
 
 
 @pytest.fixture
@@ -88,9 +110,35 @@ def test_the_first_measurement_is_the_label_and_the_second_its_repetition():
     found = three()
     assert found.names == ("alexnet/0", "squeezenet/0", "squeezenet/1")
     assert found.runtimes == ("openvino", "ort")
-    np.testing.assert_array_equal(found.latency_ms("ort"), [1.0, 7.0, 2.0])
+    np.testing.assert_array_equal(found.latency_ms("ort"), [1.0, 7.0, 3.0])
     np.testing.assert_array_equal(found.latency_ms("ort", again=True), [np.nan, np.nan, 6.0])
     np.testing.assert_array_equal(found.latency_ms("openvino"), [np.nan, np.nan, 5.0])
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_labels_are_of_the_usual_state(power):
+    found = disturbed(power)
+    assert found.names == ("alexnet/0", "squeezenet/0")
+    assert found.sensitivity("ort") == pytest.approx(power, abs=1e-5)
+    usual = 1.05  # the middle of the reference's six rounds, on the scale that the networks' times are given on
+    np.testing.assert_allclose(found.latency_ms("ort"), np.array([4.0, 9.0]) * usual**power, rtol=1e-4)
+
+
+def test_slowdowns_are_told_for_each_round():
+    found = disturbed(0.5)
+    expected = np.array([1.0, 1.2, 1.7]) / np.median([1.0, 1.2, 1.7, 0.8, 1.0, 1.1])
+    np.testing.assert_allclose(found.slowdown(found.of_networks[0]), expected, rtol=1e-5)
+
+
+def test_without_a_reference_times_are_taken_as_they_are():
+    found = three()
+    assert found.sensitivity("ort") == 0.0
+    np.testing.assert_array_equal(found.slowdown(found.measurements[0]), [1.0, 1.0])
+
+
+def test_the_reference_is_kept_in_the_file(tmp_path):
+    write_measured(disturbed(0.5), tmp_path / "set.npz")
+    assert read_measured(tmp_path / "set.npz").measurements == disturbed(0.5).measurements
 
 
 def test_as_a_data_set():
@@ -101,7 +149,7 @@ def test_as_a_data_set():
     example = dataset[2]
     assert (example.architecture, example.labels) == (
         FAMILIES["squeezenet"].variant(1),
-        {"latency_ort": 2.0, "latency_openvino": 5.0},
+        {"latency_ort": 3.0, "latency_openvino": 5.0},
     )
 
 

@@ -37,6 +37,7 @@ class Dataset(Sequence[Example]):
     train_label:   the label the papers train and validate on
     test_label:    the label the papers test on
     official:      the rows by role as the authors of the data give them, where they do
+    family_M:      the family of each network, where the set has families
     """
 
     name: str
@@ -47,6 +48,7 @@ class Dataset(Sequence[Example]):
     train_label: str
     test_label: str
     official: "Split | None" = None
+    family_M: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.architectures)

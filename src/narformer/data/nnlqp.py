@@ -109,6 +109,7 @@ def read_folder(path: str | Path) -> Dataset:
         train_label=LABEL.name,
         test_label=LABEL.name,
         official=official_split([row.family for row in rows], [row.stage for row in rows]),
+        family_M=np.array([row.family for row in rows]),
     )
 
 

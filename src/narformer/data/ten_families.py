@@ -2,6 +2,10 @@
 
 ``ten_families.npz`` holds numbers only: a network is rebuilt from its family and number. Letters: M networks, K
 measurements, R rounds and T times of all measurements, one after the other.
+
+A virtual machine is slowed down for seconds by neighbours that no counter shows. So a small network, the reference,
+ran right before and after each burst of runs, and a label is what the times would have been in the machine's usual
+state.
 """
 
 import io
@@ -12,6 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any, overload
 
 import numpy as np
@@ -20,21 +25,35 @@ from numpy.typing import NDArray
 from narformer.arch import Architecture
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import Facts, require_file
+from narformer.data.nnlqp import official_split
 from narformer.data.npz import DAMAGE, write_npz
 from narformer.errors import BadFile
 from narformer.measure import Environment, Machine, Measurement
 from narformer.spaces.families import FAMILIES
 
-__all__ = ["FACTS", "NAME", "MeasuredSet", "Variants", "packaged", "read_dataset", "read_measured", "write_measured"]
+__all__ = [
+    "BESIDE",
+    "FACTS",
+    "NAME",
+    "MeasuredSet",
+    "Variants",
+    "packaged",
+    "read_dataset",
+    "read_measured",
+    "write_measured",
+]
 
 NAME = "ten-families"
+BESIDE = "beside "  # a measurement of the reference is named after the network that it was taken beside
 FORMAT = 1
+TENTH = 10  # every so many of a family, by number, tests
 _EXPECTED = f"measurements of the ten families, format {FORMAT}"
 _SETTING = ("device", "runtime", "threads", "batch", "dtype")
 _COLUMNS = (
     "header",
     "fingerprint_MB",
     "network_K",
+    "beside_K",
     "setting_K",
     "date_K",
     "others_K",
@@ -74,10 +93,10 @@ class Variants(Sequence[Architecture]):
 
 @dataclass(frozen=True, eq=False)
 class MeasuredSet:
-    """Measurements of networks of the families, in the order in which they were taken.
+    """Measurements of networks of the families and, beside each, of the reference, in the order of their dates.
 
-    The first measurement of a network on a runtime is its label: the median of its fastest round. A second one, taken
-    in another session at least a tenth of the whole set later, tells how far measurements can be repeated.
+    The first measurement of a network on a runtime gives its label. A second one, taken in another session at least a
+    tenth of the whole set later, tells how far measurements can be repeated.
     """
 
     measurements: tuple[Measurement, ...]
@@ -91,7 +110,12 @@ class MeasuredSet:
             family, _, number = name.partition("/")
             return order.index(family), int(number)
 
-        return tuple(sorted({m.name for m in self.measurements}, key=place))
+        return tuple(sorted({m.name for m in self.of_networks}, key=place))
+
+    @cached_property
+    def of_networks(self) -> tuple[Measurement, ...]:
+        """The measurements that are not of the reference."""
+        return tuple(m for m in self.measurements if not m.name.startswith(BESIDE))
 
     @property
     def family_M(self) -> NDArray[np.str_]:
@@ -101,32 +125,77 @@ class MeasuredSet:
     @property
     def runtimes(self) -> tuple[str, ...]:
         """The runtimes, sorted."""
-        return tuple(sorted({m.runtime for m in self.measurements}))
+        return tuple(sorted({m.runtime for m in self.of_networks}))
 
     def latency_ms(self, runtime: str, again: bool = False) -> NDArray[np.float64]:
-        """(M,) each network's first measurement on a runtime, or its second; NaN where there is none."""
+        """(M,) each network's first measurement on a runtime, or its second; NaN where there is none.
+
+        The median over the rounds of a round's median time, divided by slowdown^sensitivity.
+        """
         row = {name: index for index, name in enumerate(self.names)}
+        exponent = self.sensitivity(runtime)
         seen: dict[str, int] = {}
         latency_M = np.full(len(row), np.nan)
-        for m in self.measurements:
+        for m in self.of_networks:
             if m.runtime == runtime:
                 seen[m.name] = seen.get(m.name, 0) + 1
                 if seen[m.name] == 1 + again:
-                    latency_M[row[m.name]] = m.fastest_ms
+                    latency_M[row[m.name]] = np.median(m.round_medians_ms / self.slowdown(m) ** exponent)
         return latency_M
 
+    def slowdown(self, measurement: Measurement) -> NDArray[np.float64]:
+        """(rounds,) the reference's time beside each round, by its usual time on this runtime; 1 where none ran."""
+        beside = self._beside.get((BESIDE + measurement.name, measurement.runtime, measurement.date))
+        if beside is None:
+            return np.ones(len(measurement.rounds))
+        return np.array(beside.round_medians_ms) / self._usual_ms[measurement.runtime]
+
+    def sensitivity(self, runtime: str) -> float:
+        """By which power of the reference's slowdown networks are slowed down, 0 to 1: a least-squares line.
+
+        Through the logarithms of the rounds' medians, each network by its own mean; 0 where no reference ran.
+        """
+        slow, times = [np.zeros(0)], [np.zeros(0)]
+        for m in self.of_networks:
+            if m.runtime == runtime:
+                for parts, values in ((slow, self.slowdown(m)), (times, np.array(m.round_medians_ms))):
+                    logs = np.log(np.maximum(values, 1e-6))
+                    parts.append(logs - logs.mean())
+        x, y = np.concatenate(slow), np.concatenate(times)
+        return float(np.clip(x @ y / (x @ x), 0.0, 1.0)) if x.any() else 0.0
+
+    @cached_property
+    def _beside(self) -> dict[tuple[str, str, str], Measurement]:
+        return {(m.name, m.runtime, m.date): m for m in self.measurements if m.name.startswith(BESIDE)}
+
+    @cached_property
+    def _usual_ms(self) -> dict[str, float]:
+        """Median of the reference's rounds on each runtime."""
+        rounds: dict[str, list[float]] = {}
+        for m in self._beside.values():
+            rounds.setdefault(m.runtime, []).extend(m.round_medians_ms)
+        return {runtime: median(values) for runtime, values in rounds.items()}
+
     def dataset(self) -> Dataset:
-        """The networks with their latencies ``latency_<runtime>``, milliseconds."""
-        settings = {m.runtime: m for m in self.measurements}
+        """The networks with their latencies ``latency_<runtime>``, milliseconds.
+
+        ``official`` tests on every tenth network of each family.
+        """
+        settings = {m.runtime: m for m in self.of_networks}
         attributes = {
             f"latency_{runtime}": Attribute(
                 f"latency_{runtime}",
                 "ms",
-                f"{_UNITS.get(runtime, runtime)}, {m.device}, {m.threads} thread, batch {m.batch}, fastest round",
+                f"{_UNITS.get(runtime, runtime)}, {m.device}, {m.threads} thread, batch {m.batch}",
             )
             for runtime, m in sorted(settings.items(), key=lambda item: item[0] != "ort")
         }
         first = next(iter(attributes))
+        place: dict[str, int] = {}
+        stages = []
+        for family in self.family_M.tolist():
+            place[family] = place.get(family, 0) + 1
+            stages.append("train" if place[family] % TENTH else "test")
         return Dataset(
             name=NAME,
             space="families",
@@ -135,6 +204,8 @@ class MeasuredSet:
             attributes=attributes,
             train_label=first,
             test_label=first,
+            official=official_split(self.family_M.tolist(), stages),
+            family_M=self.family_M,
         )
 
 
@@ -151,14 +222,21 @@ def write_measured(measured: MeasuredSet, path: Path) -> None:
     for m in measured.measurements:
         record = {name: getattr(m, name) for name in _SETTING} | {"environment": asdict(m.environment)}
         setting_K.append(settings.setdefault(json.dumps(record, sort_keys=True), len(settings)))
-    header = {"format": FORMAT, "names": measured.names, "settings": [json.loads(text) for text in settings]}
-    fingerprints = {m.name: m.fingerprint for m in measured.measurements}
-    row = {name: index for index, name in enumerate(measured.names)}
     every = measured.measurements
+    reference = next((m.fingerprint for m in every if m.name.startswith(BESIDE)), "")
+    header = {
+        "format": FORMAT,
+        "names": measured.names,
+        "settings": [json.loads(text) for text in settings],
+        "reference": reference,
+    }
+    fingerprints = {m.name: m.fingerprint for m in every}
+    row = {name: index for index, name in enumerate(measured.names)}
     columns: dict[str, NDArray[Any]] = {
         "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
         "fingerprint_MB": np.array([list(bytes.fromhex(fingerprints[name])) for name in measured.names], np.uint8),
-        "network_K": np.array([row[m.name] for m in every], np.int32),
+        "network_K": np.array([row[m.name.removeprefix(BESIDE)] for m in every], np.int32),
+        "beside_K": np.array([m.name.startswith(BESIDE) for m in every]),
         "setting_K": np.array(setting_K, np.int16),
         "date_K": np.array([datetime.fromisoformat(m.date).timestamp() for m in every], np.int64),
         "others_K": np.array([np.nan if m.others is None else m.others for m in every]),
@@ -196,10 +274,11 @@ def read_measured(path: str | Path) -> MeasuredSet:
         for k, end in enumerate(ends_K):
             count, row = sum(rounds[k]), int(column["network_K"][k])
             warmups, others = int(column["warmups_K"][k]), float(column["others_K"][k])
+            beside, name = bool(column["beside_K"][k]), header["names"][row]
             measurements.append(
                 Measurement(
-                    fingerprint=prints[row],
-                    name=header["names"][row],
+                    fingerprint=header["reference"] if beside else prints[row],
+                    name=BESIDE + name if beside else name,
                     times_ns=tuple(column["time_T"][end - count : end].tolist()),
                     warmup_ns=tuple(column["time_T"][end - count - warmups : end - count].tolist()),
                     rounds=rounds[k],

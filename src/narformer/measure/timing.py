@@ -85,11 +85,6 @@ class Measurement:
         return median(self.times_ns) / 1e6
 
     @property
-    def fastest_ms(self) -> float:
-        """Median of the fastest round, milliseconds: what the machine does while nobody else uses its hardware."""
-        return min(self.round_medians_ms)
-
-    @property
     def spread(self) -> float:
         """Distance between the quartiles, as a share of the median; 0 for a single time."""
         if len(self.times_ns) == 1:
