@@ -1,6 +1,6 @@
 """Laws of the models that read whole networks, Packed without padding, and their equations as slow loops."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -10,19 +10,21 @@ from torch.nn import functional
 from narformer.arch import Architecture, Op
 from narformer.models import MODELS
 from narformer.predictors.build import make_model, make_tokenizer
-from narformer.tokens import Batch, Packed
+from narformer.tokens import Batch, Packed, packed
 
 FLOAT64 = 1e-10
-# Each model: its tokenizer and its options at a size for tests.
+# Each model: its tokenizer with options, and its own options, at a size for tests.
 CASES = {
-    "brp-nas": ("nnlp", {"width": 12, "layers": 3}),
-    "kernel-sum": ("kernels", {"width": 8, "members": 2}),
+    "brp-nas": ("nnlp", {}, {"width": 12, "layers": 3}),
+    "kernel-sum": ("kernels", {}, {"width": 8, "members": 2}),
+    "narformer": ("narformer-network", {"length": 2}, {"heads": 6, "depths": (2, 1, 1, 1), "head": "mlp"}),
     "narformer-v2": (
         "narformer-v2-network",
+        {},
         {"width": 16, "groups": 4, "blocks": 2, "pooling": "sum", "layer_fusion": False},
     ),
-    "nnlp": ("nnlp", {"width": 12}),
-    "tpu-cost": ("kernels", {"width": 12}),
+    "nnlp": ("nnlp", {}, {"width": 12}),
+    "tpu-cost": ("kernels", {}, {"width": 12}),
 }
 MAP, SMALL = (1, 6, 8, 8), (1, 6, 4, 4)
 INPUT, RELU = Op.of("Input", MAP), Op.of("Relu", MAP)
@@ -40,8 +42,8 @@ every_model = pytest.mark.parametrize("name", CASES)
 
 def build(name, seed=1, **options):
     """The batch of NETWORKS, and the model with the scales of its features; both in float64."""
-    tokenizer_name, sizes = CASES[name]
-    tokenizer = make_tokenizer(tokenizer_name, {}, ())
+    tokenizer_name, written, sizes = CASES[name]
+    tokenizer = make_tokenizer(tokenizer_name, written, ())
     batch = tokenizer.batch(NETWORKS).double()
     model = make_model(name, sizes | options, tokenizer, seed).double().eval()
     model.precision = torch.float64
@@ -68,16 +70,13 @@ def reordered(batch, seed=0):
 
 def padded(batch):
     """The Batch of a Packed one."""
-    B, N = len(batch), int(batch.nodes_B.max())
-    start_B = batch.nodes_B.cumsum(0) - batch.nodes_B
-    column_N = torch.arange(len(batch.kind_N)) - start_B[batch.owner_N]
-    here = batch.owner_N, column_N
+    x_BNF, mask_BN = batch.padded()
+    B, N = mask_BN.shape
+    column_N = mask_BN.nonzero()[:, 1]
     source_Y, target_Y = batch.edge_2Y
-    x_BNF = batch.x_NF.new_zeros(B, N, batch.x_NF.shape[1]).index_put(here, batch.x_NF)
-    kind_BN = torch.zeros(B, N, dtype=torch.int64).index_put(here, batch.kind_N)
+    kind_BN = torch.zeros(B, N, dtype=torch.int64).index_put((batch.owner_N, column_N), batch.kind_N)
     adj_BNN = x_BNF.new_zeros(B, N, N)
     adj_BNN[batch.owner_N[source_Y], column_N[source_Y], column_N[target_Y]] = 1
-    mask_BN = torch.arange(N) < batch.nodes_B[:, None]
     return Batch(x_BNF, kind_BN, adj_BNN, mask_BN, batch.whole_BG)
 
 
@@ -115,9 +114,14 @@ def test_the_order_of_nodes_changes_nothing(name):
 
 @every_model
 def test_edges_matter(name):
-    batch, model = build(name)
-    cut = replace(batch, edge_2Y=batch.edge_2Y[:, :0], edges_B=torch.zeros_like(batch.edges_B))
-    assert (answers(model, cut) - answers(model, batch))[:3].abs().min() > 1e-9
+    """Also where they are numbers of the nodes, as NAR-Former writes them."""
+    tokenizer = make_tokenizer(*CASES[name][:2], ())
+    _, model = build(name)
+    whole, cut = (
+        packed([tokenizer.network(Architecture(n.ops, n.edges if kept else ())) for n in NETWORKS[:3]]).double()
+        for kept in (True, False)
+    )
+    assert (answers(model, cut) - answers(model, whole)).abs().min() > 1e-9
 
 
 @every_model
@@ -148,8 +152,9 @@ def test_the_seed_decides_the_weights(name):
 @every_model
 def test_weights_saved_and_loaded_give_the_same_answers(name):
     batch, model = build(name)
-    tokenizer = make_tokenizer(CASES[name][0], {}, ())
-    other = make_model(name, CASES[name][1], tokenizer, seed=2).double().eval()
+    tokenizer_name, written, sizes = CASES[name]
+    tokenizer = make_tokenizer(tokenizer_name, written, ())
+    other = make_model(name, sizes, tokenizer, seed=2).double().eval()
     other.precision = torch.float64
     assert not torch.equal(answers(other, batch), answers(model, batch))
     other.load_state_dict(load(save(model.state_dict())))
@@ -161,9 +166,8 @@ def test_float32_is_near_float64(name):
     batch, model = build(name)
     exact = answers(model, batch)
     model.float().precision = torch.float32
-    single = Packed(
-        *(v.float() if v.is_floating_point() else v for v in vars(batch).values() if v is not batch.owner_N)
-    )
+    held = (getattr(batch, field.name) for field in fields(batch))
+    single = Packed(*(values.float() if values.is_floating_point() else values for values in held))
     rough = answers(model, single)
     assert rough.dtype == torch.float32
     torch.testing.assert_close(rough.double(), exact, atol=1e-4, rtol=1e-4)
@@ -174,6 +178,14 @@ def test_float32_is_near_float64(name):
 def test_narformer_v2_edge_by_edge_is_narformer_v2_by_matrices(undirected, pooling):
     batch, model = build("narformer-v2", undirected=undirected, pooling=pooling)
     close(answers(model, batch), answers(model, padded(batch)))
+
+
+def test_narformer_of_networks_one_after_the_other_is_narformer_of_padded_ones(monkeypatch):
+    batch, model = build("narformer")
+    expected = answers(model, padded(batch))
+    close(answers(model, batch), expected)
+    monkeypatch.setattr("narformer.models.narformer.PAIRS", 40)  # two of the small ones at once, large ones alone
+    close(answers(model, batch), expected)
 
 
 @pytest.mark.parametrize("name", ["kernel-sum", "tpu-cost"])

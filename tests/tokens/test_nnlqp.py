@@ -7,7 +7,15 @@ import torch
 from narformer.arch import Architecture, Op
 from narformer.arch.cost import cost
 from narformer.spaces.families import FAMILIES
-from narformer.tokens.nnlqp import KINDS, LENGTH, SCALES, NarFormerV2NetworkTokenizer, NnlpTokenizer, nodes
+from narformer.tokens.nnlqp import (
+    KINDS,
+    LENGTH,
+    SCALES,
+    NarFormerNetworkTokenizer,
+    NarFormerV2NetworkTokenizer,
+    NnlpTokenizer,
+    nodes,
+)
 
 CONV = {"kernel_shape": (3, 5), "strides": (2, 1), "pads": (1, 2, 1, 2), "group": 3, "bias": 1}
 
@@ -72,6 +80,42 @@ def test_scalar_codes_are_sines_and_cosines(small):
     torch.testing.assert_close(batch.x_NF[1, 72:82], code(3.0))  # the fifth slot: groups
     torch.testing.assert_close(batch.x_NF[1, 112:122], code(2.0))  # the batch, first of the shape
     torch.testing.assert_close(batch.whole_BG[0, :10], code(2.0))
+
+
+def test_narformer_by_hand(small):
+    """960 numbers of a node: operation, 8 attributes, 4 dimensions, sources, itself; then the end token."""
+    tokenizer = NarFormerNetworkTokenizer()
+    batch = tokenizer.network(small)
+    told = nodes(small)
+    assert (tokenizer.features, tokenizer.whole) == (960, 960 + 256)
+    assert batch.x_NF.shape == (7, 960)
+    assert (batch.nodes_B.tolist(), batch.edges_B.tolist()) == ([7], [5])
+    assert batch.kind_N.max() + 1 == tokenizer.kinds
+
+    def code(value, length=32):
+        frequency = 10000.0 ** (-np.arange(length) / length)
+        return torch.from_numpy(np.stack([np.sin(value * frequency), np.cos(value * frequency)], 1).ravel()).float()
+
+    slot = batch.x_NF.view(7, 15, 64)
+    torch.testing.assert_close(slot[1, 0], code(0.0))  # Conv is the first operation
+    assert not slot[[0, 2], 0].any(), "Input and Mystery are beyond the list"
+    torch.testing.assert_close(slot[1, 1], code(3.0))  # the first attribute: its kernel
+    assert not slot[1, 7:9].any(), "six attributes of eight"
+    torch.testing.assert_close(slot[1, 9], code(2.0))  # the batch
+    torch.testing.assert_close(slot[0, 13], code(-1.0))
+    torch.testing.assert_close(slot[4, 13], code(3.0))
+    torch.testing.assert_close(slot[3, 13], code(2.0))  # x + x has one parent
+    torch.testing.assert_close(slot[5, 14], code(5.0))
+    torch.testing.assert_close(batch.x_NF[6], code(1e5).repeat(15))
+    torch.testing.assert_close(batch.whole_BG[0, :960], code(6.0, 480))
+    torch.testing.assert_close(batch.whole_BG[0, 960 + 64 : 960 + 128], code(told.whole_4[1]))
+
+
+def test_narformer_adds_up_the_codes_of_parents():
+    ops = tuple(Op.of(kind, (1, 2)) for kind in ("Input", "Relu", "Sigmoid", "Add", "Tanh"))
+    slot = NarFormerNetworkTokenizer().network(Architecture(ops, ((0, 1), (0, 2), (1, 3), (2, 3)))).x_NF.view(6, 15, 64)
+    torch.testing.assert_close(slot[3, 13], slot[1, 14] + slot[2, 14])
+    torch.testing.assert_close(slot[4, 13], slot[0, 14])  # a later node without parents: f(0)
 
 
 @pytest.mark.parametrize("name", ["alexnet", "resnet", "nasbench201"])

@@ -84,8 +84,9 @@ class KernelSum(Model):
         h_EKD = self.feature(x_KF.expand(config.members, -1, -1)) + self.kind[:, kind_K]
         graph = Neighbours(batch)
         for layer in self.layers:
-            h_EKD = layer(h_EKD, graph)
-        correction_EK = self.out(functional.relu(self.inner(normalised(h_EKD))))[:, :, 0]
+            h_EKD = layer(h_EKD, graph, self.precision)
+        hidden_EKD = functional.relu(self.inner(normalised(h_EKD).to(self.precision)))
+        correction_EK = self.out(hidden_EKD)[:, :, 0].to(h_EKD.dtype)
         return FARTHEST * torch.tanh(correction_EK / FARTHEST)
 
     def roofline(self, batch: Packed) -> Tensor:
@@ -109,8 +110,8 @@ class Layer(nn.Module):
         self.inner = Members(config.members, 3 * config.width, 2 * config.width)
         self.outer = Members(config.members, 2 * config.width, config.width)
 
-    def forward(self, h_EKD: Tensor, graph: "Neighbours") -> Tensor:
-        own_EKD = normalised(h_EKD)
+    def forward(self, h_EKD: Tensor, graph: "Neighbours", low: torch.dtype) -> Tensor:
+        own_EKD = normalised(h_EKD).to(low)
         all_EKX = torch.cat([own_EKD, *graph.means(own_EKD)], -1)
         return h_EKD + dropout(self.outer(functional.relu(self.inner(all_EKX))), self.dropout, self.training)
 
@@ -128,7 +129,7 @@ class Neighbours:
 
     def means(self, h_EKD: Tensor) -> tuple[Tensor, Tensor]:
         """(E, K, D) means over the parents, and over the children; zeros where there are none."""
-        zero = torch.zeros_like(h_EKD)
-        parents = zero.index_add(1, self.target_Y, h_EKD[:, self.source_Y]) / self.parents_K1
-        children = zero.index_add(1, self.source_Y, h_EKD[:, self.target_Y]) / self.children_K1
+        zero, low = torch.zeros_like(h_EKD), h_EKD.dtype
+        parents = zero.index_add(1, self.target_Y, h_EKD[:, self.source_Y]) / self.parents_K1.to(low)
+        children = zero.index_add(1, self.source_Y, h_EKD[:, self.target_Y]) / self.children_K1.to(low)
         return parents, children

@@ -5,6 +5,7 @@ E_1 = aggregate(Q_1, H)                       Q_s learned queries: 4, 2, 1
 E_s = aggregate(Q_s, fuse(E_{s-1}, H))        s = 2, 3
 ŷ   = head(LN(E_3))
 
+Whole networks have further numbers, their static features, beside LN(E_3).
 Letters: B networks, N tokens, Q queries, D width, H heads, K numbers per head, G numbers per network, T targets.
 """
 
@@ -18,17 +19,22 @@ from torch.nn import functional
 
 from narformer.models.precision import Linear, Model, dropout, relu_dropout, softmax
 from narformer.models.sizes import STRICT, Counts, Rate, Size
-from narformer.tokens.batch import Batch
+from narformer.tokens import Batch, Packed
+
+PAIRS = 2**20  # of tokens, padded, that are attended to at once; more are taken in parts
 
 
 class NarFormer(Model):
     """Tokens of a network to T attributes."""
 
+    reads = frozenset({Batch, Packed})
+
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
         """Sizes of the paper (Sec. 4.1).
 
-        features, whole: numbers per token and of the depth code; both equal the width D
+        features: numbers per token, the width D
+        whole:    numbers of the depth code, D of them; whatever is beyond D are static features
         depths:  transformer blocks of each stage; stage s > 0 begins with its aggregation block
         queries: learned query tokens of the three aggregation blocks (N_1, N_2, N_3)
         head:    ``sigmoid`` for accuracies in [0, 1], ``mlp`` for latencies, ``linear`` for free targets
@@ -54,11 +60,21 @@ class NarFormer(Model):
             if self.head == "mlp" and self.features < 8:
                 raise ValueError(f"head: found 'mlp' for the width {self.features}; expected a width of 8 or more")
 
+        @property
+        def depth(self) -> int:
+            """Numbers of the depth code."""
+            return min(self.whole, self.features)
+
+        @property
+        def joined(self) -> int:
+            """Numbers that the head reads."""
+            return self.features + self.whole - self.depth
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
         D = config.features
-        self.depth_token = Linear(config.whole, D)
+        self.depth_token = Linear(config.depth, D)
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.depths[0])])
         self.aggregations = nn.ModuleList([Aggregation(config, count) for count in config.queries])
         self.stages = nn.ModuleList([Stage(config, depth - 1) for depth in config.depths[1:]])
@@ -66,18 +82,29 @@ class NarFormer(Model):
         self.norm = nn.LayerNorm(D)
         self.head = make_head(config)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """(B, T) predictions of a Batch."""
-        depth_B1D = functional.relu(self.depth_token(batch.whole_BG))[:, None]
-        x_BND = torch.cat([depth_B1D, batch.x_BNF], dim=1)
+    def forward(self, batch: Batch | Packed) -> Tensor:
+        """(B, T) predictions of a Batch or of a Packed one."""
+        if isinstance(batch, Batch):
+            return self._answers(batch.x_BNF, None if batch.full else batch.mask_BN, batch.whole_BG)
+        count = len(batch)
+        if count > 1 and count * int(batch.nodes_B.max()) ** 2 > PAIRS:
+            halves = torch.arange(count, device=batch.nodes_B.device).tensor_split(2)
+            return torch.cat([self(batch.take(rows)) for rows in halves])
+        x_BND, mask_BN = batch.padded()
+        return self._answers(x_BND, None if mask_BN.all() else mask_BN, batch.whole_BG)
+
+    def _answers(self, x_BND: Tensor, mask_BN: Tensor | None, whole_BG: Tensor) -> Tensor:
+        depth = self.config.depth
+        depth_B1D = functional.relu(self.depth_token(whole_BG[:, :depth]))[:, None]
+        x_BND = torch.cat([depth_B1D, x_BND], dim=1)
         low = self.precision
-        mask_B11N = None if batch.full else functional.pad(batch.mask_BN, (1, 0), value=True)[:, None, None]
+        mask_B11N = None if mask_BN is None else functional.pad(mask_BN, (1, 0), value=True)[:, None, None]
         for block in self.blocks:
             x_BND = block(x_BND, mask_B11N, low)
         e_BQD = self.stages[0](self.aggregations[0](x_BND, mask_B11N, low), low)
         for stage, aggregation, fusion in zip(self.stages[1:], self.aggregations[1:], self.fusions, strict=True):
             e_BQD = stage(aggregation(fusion(e_BQD, x_BND, mask_B11N, low), None, low), low)
-        y_BT: Tensor = self.head(self.norm(e_BQD[:, 0]))
+        y_BT: Tensor = self.head(torch.cat([self.norm(e_BQD[:, 0]), whole_BG[:, depth:]], dim=1))
         return torch.sigmoid(y_BT) if self.config.head == "sigmoid" else y_BT
 
 
@@ -189,11 +216,11 @@ def attend(
 
 
 def make_head(config: NarFormer.Config) -> nn.Module:
-    """One Linear for accuracies; for latencies an MLP D, D/2, D/4, D/8 before it."""
-    D = config.features
+    """One Linear for accuracies; for latencies an MLP before it, of W, W/2, W/4, W/8, W numbers that it reads."""
+    W = config.joined
     if config.head != "mlp":
-        return Linear(D, config.targets)
-    widths = [D, D, D // 2, D // 4, D // 8]
+        return Linear(W, config.targets)
+    widths = [W, W, W // 2, W // 4, W // 8]
     hidden = [
         layer
         for wide, narrow in pairwise(widths)

@@ -50,6 +50,7 @@ class NarFormerV2(Model):
         layer_fusion: bool = True
         head: Literal["softplus", "linear"] = "softplus"
         targets: Size = 1
+        feed_forward: bool = True  # Table 5, row 5
         type_aware: bool = True  # Table 5, row 6
         undirected: bool = True  # code: A + Aᵀ without self loops feeds attention and degree
         root: bool = True  # code only: + W_r H̃, the root branch of a GraphSAGE layer
@@ -170,6 +171,8 @@ class Block(nn.Module):
         self.attended = Linear(F, D)
         if config.root:
             self.root = Linear(F, D, bias=False)
+        if not config.feed_forward:
+            return
         self.norm = nn.LayerNorm(D)
         self.inner = GroupedLinear(D, config.expansion * D, config)
         self.outer = GroupedLinear(config.expansion * D, D, config)
@@ -189,6 +192,8 @@ class Block(nn.Module):
             z_XD = functional.normalize(z_XD, dim=-1)
         if config.relu:
             z_XD = relu_dropout(z_XD, config.dropout, self.training)
+        if not config.feed_forward:
+            return z_XD
         h_GRI = self.norm(z_XD.to(low)).view(-1, config.groups, config.width // config.groups).transpose(0, 1)
         h_GRO = relu_dropout(self.inner(h_GRI), config.dropout, self.training)
         h_XD = dropout(self.outer(h_GRO), config.dropout, self.training).transpose(0, 1).reshape(z_XD.shape)

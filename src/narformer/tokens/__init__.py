@@ -4,7 +4,7 @@ from narformer.tokens.batch import Batch, Tokens, collate
 from narformer.tokens.kernels import KernelTokenizer
 from narformer.tokens.narformer import NarFormerTokenizer
 from narformer.tokens.narformer_v2 import NarFormerV2Tokenizer
-from narformer.tokens.nnlqp import NarFormerV2NetworkTokenizer, NnlpTokenizer
+from narformer.tokens.nnlqp import NarFormerNetworkTokenizer, NarFormerV2NetworkTokenizer, NnlpTokenizer
 from narformer.tokens.packed import Packed, packed
 from narformer.tokens.relational import RelationalTokenizer
 from narformer.tokens.tnasp import TnaspTokenizer
@@ -13,6 +13,7 @@ from narformer.tokens.tokenizer import CellTokenizer, NetworkTokenizer, Tokenize
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "kernels": KernelTokenizer,
     "narformer": NarFormerTokenizer,
+    "narformer-network": NarFormerNetworkTokenizer,
     "narformer-v2": NarFormerV2Tokenizer,
     "narformer-v2-network": NarFormerV2NetworkTokenizer,
     "nnlp": NnlpTokenizer,
@@ -25,6 +26,7 @@ __all__ = [
     "Batch",
     "CellTokenizer",
     "KernelTokenizer",
+    "NarFormerNetworkTokenizer",
     "NarFormerTokenizer",
     "NarFormerV2NetworkTokenizer",
     "NarFormerV2Tokenizer",

@@ -1,12 +1,14 @@
-"""What NNLQP (Liu et al., ICPP 2022) and what followed it tell of each node of a whole network, and two encodings.
+"""What NNLQP (Liu et al., ICPP 2022) and what followed it tell of each node of a whole network, and three encodings.
 
 A code of the operation, up to eight attributes of which a tuple gives its first number, the output shape; and four
-numbers of the network. NNLP scales them, NAR-Former V2 (Yi et al., NeurIPS 2023) encodes each by sines and cosines.
+numbers of the network. NNLP scales them; NAR-Former (Yi et al., CVPR 2023) and NAR-Former V2 (NeurIPS 2023) encode each
+by sines and cosines.
 Letters: N nodes, S slots of attributes, C numbers per scalar code.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +18,12 @@ from pydantic.dataclasses import dataclass
 from narformer.arch.cost import cost
 from narformer.arch.graph import Architecture, Op
 from narformer.arch.ops import filled
+from narformer.tokens.narformer import END
 from narformer.tokens.packed import Packed
 from narformer.tokens.scalar import trans_code
-from narformer.tokens.tokenizer import STRICT, NetworkTokenizer
+from narformer.tokens.tokenizer import STRICT, Length, NetworkTokenizer
 
-__all__ = ["KINDS", "NarFormerV2NetworkTokenizer", "NnlpTokenizer", "Nodes", "nodes"]
+__all__ = ["KINDS", "NarFormerNetworkTokenizer", "NarFormerV2NetworkTokenizer", "NnlpTokenizer", "Nodes", "nodes"]
 
 # Their codes, from 0 on; an operation beyond them is a row of zeros, as released.
 KINDS = (
@@ -129,12 +132,15 @@ class NarFormerV2NetworkTokenizer(NetworkTokenizer):
     """NAR-Former V2's 152 numbers of a node: one-hot operation, each attribute and dimension as scalar code; 40 more.
 
     An absent attribute is ten zeros, an absent dimension the code of 0, as released.
+    operation: ``code`` writes the operation as a scalar code, too (Table 5, row 2)
     """
+
+    operation: Literal["one-hot", "code"] = "one-hot"
 
     @property
     def features(self) -> int:
-        """152."""
-        return CODES + (SLOTS + DIMS) * 2 * LENGTH
+        """152; 130 where the operation is a scalar code."""
+        return (CODES if self.operation == "one-hot" else 2 * LENGTH) + (SLOTS + DIMS) * 2 * LENGTH
 
     @property
     def kinds(self) -> int:
@@ -151,7 +157,69 @@ class NarFormerV2NetworkTokenizer(NetworkTokenizer):
         told, N = nodes(architecture), len(architecture)
         slot_NSC = trans_code(told.slot_NS, LENGTH) * told.has_NS[:, :, None]
         codes = slot_NSC.reshape(N, -1), trans_code(told.shape_N4, LENGTH).reshape(N, -1)
-        return _packed(told, (_one_hot(told.kind_N), *codes), trans_code(told.whole_4, LENGTH).ravel())
+        op_NC: NDArray[np.floating] = _one_hot(told.kind_N)
+        if self.operation == "code":
+            op_NC = trans_code(told.kind_N.astype(np.float64), LENGTH) * (told.kind_N >= 0)[:, None]
+        return _packed(told, (op_NC, *codes), trans_code(told.whole_4, LENGTH).ravel())
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class NarFormerNetworkTokenizer(NetworkTokenizer):
+    """NAR-Former's 960 numbers of a node (Sec. 3.2): 15 scalars, each as scalar code.
+
+    The operation, eight attributes, four dimensions, Σ_{j parent of i} f(j), f(i); the first node's source is f(-1), a
+    later node without parents gets f(0). An operation beyond KINDS and an absent attribute are zeros, an absent
+    dimension the code of 0. The end token, the last one, is f(1e5) in all places. ``whole`` is the code of the number
+    of nodes, as long as a token, which the model turns into the depth token, and then four numbers of the network.
+
+    Codes are those of the transformer: the linear frequencies that cells have repeat every 62 positions.
+    length: L of each scalar code.
+    """
+
+    length: Length = 32
+
+    @property
+    def features(self) -> int:
+        """30L."""
+        return (1 + SLOTS + DIMS + 2) * 2 * self.length
+
+    @property
+    def kinds(self) -> int:
+        """The operations, one number for all others, and the end token."""
+        return len(KINDS) + 2
+
+    @property
+    def whole(self) -> int:
+        """30L of the depth and 8L of the network."""
+        return self.features + 4 * 2 * self.length
+
+    def network(self, architecture: Architecture) -> Packed:
+        """One network as a Packed batch of its nodes and the end token."""
+        told, N = nodes(architecture), len(architecture)
+        position_NC = trans_code(np.arange(N, dtype=np.float64), self.length)
+        source_NC = np.zeros_like(position_NC)
+        np.add.at(source_NC, told.edge_2Y[1], position_NC[told.edge_2Y[0]])
+        source_NC[np.setdiff1d(np.arange(N), told.edge_2Y[1])] = trans_code(np.zeros(()), self.length)
+        source_NC[:1] = trans_code(np.array(-1.0), self.length)
+        node_NF = np.concatenate(
+            [
+                trans_code(told.kind_N.astype(np.float64), self.length) * (told.kind_N >= 0)[:, None],
+                (trans_code(told.slot_NS, self.length) * told.has_NS[:, :, None]).reshape(N, -1),
+                trans_code(told.shape_N4, self.length).reshape(N, -1),
+                source_NC,
+                position_NC,
+            ],
+            axis=1,
+        )
+        end_F = np.tile(trans_code(np.array(float(END)), self.length), self.features // (2 * self.length))
+        depth_F = trans_code(np.array(float(N)), self.features // 2)
+        batch = _packed(told, [node_NF], np.concatenate([depth_F, trans_code(told.whole_4, self.length).ravel()]))
+        return replace(
+            batch,
+            x_NF=torch.cat([batch.x_NF, torch.from_numpy(end_F)[None]]),
+            kind_N=torch.cat([batch.kind_N, torch.tensor([len(KINDS) + 1])]),
+            nodes_B=torch.tensor([N + 1]),
+        )
 
 
 _CODE = {kind: code for code, kind in enumerate(KINDS)}

@@ -66,6 +66,14 @@ class Packed:
         # the largest gives exp(0), so that only a network without nodes falls short of 1
         return self.sums((value_NT - top_BT[self.owner_N]).exp()).clamp(min=1).log() + top_BT
 
+    def padded(self) -> tuple[Tensor, Tensor]:
+        """(B, N, F) the numbers of each network, padded with zeros to the longest; (B, N) a mask of the real nodes."""
+        longest = int(self.nodes_B.max()) if len(self) else 0
+        mask_BN = torch.arange(longest, device=self.nodes_B.device) < self.nodes_B[:, None]
+        x_BNF = self.x_NF.new_zeros(len(self), longest, self.x_NF.shape[1])
+        x_BNF[mask_BN] = self.x_NF
+        return x_BNF, mask_BN
+
     def to(self, device: torch.device | str) -> "Packed":
         """The same batch on another device."""
         return Packed(*(getattr(self, field.name).to(device) for field in fields(self)))
