@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from narformer.arch.cells import Cells
 from narformer.arch.graph import Architecture, Op
-from narformer.data import Attribute, Dataset, nasbench101, nasbench201, split
+from narformer.data import Attribute, Dataset, Split, nasbench101, nasbench201, split
 from narformer.data.splits import SPLITS, load_split, network_numbers, portions, save_split
 from narformer.errors import BadFile, BadRecipe, UnknownName
 from narformer.spaces.nasbench201 import NasBench201, function_classes
@@ -140,6 +141,39 @@ def test_the_papers_rows_take_no_notice_of_repeats():
         one, other = (split(toy(networks=n), name, 300, seed=2) for n in (networks, None))
         assert np.array_equal(one.train, other.train)
         assert np.array_equal(one.validation, other.validation)
+
+
+def in_families(unlabelled=()):
+    """Ninety networks of three families; the authors' test rows are the last nine."""
+    dataset = toy("families", 90, unlabelled)
+    official = Split("official", np.arange(81), np.empty(0, np.int64), np.arange(81, 90))
+    return replace(dataset, official=official, family_M=np.repeat(["a", "b", "c"], 30))
+
+
+def test_a_family_left_unseen_tests_and_the_others_share_the_rest():
+    found = split(in_families(), "paper", 40, validation=10, unseen="b")
+    assert found.test.tolist() == list(range(30, 60))
+    rows = np.concatenate([found.train, found.validation])
+    assert (len(found.train), len(found.validation), len(np.unique(rows))) == (40, 10, 50)
+    assert not np.intersect1d(rows, found.test).size
+    for part, share in ((found.train, 20), (found.validation, 5)):
+        assert abs((part < 30).sum() - share) <= 1, "both families have their share"
+
+
+def test_rows_without_a_label_neither_train_nor_test():
+    dataset = in_families(unlabelled=range(0, 90, 2))
+    found = split(replace(dataset, test_label="valid"), "paper", 20, validation=5, unseen="b")
+    assert np.isfinite(dataset.labels["valid"][np.concatenate([found.train, found.validation, found.test])]).all()
+    assert len(found.test) == 15
+
+
+def test_only_a_known_family_can_be_left_unseen():
+    with pytest.raises(UnknownName, match="family"):
+        split(in_families(), "paper", 40, validation=10, unseen="d")
+    with pytest.raises(BadRecipe, match="has no families"):
+        split(toy(), "paper", 40, validation=10, unseen="b")
+    with pytest.raises(BadRecipe, match="the split 'paper'"):
+        split(in_families(), "random", 40, 0, 10, unseen="b")
 
 
 def test_networks_are_numbered_by_first_appearance():

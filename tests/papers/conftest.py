@@ -1,12 +1,15 @@
-"""A made-up data set under a benchmark's name, and made-up runs."""
+"""Made-up data sets under the names of real ones, and made-up runs."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from narformer.arch.cost import cost
 from narformer.data.dataset import Attribute, Dataset
+from narformer.data.nnlqp import official_split
 from narformer.papers.runs import Machine, Run, keep
+from narformer.spaces.families import FAMILIES
 from narformer.spaces.nasbench201 import from_arch_strings
 from narformer.training.recipe import Recipe
 
@@ -29,6 +32,26 @@ def made_up() -> Dataset:
         attributes={name: Attribute(name, "%") for name in names},
         train_label=names[0],
         test_label=names[1],
+    )
+
+
+@pytest.fixture(scope="session")
+def made_up_networks() -> Dataset:
+    """Forty AlexNets and forty SqueezeNets whose latency is a straight line in their FLOPs and memory access."""
+    families = ("alexnet", "squeezenet")
+    networks = [FAMILIES[family].variant(number) for family in families for number in range(40)]
+    costs = [cost(network) for network in networks]
+    family_M = np.repeat(families, 40)
+    return Dataset(
+        name="ten-families",
+        space="families",
+        architectures=networks,
+        labels={"latency_ort": np.array([c.flops / 1e9 + c.memory_access / 1e7 + 1 for c in costs])},
+        attributes={"latency_ort": Attribute("latency_ort", "ms")},
+        train_label="latency_ort",
+        test_label="latency_ort",
+        official=official_split(family_M.tolist(), ["test" if row % 10 == 9 else "train" for row in range(80)]),
+        family_M=family_M,
     )
 
 

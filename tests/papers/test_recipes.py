@@ -5,7 +5,8 @@ import tomllib
 import pytest
 
 from narformer.errors import BadRecipe, UnknownName
-from narformer.papers import RECIPES, TABLES, read_recipe, read_table, recipes, row_recipe
+from narformer.papers import RECIPES, TABLES, Setting, read_recipe, read_table, recipes, row_recipe
+from narformer.training.recipe import Fitting
 
 # METHODS: constants by system; epochs by space
 PAPER = {
@@ -38,15 +39,37 @@ EPOCHS = {
 }
 
 
+RELATIVE = {"regression": "relative", "ranking": 0.0, "consistency": 0.0}
+LATENCY = {
+    "narformer_v2": {
+        "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "linear", "warmup": 0.1, "ema": None},
+        "loss": RELATIVE,
+        "training": {"epochs": 50, "batch": 16, "precision": "float32"},
+    },
+    "nnlp": {
+        "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "constant"},
+        "loss": RELATIVE,
+        "training": {"epochs": 50, "batch": 16},
+    },
+    "brp_nas": {
+        "optimiser": {"learning_rate": 4e-4, "weight_decay": 5e-4},
+        "loss": {"regression": "absolute"},
+        "training": {"epochs": 250},
+    },
+    "tpu_cost": {"optimiser": {"learning_rate": 1e-3}, "target": {"transform": "log"}},
+    "narformer": {"training": {"epochs": 10, "batch": 256}, "optimiser": {"learning_rate": 1e-3}},
+}
+
+
 def rows_that_run():
     for name in TABLES:
         table = read_table(name)
         for row in table.rows:
             if row.recipe:
-                yield from ((table, row, n) for n in table.sizes(row))
+                yield from ((table, row, setting) for setting in table.settings(row))
 
 
-@pytest.mark.parametrize("name", sorted(set(RECIPES) - recipes.OWN))
+@pytest.mark.parametrize("name", sorted(EPOCHS))
 def test_paper_recipes_hold_the_papers_constants(name):
     recipe = read_recipe(name, "paper", 424).model_dump()
     for section, constants in PAPER[name.partition("/")[0]].items():
@@ -55,6 +78,24 @@ def test_paper_recipes_hold_the_papers_constants(name):
     assert recipe["data"]["name"] == name.partition("/")[2]
     assert recipe["data"]["split"] == "paper"
     assert recipes.differences(name)
+
+
+@pytest.mark.parametrize("name", sorted(LATENCY))
+def test_paper_recipes_of_latency_hold_the_papers_constants(name):
+    recipe = read_recipe(f"latency/{name}", "paper", 424, changes={"data.name": "ten-families"}).model_dump()
+    for section, constants in LATENCY[name].items():
+        assert {key: recipe[section][key] for key in constants} == constants
+    assert recipe["training"]["score"] == "mape"
+    assert recipes.differences(f"latency/{name}")
+
+
+def test_every_recipe_is_one_of_cells_of_latency_or_fitted_at_once():
+    fitted = {"latency/flops", "latency/flops_memory", "latency/kernel_forest"}
+    assert set(RECIPES) == {*EPOCHS, *(f"latency/{name}" for name in LATENCY), *fitted, *recipes.OWN}
+    for name in fitted:
+        recipe = read_recipe(name, "paper", 9, changes={"data.name": "ten-families", "data.unseen": "vgg"})
+        assert isinstance(recipe, Fitting)
+        assert (recipe.data.train, recipe.data.unseen) == (9, "vgg")
 
 
 def test_labels_of_both_spaces_become_fractions_for_the_sigmoid_and_softplus_heads():
@@ -71,18 +112,18 @@ def test_tnasp_knows_the_largest_cell_of_each_space():
 
 @pytest.mark.parametrize("variant", ["paper", "quick"])
 def test_every_row_has_a_recipe_that_validates(variant):
-    for table, row, n in rows_that_run():
-        if row.own and variant == "paper":
+    for table, row, setting in rows_that_run():
+        if row.recipe in recipes.OWN and variant == "paper":
             continue
-        recipe = row_recipe(table, row, n, variant)
-        assert recipe.data.name == table.data
-        assert n is None or recipe.data.train == n
-        assert (recipe.self_evolution is not None) == row.self_evolution
+        recipe = row_recipe(table, row, setting, variant)
+        assert (recipe.data.name, recipe.data.unseen) == (table.data, setting.unseen)
+        assert setting.n is None or recipe.data.train == setting.n
+        assert (getattr(recipe, "self_evolution", None) is not None) == row.self_evolution
 
 
 def test_shared_rows_are_one_run():
     hashes = [
-        row_recipe(table, table.row("TNASP"), 424, "quick").hash()
+        row_recipe(table, table.row("TNASP"), Setting(424), "quick").hash()
         for table in map(read_table, ("narformer_v2/nasbench101", "narformer/nasbench101", "tnasp/nasbench101"))
     ]
     assert len(set(hashes)) == 1
@@ -132,7 +173,7 @@ def test_a_wrong_key_is_named(tmp_path, monkeypatch, text, complaint):
 
 @pytest.mark.parametrize("name", sorted(recipes.OWN))
 def test_our_own_system_has_no_paper_recipe(name):
-    assert read_recipe(name, "quick", 424).data.name == name.partition("/")[2]
+    assert read_recipe(name, "quick", 424, changes={"data.name": "here"}).data.name == "here"
     with pytest.raises(BadRecipe, match="of our own has no paper recipe"):
         read_recipe(name, "paper", 424)
 

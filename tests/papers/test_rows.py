@@ -3,15 +3,15 @@
 import pytest
 
 from narformer.errors import BadFile, BadRecipe
-from narformer.papers import Run, assemble, read_recipe, read_table, rows, run_row, runs
-from narformer.training.recipe import Recipe
+from narformer.papers import Run, Setting, assemble, read_recipe, read_table, rows, run_row, runs
+from narformer.training.recipe import Fitting, Recipe
 
 
 @pytest.fixture
 def short(monkeypatch):
     """Every recipe with 78 cells and two epochs, and two rounds of self-evolution of one epoch."""
 
-    def shortened(name, variant, n, self_evolution):
+    def shortened(name, variant, n, self_evolution, changes):
         content = read_recipe(name, variant, 78, self_evolution).model_dump(mode="json")
         if content["self_evolution"]:
             content["self_evolution"] |= {"rounds": 2, "epochs": 1}
@@ -28,7 +28,7 @@ def test_a_row_from_end_to_end(tmp_path, made_up):
     run = run_row(
         table,
         row,
-        78,
+        Setting(78),
         3,
         results=tmp_path,
         folder=folder,
@@ -65,13 +65,13 @@ def test_a_stored_run_is_returned_until_a_fresh_one_is_asked_for(tmp_path, made_
         return train(recipe, seed, **named)
 
     monkeypatch.setattr(rows, "train", counted)
-    first = run_row(table, row, 781, 0, results=tmp_path, dataset=made_up)
-    assert run_row(table, row, 781, 0, results=tmp_path, dataset=made_up) == first
+    first = run_row(table, row, Setting(781), 0, results=tmp_path, dataset=made_up)
+    assert run_row(table, row, Setting(781), 0, results=tmp_path, dataset=made_up) == first
     other = read_table("tnasp/nasbench201")
-    assert run_row(other, other.row("TNASP"), 781, 0, results=tmp_path, dataset=made_up) == first
+    assert run_row(other, other.row("TNASP"), Setting(781), 0, results=tmp_path, dataset=made_up) == first
     assert trainings == [0]
-    run_row(table, row, 781, 1, results=tmp_path, dataset=made_up)
-    again = run_row(table, row, 781, 0, results=tmp_path, dataset=made_up, fresh=True)
+    run_row(table, row, Setting(781), 1, results=tmp_path, dataset=made_up)
+    again = run_row(table, row, Setting(781), 0, results=tmp_path, dataset=made_up, fresh=True)
     assert trainings == [0, 1, 0]
     assert again.scores == first.scores
     assert len(list((tmp_path / "runs").iterdir())) == 2
@@ -86,7 +86,7 @@ def test_cost_is_measured_for_both_systems(tmp_path, made_up, monkeypatch):
 
     monkeypatch.setattr(rows, "cost_recipe", small)
     for system in ("TNASP", "NAR-Former"):
-        run = run_row(table, table.row(system), None, 0, results=tmp_path, dataset=made_up)
+        run = run_row(table, table.row(system), Setting(None), 0, results=tmp_path, dataset=made_up)
         assert set(run.scores) == {"encode_ms", "infer_ms", "total_ms"}
         assert min(run.scores.values()) > 0
         assert run.scores["total_ms"] >= max(run.scores["encode_ms"], run.scores["infer_ms"])
@@ -98,9 +98,9 @@ def test_cost_is_measured_for_both_systems(tmp_path, made_up, monkeypatch):
 def test_rows_that_cannot_be_run_say_so(tmp_path):
     table = read_table("narformer/nasbench101")
     with pytest.raises(BadRecipe, match="'NAO' has no recipe: this release runs 'TNASP'"):
-        run_row(table, table.row("NAO"), 424, 0, results=tmp_path)
-    with pytest.raises(BadRecipe, match="for 21180 training cells; it has 424, 4236"):
-        run_row(table, table.row("TNASP"), 21180, 0, results=tmp_path)
+        run_row(table, table.row("NAO"), Setting(424), 0, results=tmp_path)
+    with pytest.raises(BadRecipe, match="for 21180 training networks; it has 424 training networks, 4236 training"):
+        run_row(table, table.row("TNASP"), Setting(21180), 0, results=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -120,3 +120,43 @@ def test_a_damaged_run_is_named(tmp_path, pretend, damage, complaint):
         runs.find(tmp_path, recipe, 0)
     with pytest.raises(BadFile, match=complaint):
         assemble(read_table("tnasp/nasbench201"), tmp_path)
+
+
+@pytest.fixture
+def few_networks(monkeypatch):
+    """Every recipe with 32 training and 8 validation networks; those with steps take two epochs."""
+
+    def shortened(name, variant, n, self_evolution, changes):
+        content = read_recipe(name, variant, 32, self_evolution, changes).model_dump(mode="json")
+        content["data"]["validation"] = 8
+        if "predictor" in content:
+            return Fitting.of(content, "short", {"predictor.trees": 5} if "forest" in name else None)
+        return Recipe.of(content, "short", {"training.epochs": 2, "training.validate_every": 1})
+
+    monkeypatch.setattr(rows, "read_recipe", shortened)
+
+
+@pytest.mark.usefixtures("few_networks")
+@pytest.mark.parametrize("system", ["FLOPs", "FLOPs + memory", "nn-Meter", "NNLP", "Kernel sum (ours)"])
+def test_rows_of_latency_leave_a_family_unseen(tmp_path, made_up_networks, system):
+    table = read_table("narformer_v2/latency_unseen")
+    setting = Setting(2500, "alexnet")
+    run = run_row(table, table.row(system), setting, 0, results=tmp_path, dataset=made_up_networks)
+    assert run.recipe["data"]["unseen"] == "alexnet"
+    assert run.scores["mape"] > 0
+    assert run_row(table, table.row(system), setting, 0, results=tmp_path) == run, "it is stored"
+    cell = assemble(table, tmp_path).cell(system, "MAPE AlexNet")
+    assert (cell.mean, cell.status) == (round(run.scores["mape"], 4), "other data")
+    assert assemble(table, tmp_path).cell(system, "MAPE Average").status == "not run", "nine families are missing"
+
+
+@pytest.mark.usefixtures("few_networks")
+def test_a_plane_finds_latencies_that_lie_in_it(tmp_path, made_up_networks):
+    table = read_table("narformer_v2/latency")
+    row = table.row("FLOPs + memory (not printed)")
+    run = run_row(table, row, Setting(2500), 0, results=tmp_path, dataset=made_up_networks)
+    assert run.scores["mape"] < 1e-6
+    assert {"mape_alexnet", "mape_squeezenet", "acc_10_alexnet"} <= set(run.scores)
+    flops = table.row("FLOPs (not printed)")
+    assert run_row(table, flops, Setting(2500), 0, results=tmp_path, dataset=made_up_networks).scores["mape"] > 1
+    assert assemble(table, tmp_path).cell(row.system, "Acc(10 %) SqueezeNet").mean == 100.0

@@ -39,7 +39,7 @@ def test_a_line_in_flops_is_found(networks, flops_N):
 
 def test_a_line_in_flops_and_memory_access_is_found(networks, flops_N, values_N):
     latency_N = 0.5 + 0.4e-9 * flops_N + 0.05e-6 * values_N
-    line = CostLine.fit(networks[::2], latency_N[::2], BOTH)
+    line = CostLine.fit(networks[::2], latency_N[::2], columns=BOTH)
     assert line.slopes == pytest.approx((0.4, 0.05), rel=1e-9)
     np.testing.assert_allclose(line.predict(networks)[:, 0], latency_N, rtol=1e-9)
     alone = CostLine.fit(networks[::2], latency_N[::2])
@@ -49,7 +49,7 @@ def test_a_line_in_flops_and_memory_access_is_found(networks, flops_N, values_N)
 def test_no_other_line_has_smaller_squares(networks, flops_N, values_N):
     rng = np.random.default_rng(0)
     latency_N = rng.uniform(1, 20, len(networks))
-    line = CostLine.fit(networks, latency_N, BOTH)
+    line = CostLine.fit(networks, latency_N, columns=BOTH)
     error_N = line.intercept + line.slopes[0] * flops_N / 1e9 + line.slopes[1] * values_N / 1e6 - latency_N
     assert error_N.sum() == pytest.approx(0, abs=1e-9)
     for x_N in (flops_N, values_N):
@@ -78,7 +78,10 @@ def test_no_prediction_is_below_half_the_smallest_label(networks, flops_N):
 
 def test_the_order_of_networks_changes_nothing(networks):
     latency_N = np.random.default_rng(0).uniform(1, 20, len(networks))
-    one, other = CostLine.fit(networks, latency_N, BOTH), CostLine.fit(networks[::-1], latency_N[::-1], BOTH)
+    one, other = (
+        CostLine.fit(networks, latency_N, columns=BOTH),
+        CostLine.fit(networks[::-1], latency_N[::-1], columns=BOTH),
+    )
     np.testing.assert_allclose(other.predict(networks), one.predict(networks[::-1])[::-1], rtol=1e-9)
 
 
@@ -91,7 +94,7 @@ def test_progress_and_no_networks_at_all(networks):
 
 @pytest.mark.parametrize("latencies", [(3.0,), (3.0, 5.0)])
 def test_networks_that_cost_alike_have_their_mean(networks, latencies):
-    line = CostLine.fit([networks[0]] * len(latencies), np.array(latencies), BOTH)
+    line = CostLine.fit([networks[0]] * len(latencies), np.array(latencies), columns=BOTH)
     assert line.slopes == (0, 0)
     assert line.predict(networks[:2]).tolist() == [[np.mean(latencies)]] * 2
 
@@ -110,7 +113,7 @@ def test_networks_without_labels_are_refused(networks, count, labels):
 
 def test_a_column_that_is_none_is_refused(networks):
     with pytest.raises(UnknownName, match="Did you mean 'flops'"):
-        CostLine.fit(networks[:1], np.ones(1), ("flop",))
+        CostLine.fit(networks[:1], np.ones(1), columns=("flop",))
 
 
 def test_a_network_that_cannot_be_counted_is_refused():

@@ -59,6 +59,11 @@ class Cells(Sequence[Architecture]):
         """Number of vertices of each cell."""
         return np.asarray((self.kind_MN != PADDING).sum(axis=1))
 
+    @property
+    def edges_M(self) -> NDArray[np.int64]:
+        """Number of edges of each cell."""
+        return np.asarray(self.adj_MNN.sum(axis=(1, 2), dtype=np.int64))
+
     def take(self, rows: NDArray[np.int64] | Sequence[int] | slice) -> "Cells":
         """The cells at ``rows``, as columns."""
         return Cells(self.vocabulary, self.kind_MN[rows], self.adj_MNN[rows])

@@ -1,5 +1,6 @@
 """The command about the papers' tables."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ COLOURS = {
     "off": "red",
     "ahead": "green",
     "behind": "yellow",
+    "other data": "cyan",
     "not run": "dim",
 }
 
@@ -22,7 +24,8 @@ COLOURS = {
 def table(
     name: Annotated[str | None, typer.Argument(help="A table, as `narformer table` lists them.")] = None,
     row: Annotated[str | None, typer.Option(help="Run only this system.")] = None,
-    size: Annotated[int | None, typer.Option(help="Run only this number of training cells.")] = None,
+    size: Annotated[int | None, typer.Option(help="Run only this number of training networks.")] = None,
+    unseen: Annotated[str | None, typer.Option(help="Run only where this family is left out of training.")] = None,
     seeds: Annotated[int, typer.Option(help="Make the missing runs of so many seeds first.", min=0)] = 0,
     variant: Annotated[str, typer.Option(help="Recipes to run: quick, or paper (the original epochs).")] = "quick",
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is stored.")] = False,
@@ -50,7 +53,7 @@ def table(
     if not (results / "runs").is_dir():
         err.print(escape(f"no stored runs in {results}: start in the clone, or name its folder with --results"))
     with bars_shown() as bars:
-        result = jobs.table(name, results, row, size, seeds or int(fresh), variant, fresh, bars)
+        result = jobs.table(name, results, row, size, unseen, seeds or int(fresh), variant, fresh, bars)
     if as_json:
         print(result.model_dump_json(indent=1))
         return
@@ -59,29 +62,35 @@ def table(
 
 def _print_table(result: Any) -> None:
     """Printed number, ours as mean ± sd, status; then seeds and seconds."""
+    from narformer.papers.page import DIGITS
+
     table = result.table
-    digits = 4 if table.metric == "milliseconds" else 3
-    shown = Table(title=f"{table.paper.partition(':')[0]}, {table.number}: {table.title}", title_justify="left")
-    shown.add_column("system")
-    for column in table.columns:
-        shown.add_column(column.heading, justify="right")
+    lines = [["system", *(column.heading for column in table.columns)]]
     for row in table.rows:
-        texts = []
-        for column in table.columns:
-            cell = result.cell(row.system, column.key)
-            if cell is None:
-                texts.append("-")
-                continue
-            text = "-" if cell.printed is None else f"{cell.printed:.{digits}f}{cell.printed_mark}"
-            if cell.runs_here:
-                sd = "" if cell.sd is None else f" ± {cell.sd:.{digits}f}"
-                ours = "" if cell.mean is None else f"[bold]{cell.mean:.{digits}f}[/]{sd}, {cell.seconds:.0f} s\n"
-                recipe = "" if cell.recipe is None else f"{cell.recipe}: "
-                text += f"\n{ours}[{COLOURS[cell.status]}]{recipe}{cell.status}[/]"
-            texts.append(text)
-        shown.add_row(escape(row.system + row.mark), *texts)
+        cells = [result.cell(row.system, column.key) for column in table.columns]
+        lines.append([escape(row.system + row.mark), *(_text(cell, DIGITS) for cell in cells)])
+    titles, *lines = map(list, zip(*lines, strict=True)) if table.transposed else lines
+    shown = Table(title=f"{table.paper.partition(':')[0]}, {table.number}: {table.title}", title_justify="left")
+    for number, title in enumerate(titles):
+        shown.add_column(title, justify="right" if number else "left")
+    for line in lines:
+        shown.add_row(*line)
     out.print(shown)
     for sign, text in table.footnotes.items():
         out.print(f"{sign} {escape(text)}", highlight=False)
     out.print("Printed number, then ours: mean ± sd over the seeds, seconds of one training; recipe, comparison.")
     out.print(f"All columns, seeds and differences: results/{table.name.replace('/', '_')}.md", highlight=False)
+
+
+def _text(cell: Any, digits: Mapping[Any, int]) -> str:
+    """What the terminal shows of a cell."""
+    if cell is None:
+        return "-"
+    n = digits[cell.metric]
+    text = "-" if cell.printed is None else f"{cell.printed:.{n}f}{cell.printed_mark}"
+    if not cell.runs_here:
+        return text
+    sd = "" if cell.sd is None else f" ± {cell.sd:.{n}f}"
+    ours = "" if cell.mean is None else f"[bold]{cell.mean:.{n}f}[/]{sd}, {cell.seconds:.0f} s\n"
+    recipe = "" if cell.recipe is None else f"{cell.recipe}: "
+    return f"{text}\n{ours}[{COLOURS[cell.status]}]{recipe}{cell.status}[/]"

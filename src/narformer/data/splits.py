@@ -29,13 +29,27 @@ Rows = NDArray[np.int64]
 _PAPER_SETS = ("nasbench101", "nasbench201")
 
 
-def split(dataset: Dataset, name: str, train: int, seed: int | None = None, validation: int = VALIDATION) -> Split:
+def split(
+    dataset: Dataset,
+    name: str,
+    train: int,
+    seed: int | None = None,
+    validation: int = VALIDATION,
+    unseen: str | None = None,
+) -> Split:
     """The split called ``name`` (a key of SPLITS) with ``train`` training rows.
 
-    Train and validation rows are disjoint and have the train label; test rows have the test label.
-    Raises UnknownName, or BadRecipe where the data set has too few labelled rows or a random split has no seed.
+    Train and validation rows are disjoint and have the train label; test rows have the test label. A family that is
+    left ``unseen`` tests, all of it, and the other families train and validate; then ``name`` is "paper".
+    Raises UnknownName, or BadRecipe where the data set has too few labelled rows or no such family, or a random split
+    has no seed.
     """
-    return lookup(SPLITS, name, "split")(dataset, train, validation, seed)
+    rule = lookup(SPLITS, name, "split")
+    if unseen is None:
+        return rule(dataset, train, validation, seed)
+    if rule is not paper:
+        raise BadRecipe(f"the split '{name}' draws from all families: leave one unseen with the split 'paper'")
+    return _of_authors(dataset, _without(dataset, unseen), train, validation)
 
 
 def paper(dataset: Dataset, train: int, validation: int, seed: int | None) -> Split:
@@ -181,12 +195,27 @@ def _dealt(size_G: NDArray[np.int64], asked: tuple[int, int, int]) -> NDArray[np
     return np.where(part_G < 0, 2, part_G)
 
 
+def _without(dataset: Dataset, family: str) -> Split:
+    """The rows by role where one family is for the test."""
+    if dataset.family_M is None:
+        raise BadRecipe(f"the data set '{dataset.name}' has no families, of which one could be left unseen")
+    lookup(dict.fromkeys(dataset.family_M.tolist()), family, "family")
+    own_M = dataset.family_M == family
+    train, test = (np.flatnonzero(which).astype(np.int64) for which in (~own_M, own_M))
+    return Split("official", train, np.empty(0, np.int64), test)
+
+
 def _of_authors(dataset: Dataset, official: Split, train: int, validation: int) -> Split:
-    count = len(official.train)
-    _agree_on_sizes(dataset, train, validation, count, "training rows")
-    chosen = official.train[np.arange(train + validation) * count // (train + validation)]
+    def having(rows: Rows, label: str) -> Rows:
+        return rows[~np.isnan(dataset.labels[label][rows])]
+
+    among = having(official.train, dataset.train_label)
+    _agree_on_sizes(dataset, train, validation, len(among), "training rows")
+    chosen = among[np.arange(train + validation) * len(among) // (train + validation)]
     validating = (2 * np.arange(validation) + 1) * len(chosen) // (2 * max(validation, 1))
-    return Split("paper", np.delete(chosen, validating), chosen[validating], official.test, None, official.parts)
+    test, *parts = (having(rows, dataset.test_label) for rows in (official.test, *official.parts.values()))
+    named = dict(zip(official.parts, parts, strict=True))
+    return Split("paper", np.delete(chosen, validating), chosen[validating], test, None, named)
 
 
 def _consecutive(dataset: Dataset, name: str, rows: Rows, train: int, validation: int, seed: int | None) -> Split:

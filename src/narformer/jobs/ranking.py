@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from narformer.arch import Architecture
+from narformer.arch.cells import Cells
 from narformer.data import load as load_data
 from narformer.data import split as split_data
 from narformer.data.splits import VALIDATION
 from narformer.data.table_file import read_table_file
 from narformer.errors import BadPredictor, lookup
 from narformer.jobs.cells import read_architectures
+from narformer.jobs.networks import NUMBERED
 from narformer.predictors import saved
+from narformer.predictors.manifest import Manifest
 from narformer.predictors.neural import NeuralPredictor
 from narformer.spaces import space_called
-from narformer.tokens import CellTokenizer
+from narformer.tokens import TOKENIZERS, CellTokenizer
 from narformer.training.evaluate import evaluate as score
 from narformer.training.experiment import check_device
 from narformer.training.loop import Progress, silent
@@ -32,6 +36,7 @@ __all__ = [
     "predict",
     "predictors",
     "reads_networks",
+    "suited",
 ]
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -45,6 +50,8 @@ class Ranked:
     value:      in the attribute's unit; low and high bound it with the answer's confidence, None if that is not known
     beats_next: probability that it is truly better (larger, or smaller in an ascending answer) than the next one
     text:       in the space's form
+    larger:     has more vertices or edges than any cell trained on, so that neither value nor interval can be trusted;
+                None where that is not known
     """
 
     rank: int
@@ -53,6 +60,7 @@ class Ranked:
     low: float | None = None
     high: float | None = None
     beats_next: float | None = None
+    larger: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,7 @@ def predict(
     value_M = loaded.target.inverse(opinion_ME.mean(axis=1))
     order_M = np.argsort(value_M if ascending else -value_M, kind="stable")
     sure = _certainty(loaded, opinion_ME[order_M], ascending)
+    larger_M = _larger(loaded, architectures)
     return Prediction(
         predictor=predictor,
         space=loaded.space,
@@ -106,11 +115,27 @@ def predict(
         unit=loaded.attribute.unit,
         scored=len(architectures),
         ranked=[
-            Ranked(rank, float(value_M[row]), space.format(architectures[int(row)]), *sure[rank - 1])
+            Ranked(
+                rank,
+                float(value_M[row]),
+                space.format(architectures[int(row)]),
+                *sure[rank - 1],
+                larger=None if larger_M is None else bool(larger_M[row]),
+            )
             for rank, row in enumerate(order_M[:best], start=1)
         ],
         confidence=None if loaded.calibration is None else loaded.calibration.level,
     )
+
+
+def _larger(predictor: NeuralPredictor, architectures: Sequence[Architecture]) -> NDArray[np.bool_] | None:
+    """(M,) which cells have more vertices or edges than those trained on; None where the predictor does not tell."""
+    largest = predictor.facts.get("largest")
+    if not isinstance(largest, dict):
+        return None
+    cells = Cells.of(architectures, predictor.tokenizer.vocabulary)
+    bounds = [largest.get(key, np.inf) for key in ("vertices", "edges")]
+    return np.asarray((cells.count_M > bounds[0]) | (cells.edges_M > bounds[1]))
 
 
 def _certainty(
@@ -140,8 +165,24 @@ def compare(first: str, second: str, predictor: str) -> float | None:
 
 
 def reads_networks(predictor: str) -> bool:
-    """Whether a predictor is of whole networks, not of cells. Raises as ``load_predictor``."""
-    return not isinstance(load_predictor(predictor).tokenizer, CellTokenizer)
+    """Whether a predictor is of whole networks, not of cells. Raises UnknownName, BadPredictor."""
+    return _of_networks(saved.read_manifest(_folder(predictor)))
+
+
+def suited(nets: Sequence[str]) -> tuple[str, ...]:
+    """The shipped predictors that answer for these: all of whole networks, or the one of a space given by its name.
+
+    Raises BadPredictor where none does, or several could.
+    """
+    shipped = {folder.name: saved.read_manifest(folder) for folder in _shipped()}
+    if all(net.endswith(".onnx") or NUMBERED.fullmatch(net) for net in nets):
+        found = tuple(name for name, manifest in shipped.items() if _of_networks(manifest))
+    else:
+        found = tuple(name for name, m in shipped.items() if not _of_networks(m) and set(nets) == {m.space})[:1]
+    if not found:
+        known = ", ".join(shipped)
+        raise BadPredictor(f"it is not plain which predictor is meant; say it with --predictor: {known}, or a folder")
+    return found
 
 
 def evaluate(
@@ -172,25 +213,23 @@ def evaluate(
     seed = own.get("split_seed") if seed is None else seed
     at_home = own.get("data") == dataset.name
     validation = own.get("validation", VALIDATION) if at_home else VALIDATION
-    rows = split_data(dataset, split or own.get("split", "paper"), train or own.get("train", 1), seed, validation)
+    unseen = own.get("unseen") if at_home else None
     if at_home:
-        seen = split_data(dataset, own["split"], own["train"], own["split_seed"], validation)
-        rows = replace(rows, train=np.union1d(seen.train, seen.validation))
-    scores = score(
-        loaded,
-        dataset,
-        rows,
-        test_label=own.get("test_label") if at_home else None,
-        train_label=own.get("label") if at_home else None,
-        progress=progress,
+        dataset = replace(dataset, train_label=own["label"], test_label=own["test_label"])
+    rows = split_data(
+        dataset, split or own.get("split", "paper"), train or own.get("train", 1), seed, validation, unseen
     )
+    if at_home:
+        seen = split_data(dataset, own["split"], own["train"], own["split_seed"], validation, unseen)
+        rows = replace(rows, train=np.union1d(seen.train, seen.validation))
+    scores = score(loaded, dataset, rows, progress)
     return scores if at_home else {name: value for name, value in scores.items() if name != "tau_unseen"}
 
 
 def predictors() -> list[dict[str, Any]]:
     """The predictors that ship with the package: name, space, attribute, what they were trained on, their scores."""
     found = []
-    for folder in sorted(path.parent for path in PRETRAINED.glob("*/manifest.json")):
+    for folder in _shipped():
         manifest = saved.read_manifest(folder)
         facts = manifest.facts
         found.append(
@@ -208,11 +247,23 @@ def predictors() -> list[dict[str, Any]]:
 
 
 def load_predictor(name: str) -> NeuralPredictor:
-    """A predictor by the name of a shipped one or by its folder (a run's folder will do)."""
+    """A predictor by the name of a shipped one or by its folder (a run's folder will do).
+
+    Raises UnknownName, or BadPredictor where it cannot be read.
+    """
+    return saved.load(_folder(name))
+
+
+def _folder(name: str) -> Path:
     folder = Path(name)
     if (folder / "predictor").is_dir():
         folder = folder / "predictor"
-    if folder.is_dir():
-        return saved.load(folder)
-    shipped = {path.parent.name: path.parent for path in PRETRAINED.glob("*/manifest.json")}
-    return saved.load(lookup(shipped, name, "predictor"))
+    return folder if folder.is_dir() else lookup({path.name: path for path in _shipped()}, name, "predictor")
+
+
+def _shipped() -> list[Path]:
+    return sorted(path.parent for path in PRETRAINED.glob("*/manifest.json"))
+
+
+def _of_networks(manifest: Manifest) -> bool:
+    return not issubclass(TOKENIZERS.get(manifest.tokenizer.name, CellTokenizer), CellTokenizer)

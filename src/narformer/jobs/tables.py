@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import get_args
 
 from narformer.errors import BadRecipe, lookup
-from narformer.papers import assemble, read_table, run_row, write_all
+from narformer.papers import Setting, assemble, read_table, run_row, write_all
 from narformer.papers.recipes import Variant
 from narformer.papers.results import TableResult
 from narformer.training.loop import Progress, silent
@@ -19,6 +19,7 @@ def table(
     results: Path = RESULTS,
     row: str | None = None,
     size: int | None = None,
+    unseen: str | None = None,
     seeds: int = 0,
     variant: Variant = "quick",
     fresh: bool = False,
@@ -26,27 +27,37 @@ def table(
 ) -> TableResult:
     """A printed table with our stored runs beside it; with ``seeds`` > 0 its missing runs are made first.
 
-    row, size: only the runs of this system, of this number of training cells; fresh: make them even if stored.
+    row, size, unseen: only the runs of this system, of this number of training networks, without this family among
+    them; fresh: make them even if stored.
     """
     printed = read_table(name)
     lookup(dict.fromkeys(get_args(Variant)), variant, "kind of recipe")
     rows = [printed.row(row)] if row is not None else [r for r in printed.rows if r.recipe is not None]
-    wanted = [(r, n) for r in rows for n in printed.sizes(r) if size in (None, n)]
+    pairs = [(r, setting) for r in rows for setting in printed.settings(r)]
+    wanted = [(r, s) for r, s in pairs if size in (None, s.n) and unseen in (None, s.unseen)]
     if not wanted:
-        sizes = sorted({n for r in rows for n in printed.sizes(r) if n is not None})
-        raise BadRecipe(f"{name} has no number for {size} training cells; it has {', '.join(map(str, sizes))}")
+        known = "; ".join(dict.fromkeys(str(setting) for _, setting in pairs))
+        raise BadRecipe(f"{name} has no number for {Setting(size, unseen)}; it has {known}")
     if fresh and row is None:
-        raise BadRecipe("--fresh runs again what is stored: say which with --row (and --size)")
+        raise BadRecipe("--fresh runs again what is stored: say which with --row (and --size, --unseen)")
     if seeds:
-        for r, n in wanted:
+        for r, setting in wanted:
             for seed in range(seeds):
-                label = f"{r.system} {n or ''} seed {seed}"
+                label = f"{r.system} {setting} seed {seed}"
 
                 def report(phase: str, done: int, total: int, tau: float | None, label: str = label) -> None:
                     progress(f"{label}: {phase}", done, total, tau)
 
                 run_row(
-                    printed, r, n, seed, variant, results=results, folder=Path("runs"), progress=report, fresh=fresh
+                    printed,
+                    r,
+                    setting,
+                    seed,
+                    variant,
+                    results=results,
+                    folder=Path("runs"),
+                    progress=report,
+                    fresh=fresh,
                 )
                 write_all(results)
     return assemble(printed, results)

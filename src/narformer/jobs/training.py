@@ -48,7 +48,7 @@ def train(
             )
         return facts
     trained = experiment.train(read, seed, folder=folder, progress=progress, device=device)
-    scores = score(trained.predictor, trained.dataset, trained.split, read.data.test_label, read.data.label, progress)
+    scores = score(trained.predictor, trained.dataset, trained.split, progress)
     trained.predictor.facts |= {"scores": scores}
     saved.save(trained.predictor, folder / "predictor")
     save_split(trained.split, trained.dataset, folder / "split.json")

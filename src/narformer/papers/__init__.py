@@ -9,7 +9,7 @@ from narformer.papers.recipes import RECIPES, read_recipe
 from narformer.papers.results import Cell, TableResult, assemble
 from narformer.papers.rows import row_recipe, run_row
 from narformer.papers.runs import Machine, Run
-from narformer.papers.tables import TABLES, Column, Row, Table, read_table
+from narformer.papers.tables import TABLES, Column, Row, Setting, Table, read_table
 
 __all__ = [
     "RECIPES",
@@ -19,6 +19,7 @@ __all__ = [
     "Machine",
     "Row",
     "Run",
+    "Setting",
     "Table",
     "TableResult",
     "assemble",

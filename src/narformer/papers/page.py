@@ -10,13 +10,24 @@ from narformer.papers.tables import TABLES, Metric, Score, read_table
 METRICS: dict[Metric, str] = {
     "kendall_tau": "Kendall's τ-b, larger is better",
     "milliseconds": "Milliseconds, smaller is better",
+    "error": "Mean absolute percentage error, smaller is better",
+    "within": "Percentage of networks whose prediction is off by at most so much, larger is better",
 }
 
 STATUSES: dict[Metric, str] = {
     "kendall_tau": "*reproduced*: our mean is at least the printed number less 0.01; *near*: less 0.03; *off*: lower. "
     "Our own system is *ahead* of the best printed number of the column, or *behind* it",
     "milliseconds": "*reproduced*: at most a tenth above the printed time; *near*: at most twice; *off*: longer",
+    "error": "*reproduced*: at most a tenth above the printed error; *near*: at most a half; *off*: larger. "
+    "Our own system is *ahead* of the best printed number of the column, or *behind* it",
+    "within": "*reproduced*: at least the printed percentage less one point; *near*: less three; *off*: lower",
 }
+DIGITS: dict[Metric, int] = {"kendall_tau": 3, "milliseconds": 4, "error": 2, "within": 2}
+
+OTHER_DATA = (
+    "*other data*: the numbers were printed for other networks on another device, which cannot be had. They stand here "
+    "to show how far apart the systems are there and here; they are not to be compared one by one"
+)
 
 SCORES: dict[Score, tuple[str, str]] = {
     "tau_valid": (
@@ -25,6 +36,7 @@ SCORES: dict[Score, tuple[str, str]] = {
         "labels (0.892 after averaging equal cells), so a printed number above that is out of reach for what learns "
         "from them; it can be compared with this column only",
     ),
+    "coverage": ("coverage", "share of the test networks whose 90 % interval holds what was measured"),
     "tau_unseen": ("τ(unseen)", "against the test labels, without the cells that were trained on or selected with"),
 }
 
@@ -46,19 +58,22 @@ def write_all(results: Path) -> list[Path]:
 def markdown(result: TableResult) -> str:
     """The whole page."""
     table = result.table
+    metrics = list(dict.fromkeys(map(table.metric_of, table.columns)))
     parts = [
         f"# {table.number}: {table.title}",
         f"{table.paper}. `narformer table {table.name}`",
-        f"{METRICS[table.metric]}. The printed number stands first, then **ours**; a number alone is printed only.",
+        f"{'. '.join(METRICS[metric] for metric in metrics)}. The printed number stands first, then **ours**; a number "
+        "alone is printed only.",
         _overview(result),
     ]
     parts += [f"{sign} {text}" for sign, text in table.footnotes.items()]
-    parts += ["## Runs", _runs(result), f"{STATUSES[table.metric]}. Mean ± standard deviation over the seeds."]
+    statuses = [OTHER_DATA] if table.other_data else [STATUSES[metric] for metric in metrics]
+    parts += ["## Runs", _runs(result), f"{'. '.join(statuses)}. Mean ± standard deviation over the seeds."]
     parts += [f"{SCORES[score][0]}: {SCORES[score][1]}." for score in table.also]
     parts += table.notes
     if result.differences:
         parts.append("## Where our runs differ from the print")
-        if table.metric == "kendall_tau":
+        if table.metric != "milliseconds":
             parts.append("Keys of the recipe are given as ours (original). The protocols are in `docs/protocols.md`.")
         for system, sentences in result.differences.items():
             parts.append("\n".join([f"**{system}**", "", *(f"- {sentence}" for sentence in sentences)]))
@@ -75,7 +90,10 @@ def _overview(result: TableResult) -> str:
     for row in table.rows:
         cells = [result.cell(row.system, column.key) for column in table.columns]
         lines.append([*([row.backbone or ""] * backbones), row.system + row.mark, *map(_both, cells)])
-    return _grid([*(["Backbone"] * backbones), "System", *(column.heading for column in table.columns)], lines)
+    titles = [*(["Backbone"] * backbones), "System", *(column.heading for column in table.columns)]
+    if table.transposed:
+        titles, *lines = map(list, zip(titles, *lines, strict=True))
+    return _grid(titles, lines)
 
 
 def _both(cell: Cell | None) -> str:
@@ -126,7 +144,7 @@ def _spread(values: Values | Cell, metric: Metric) -> str:
 
 
 def _number(value: float, metric: Metric) -> str:
-    return f"{value:.4f}" if metric == "milliseconds" else f"{value:.3f}"
+    return f"{value:.{DIGITS[metric]}f}"
 
 
 def _grid(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> str:

@@ -6,23 +6,31 @@ Beside the keys of a Recipe a file may hold ``differences`` (where even it depar
 """
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
 from narformer.errors import BadRecipe, lookup
-from narformer.training.recipe import Recipe
+from narformer.training.recipe import AnyRecipe, Fitting, Recipe
 
 Variant = Literal["quick", "paper"]
 
 _FOLDER = files("narformer.papers")
 
-OWN = frozenset({"relational/nasbench101", "relational/nasbench201"})
+OWN = frozenset({"relational/nasbench101", "relational/nasbench201", "latency/kernel_sum"})
 
 RECIPES = {
     name: _FOLDER / name
     for name in (
         *sorted(OWN),
+        "latency/brp_nas",
+        "latency/flops",
+        "latency/flops_memory",
+        "latency/kernel_forest",
+        "latency/narformer",
+        "latency/narformer_v2",
+        "latency/nnlp",
+        "latency/tpu_cost",
         "narformer/nasbench101",
         "narformer/nasbench201",
         "narformer_v2/nasbench101",
@@ -33,11 +41,17 @@ RECIPES = {
 }
 
 
-def read_recipe(name: str, variant: Variant, n: int, self_evolution: bool = False) -> Recipe:
-    """The recipe called ``name``, a key of RECIPES, for ``n`` training cells.
+def read_recipe(
+    name: str,
+    variant: Variant,
+    n: int,
+    self_evolution: bool = False,
+    changes: Mapping[str, str | float | bool] | None = None,
+) -> Recipe | Fitting:
+    """The recipe called ``name``, a key of RECIPES, for ``n`` training networks.
 
-    The section [self_evolution] counts only where it is asked for. Raises UnknownName, or BadRecipe naming the file
-    and the key.
+    The section [self_evolution] counts only where it is asked for; ``changes`` are made last, to dotted keys.
+    Raises UnknownName, or BadRecipe naming the file and the key.
     """
     lookup(dict.fromkeys(get_args(Variant)), variant, "kind of recipe")
     if variant == "paper" and name in OWN:
@@ -46,13 +60,15 @@ def read_recipe(name: str, variant: Variant, n: int, self_evolution: bool = Fals
     if variant == "quick":
         content = _merged(content, _for_size(name, "quick", n))
     content = _merged(content, {"data": {"train": n}})
+    if "predictor" in content:
+        return Fitting.of(content, f"{name}/{variant}.toml", changes)
     if self_evolution:
         if "self_evolution" not in content:
             raise BadRecipe(f"{name}/{variant}.toml: no section [self_evolution], which this row needs")
         content["system"] = f"{content['system']}-se"
     else:
         content.pop("self_evolution", None)
-    return Recipe.of(content, f"{name}/{variant}.toml for {n} cells")
+    return Recipe.of(content, f"{name}/{variant}.toml for {n} networks", changes)
 
 
 def differences(name: str) -> list[str]:
@@ -60,7 +76,7 @@ def differences(name: str) -> list[str]:
     return list(_read(name, "paper").get("differences", []))
 
 
-def deviations(recipe: Recipe, original: Recipe) -> list[str]:
+def deviations(recipe: AnyRecipe, original: AnyRecipe) -> list[str]:
     """Each key in which two recipes differ: "training.epochs 60 (4000)"."""
     ours, theirs = dict(_flat(recipe.model_dump(mode="json"))), dict(_flat(original.model_dump(mode="json")))
     keys = dict.fromkeys([*ours, *theirs])

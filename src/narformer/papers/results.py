@@ -3,16 +3,17 @@
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from narformer.papers.recipes import Variant, deviations, differences
+from narformer.papers.recipes import OWN, Variant, deviations, differences
 from narformer.papers.rows import row_recipe
 from narformer.papers.runs import Run, stored
-from narformer.papers.tables import Column, Metric, Row, Score, Table
+from narformer.papers.tables import LARGER, Column, Metric, Row, Score, Setting, Table
 
-Status = Literal["reproduced", "near", "off", "ahead", "behind", "not run"]
+Found: TypeAlias = dict[Setting, tuple[Variant, list[Run]]]
+Status = Literal["reproduced", "near", "off", "ahead", "behind", "other data", "not run"]
 _ROUNDING = 1e-9
 
 
@@ -38,8 +39,9 @@ class Cell(BaseModel):
     mark: str
     column: str
     n: int | None
+    unseen: str | None
     metric: Metric
-    score: Score
+    score: str
     printed: float | None
     printed_mark: str
     runs_here: bool
@@ -77,56 +79,68 @@ def assemble(table: Table, results: Path) -> TableResult:
     """
     cells, departures = [], {}
     for row in table.rows:
-        found = {n: _runs(table, row, n, results) for n in table.sizes(row)}
-        cells += [_cell(table, row, column, *found[column.n]) for column in table.columns_of(row)]
-        sentences = _differences(table, row, {n: kind for n, (kind, runs) in found.items() if runs})
+        found = {setting: _runs(table, row, setting, results) for setting in table.settings(row)}
+        cells += [_cell(table, row, column, found) for column in table.columns_of(row)]
+        sentences = _differences(table, row, {setting: kind for setting, (kind, runs) in found.items() if runs})
         if sentences:
             departures[row.system] = tuple(sentences)
     return TableResult(table=table, cells=tuple(cells), differences=departures)
 
 
 def compare(metric: Metric, printed: float, mean: float | None) -> Status:
-    """How our mean compares: for τ reproduced from printed - 0.01, near from printed - 0.03.
+    """How our mean compares: for τ reproduced from printed - 0.01, near from printed - 0.03; percentages alike.
 
-    Milliseconds were printed for another machine: reproduced up to a tenth above printed, near up to twice.
+    Milliseconds were printed for another machine: reproduced up to a tenth above printed, near up to twice. Errors:
+    reproduced up to a tenth above, near up to a half.
     """
     if mean is None:
         return "not run"
-    if metric == "milliseconds":
-        return "reproduced" if mean <= 1.1 * printed else "near" if mean <= 2 * printed else "off"
-    short = printed - mean - _ROUNDING
+    if metric in ("milliseconds", "error"):
+        farther = 2 if metric == "milliseconds" else 1.5
+        return "reproduced" if mean <= 1.1 * printed else "near" if mean <= farther * printed else "off"
+    short = (printed - mean) / (100 if metric == "within" else 1) - _ROUNDING
     return "reproduced" if short <= 0.01 else "near" if short <= 0.03 else "off"
 
 
-def surpass(best: float, mean: float | None) -> Status:
+def surpass(metric: Metric, best: float, mean: float | None) -> Status:
     """How a system of our own stands to the best printed number of its column."""
-    return "not run" if mean is None else "ahead" if mean > best else "behind"
+    if mean is None:
+        return "not run"
+    return "ahead" if (mean > best if metric in LARGER else mean < best) else "behind"
 
 
-def _runs(table: Table, row: Row, n: int | None, results: Path) -> tuple[Variant, list[Run]]:
+def _runs(table: Table, row: Row, setting: Setting, results: Path) -> tuple[Variant, list[Run]]:
     if row.recipe is None:
         return "quick", []
-    if not row.own:
-        paper = stored(results, row_recipe(table, row, n, "paper"))
-        if paper or n is None:
+    if row.recipe not in OWN:
+        paper = stored(results, row_recipe(table, row, setting, "paper"))
+        if paper or setting.n is None:
             return "paper", paper
-    return "quick", stored(results, row_recipe(table, row, n, "quick"))
+    return "quick", stored(results, row_recipe(table, row, setting, "quick"))
 
 
-def _cell(table: Table, row: Row, column: Column, kind: Variant, runs: Sequence[Run]) -> Cell:
-    ours, printed = _values(runs, column.score), row.printed.get(column.key)
+def _cell(table: Table, row: Row, column: Column, found: Found) -> Cell:
+    kind, runs, ours = _ours(table, column, found)
+    printed, metric = row.printed.get(column.key), table.metric_of(column)
+    if table.other_data and ours.mean is not None:
+        status: Status = "other data"
+    elif printed is None:
+        status = surpass(metric, table.best(column), ours.mean)
+    else:
+        status = compare(metric, printed, ours.mean)
     return Cell(
         backbone=row.backbone,
         system=row.system,
         mark=row.mark,
         column=column.key,
         n=column.n,
-        metric=table.metric,
-        score=column.score,
+        unseen=column.unseen,
+        metric=metric,
+        score=column.scored,
         printed=printed,
         printed_mark=row.marks.get(column.key, ""),
         runs_here=row.recipe is not None,
-        status=surpass(table.best(column), ours.mean) if printed is None else compare(table.metric, printed, ours.mean),
+        status=status,
         values=ours.values,
         mean=ours.mean,
         sd=ours.sd,
@@ -140,8 +154,23 @@ def _cell(table: Table, row: Row, column: Column, kind: Variant, runs: Sequence[
     )
 
 
-def _values(runs: Sequence[Run], score: Score) -> Values:
-    values = [run.scores[score] for run in runs if score in run.scores]
+def _ours(table: Table, column: Column, found: Found) -> tuple[Variant, list[Run], Values]:
+    """The runs that a column is about, and its score of each; of a mean, the seeds that every column has."""
+    if not column.mean:
+        kind, runs = found[column.setting]
+        return kind, runs, _values(runs, column.scored)
+    parts = [(other.scored, {run.seed: run for run in found[other.setting][1]}) for other in table.averaged(column)]
+    seeds = sorted(set.intersection(*(set(runs) for _, runs in parts)))
+    values = [statistics.fmean(runs[seed].scores[scored] for scored, runs in parts) for seed in seeds]
+    kinds = {found[other.setting][0] for other in table.averaged(column)}
+    return min(kinds), [runs[seed] for _, runs in parts[:1] for seed in seeds], _spread(values)
+
+
+def _values(runs: Sequence[Run], score: str) -> Values:
+    return _spread([run.scores[score] for run in runs if score in run.scores])
+
+
+def _spread(values: Sequence[float]) -> Values:
     sd = round(statistics.stdev(values), 4) if len(values) > 1 else None
     return Values(values=tuple(round(value, 4) for value in values), mean=_mean(values, 4), sd=sd)
 
@@ -150,13 +179,14 @@ def _mean(values: Sequence[float], digits: int) -> float | None:
     return round(statistics.fmean(values), digits) if values else None
 
 
-def _differences(table: Table, row: Row, kinds: dict[int | None, Variant]) -> list[str]:
+def _differences(table: Table, row: Row, kinds: dict[Setting, Variant]) -> list[str]:
     """What the recipe says of itself, then the keys in which quick runs differ from the paper recipe, by size."""
-    if not kinds or row.recipe is None or row.own or None in kinds:
+    if not kinds or row.recipe is None or row.recipe in OWN or None in {setting.n for setting in kinds}:
         return []
     sentences = differences(row.recipe)
-    by_text: dict[str, list[str]] = {}
-    for n, kind in kinds.items():
-        text = ", ".join(deviations(row_recipe(table, row, n, kind), row_recipe(table, row, n, "paper")))
-        by_text.setdefault(text or "the paper recipe, unchanged", []).append(str(n))
-    return sentences + [f"{' and '.join(sizes)} cells: {text}." for text, sizes in by_text.items()]
+    by_text: dict[str, dict[str, None]] = {}
+    for setting, kind in kinds.items():
+        text = ", ".join(deviations(row_recipe(table, row, setting, kind), row_recipe(table, row, setting, "paper")))
+        by_text.setdefault(text or "the paper recipe, unchanged", {})[str(setting.n)] = None
+    what = "cells" if table.metric == "kendall_tau" else "networks"
+    return sentences + [f"{' and '.join(sizes)} {what}: {text}." for text, sizes in by_text.items()]

@@ -10,35 +10,38 @@ from narformer.errors import BadRecipe
 from narformer.papers.cost import cost_recipe, measure_cost
 from narformer.papers.recipes import Variant, read_recipe
 from narformer.papers.runs import Machine, Run, find, keep, run_name
-from narformer.papers.tables import Row, Table
+from narformer.papers.tables import Row, Setting, Table
 from narformer.training.evaluate import evaluate
-from narformer.training.experiment import train
+from narformer.training.experiment import fit, train
 from narformer.training.loop import Progress, silent
-from narformer.training.recipe import Recipe
+from narformer.training.recipe import AnyRecipe, Fitting, Recipe
 
 PARTS = ("pretraining", "expert", "self_evolution")  # of a training, timed by themselves
 
 
-def row_recipe(table: Table, row: Row, n: int | None, variant: Variant) -> Recipe:
-    """The recipe that runs a row for ``n`` training cells; None where the table's columns have no such number.
+def row_recipe(table: Table, row: Row, setting: Setting, variant: Variant) -> Recipe | Fitting:
+    """The recipe that runs a row in a setting.
 
-    Raises BadRecipe where the row has no recipe, or no number is printed for n.
+    Raises BadRecipe where the row has no recipe, or no number is printed for the setting.
     """
     if row.recipe is None:
         known = ", ".join(f"'{other.system}'" for other in table.rows if other.recipe is not None)
         raise BadRecipe(f"'{row.system}' has no recipe: this release runs {known} of {table.name}")
-    if n not in table.sizes(row):
-        sizes = ", ".join(map(str, table.sizes(row)))
-        raise BadRecipe(f"{table.name} has no number of '{row.system}' for {n} training cells; it has {sizes}")
-    if n is None:
+    if setting not in table.settings(row):
+        known = ", ".join(map(str, table.settings(row)))
+        raise BadRecipe(f"{table.name} has no number of '{row.system}' for {setting}; it has {known}")
+    if setting.n is None:
         return cost_recipe(row.recipe)
-    return read_recipe(row.recipe, variant, n, row.self_evolution)
+    changes = {"data.name": table.data, **row.changes}
+    if setting.unseen is not None:
+        changes["data.unseen"] = setting.unseen
+    return read_recipe(row.recipe, variant, setting.n, row.self_evolution, changes)
 
 
 def run_row(
     table: Table,
     row: Row,
-    n: int | None,
+    setting: Setting,
     seed: int,
     variant: Variant = "quick",
     *,
@@ -48,19 +51,22 @@ def run_row(
     fresh: bool = False,
     dataset: Dataset | None = None,
 ) -> Run:
-    """The run of a row for ``n`` training cells and a seed: the stored one, or a new one, which is then stored.
+    """The run of a row in a setting with a seed: the stored one, or a new one, which is then stored.
 
     An interrupted run leaves its state under ``folder`` and goes on from there. ``fresh`` ignores both the stored
     run and such a state. Raises as ``row_recipe``, and MissingData where the benchmark is not in the data folder.
     """
-    recipe = row_recipe(table, row, n, variant)
+    recipe = row_recipe(table, row, setting, variant)
     run = None if fresh else find(results, recipe, seed)
     if run is not None:
         return run
     own = None if folder is None else folder / run_name(recipe, seed)
     if own is not None and fresh:
         _forget(own)
-    run = (_measured if n is None else _trained)(recipe, seed, dataset, own, progress)
+    if isinstance(recipe, Fitting):
+        run = _fitted(recipe, seed, dataset, progress)
+    else:
+        run = (_measured if setting.n is None else _trained)(recipe, seed, dataset, own, progress)
     keep(results, recipe, run)
     if own is not None:
         _forget(own)
@@ -70,13 +76,12 @@ def run_row(
 def _trained(recipe: Recipe, seed: int, dataset: Dataset | None, folder: Path | None, progress: Progress) -> Run:
     trained = train(recipe, seed, dataset=dataset, folder=folder, progress=progress)
     started = time.perf_counter()
-    scores = evaluate(
-        trained.predictor, trained.dataset, trained.split, recipe.data.test_label, recipe.data.label, progress
-    )
+    scores = evaluate(trained.predictor, trained.dataset, trained.split, progress)
     facts, tau = trained.facts, float(trained.facts.get("best_validation_tau", math.nan))
     return _run(
         recipe,
         seed,
+        recipe.training.precision,
         scores=scores,
         validation_tau=tau if math.isfinite(tau) else None,
         saved_tau=round(facts["saved_validation_tau"], 6),
@@ -86,12 +91,22 @@ def _trained(recipe: Recipe, seed: int, dataset: Dataset | None, folder: Path | 
     )
 
 
+def _fitted(recipe: Fitting, seed: int, dataset: Dataset | None, progress: Progress) -> Run:
+    fitted = fit(recipe, seed, dataset)
+    started = time.perf_counter()
+    scores = evaluate(fitted.predictor, fitted.dataset, fitted.split, progress)
+    scoring = round(time.perf_counter() - started, 1)
+    seconds = round(fitted.seconds, 1)
+    return _run(recipe, seed, "float64", scores=scores, seconds_training=seconds, seconds_scoring=scoring)
+
+
 def _measured(recipe: Recipe, seed: int, dataset: Dataset | None, folder: Path | None, progress: Progress) -> Run:
     started = time.perf_counter()
     scores, times_ms = measure_cost(recipe, seed, dataset, progress)
     return _run(
         recipe,
         seed,
+        recipe.training.precision,
         scores=scores,
         seconds_training=0.0,
         seconds_scoring=round(time.perf_counter() - started, 1),
@@ -99,7 +114,7 @@ def _measured(recipe: Recipe, seed: int, dataset: Dataset | None, folder: Path |
     )
 
 
-def _run(recipe: Recipe, seed: int, **facts: object) -> Run:
+def _run(recipe: AnyRecipe, seed: int, precision: str, **facts: object) -> Run:
     return Run.model_validate(
         {
             "system": recipe.system,
@@ -108,7 +123,7 @@ def _run(recipe: Recipe, seed: int, **facts: object) -> Run:
             "seed": seed,
             "recipe": recipe.model_dump(mode="json"),
             "recipe_hash": recipe.hash(),
-            "machine": Machine.here(recipe.training.precision),
+            "machine": Machine.here(precision),
             "date": datetime.now(UTC).date().isoformat(),
             **facts,
         }

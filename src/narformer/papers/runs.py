@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from narformer.errors import BadFile
-from narformer.training.recipe import Recipe
+from narformer.training.recipe import AnyRecipe
 
 
 class Machine(BaseModel):
@@ -69,24 +69,24 @@ class Run(BaseModel):
     times_ms: dict[str, tuple[float, ...]] | None = None
 
 
-def run_name(recipe: Recipe, seed: int) -> str:
+def run_name(recipe: AnyRecipe, seed: int) -> str:
     """The name under which a run is stored, unique to recipe hash and seed."""
     return f"{recipe.system}_{recipe.data.name}_{recipe.data.train}_{recipe.hash()}_{seed}"
 
 
-def find(results: Path, recipe: Recipe, seed: int) -> Run | None:
+def find(results: Path, recipe: AnyRecipe, seed: int) -> Run | None:
     """The stored run of this recipe and seed. Raises BadFile where its file is damaged or another recipe's."""
     paths = sorted((results / "runs").glob(f"*_{recipe.hash()}_{seed}.json"))
     return _read(paths[0], recipe) if paths else None
 
 
-def stored(results: Path, recipe: Recipe) -> list[Run]:
+def stored(results: Path, recipe: AnyRecipe) -> list[Run]:
     """All stored runs of this recipe, by seed. Raises BadFile as ``find`` does."""
     paths = (results / "runs").glob(f"*_{recipe.hash()}_*.json")
     return sorted((_read(path, recipe) for path in paths), key=lambda run: run.seed)
 
 
-def keep(results: Path, recipe: Recipe, run: Run) -> Path:
+def keep(results: Path, recipe: AnyRecipe, run: Run) -> Path:
     """Store a run in place of an older one of the same recipe and seed; replaced whole or not at all."""
     path = results / "runs" / f"{run_name(recipe, run.seed)}.json"
     for older in (results / "runs").glob(f"*_{run.recipe_hash}_{run.seed}.json"):
@@ -104,7 +104,7 @@ def write_whole(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _read(path: Path, recipe: Recipe) -> Run:
+def _read(path: Path, recipe: AnyRecipe) -> Run:
     try:
         run = Run.model_validate_json(path.read_bytes())
     except ValidationError as error:

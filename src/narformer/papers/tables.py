@@ -2,7 +2,7 @@
 
 import tomllib
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,16 +16,45 @@ TABLES = {
     for name in (
         "narformer_v2/nasbench101",
         "narformer_v2/nasbench201",
+        "narformer_v2/latency",
+        "narformer_v2/latency_ablation",
+        "narformer_v2/latency_unseen",
+        "narformer_v2/latency_nnlqp",
         "narformer/nasbench101",
         "narformer/nasbench201",
         "narformer/cost",
+        "narformer/latency",
         "tnasp/nasbench101",
         "tnasp/nasbench201",
     )
 }
 
-Metric = Literal["kendall_tau", "milliseconds"]
-Score = Literal["tau", "tau_100", "tau_valid", "tau_unseen", "encode_ms", "infer_ms", "total_ms"]
+Metric = Literal["kendall_tau", "milliseconds", "error", "within"]
+Score = Literal[
+    "tau",
+    "tau_100",
+    "tau_valid",
+    "tau_unseen",
+    "encode_ms",
+    "infer_ms",
+    "total_ms",
+    "mape",
+    "acc_10",
+    "acc_5",
+    "coverage",
+]
+LARGER = frozenset({"kendall_tau", "within"})  # is better
+
+
+class Setting(NamedTuple):
+    """What a row is run with: so many training networks, or none; and the family that only tests, if one does."""
+
+    n: int | None
+    unseen: str | None = None
+
+    def __str__(self) -> str:
+        networks = "no training" if self.n is None else f"{self.n} training networks"
+        return networks if self.unseen is None else f"{networks} without {self.unseen}"
 
 
 class Part(BaseModel):
@@ -37,15 +66,32 @@ class Part(BaseModel):
 class Column(Part):
     """A column of numbers.
 
-    key:   how rows name it
-    n:     training cells; None where nothing is trained
-    score: which score of a run stands in it
+    key:    how rows name it
+    n:      training networks; None where nothing is trained
+    unseen: a family that is not among them and is tested on
+    score:  which score of a run stands in it; ``part``: on a named part of the test rows
+    metric: of what kind its numbers are, where it is not the table's
+    mean:   no score of its own, but the mean of all other columns with this score
     """
 
     key: str
     heading: str
     n: int | None = None
+    unseen: str | None = None
     score: Score
+    part: str | None = None
+    metric: Metric | None = None
+    mean: bool = False
+
+    @property
+    def setting(self) -> Setting:
+        """What a run for this column is made with."""
+        return Setting(self.n, self.unseen)
+
+    @property
+    def scored(self) -> str:
+        """The name of its score in a run."""
+        return self.score if self.part is None else f"{self.score}_{self.part}"
 
 
 class Row(Part):
@@ -55,6 +101,7 @@ class Row(Part):
     own:            our own system: nothing is printed, every column is run
     mark, marks:    footnote signs behind the system's name, and behind numbers by column key
     recipe:         name in RECIPES of the recipe that runs this row; None for a row that is not run
+    changes:        what this row changes in the recipe, dotted keys
     self_evolution: whether that recipe's section [self_evolution] counts
     """
 
@@ -65,11 +112,17 @@ class Row(Part):
     own: bool = False
     marks: dict[str, str] = {}
     recipe: str | None = None
+    changes: dict[str, str | float | bool] = {}
     self_evolution: bool = False
 
 
 class Table(Part):
-    """A printed table. ``also``: further scores of our runs that are shown beside the printed metric."""
+    """A printed table.
+
+    also:       further scores of our runs that are shown beside the printed metric
+    other_data: the numbers were printed for other networks or another device, so that no comparison is drawn
+    transposed: systems stand side by side, as in print, not one below the other
+    """
 
     name: str
     title: str
@@ -78,6 +131,8 @@ class Table(Part):
     data: str
     metric: Metric
     also: tuple[Score, ...] = ()
+    other_data: bool = False
+    transposed: bool = False
     notes: tuple[str, ...] = ()
     footnotes: dict[str, str] = {}
     columns: tuple[Column, ...] = Field(min_length=1)
@@ -91,13 +146,23 @@ class Table(Part):
         """The columns in which the row has a number, in printed order."""
         return tuple(column for column in self.columns if row.own or column.key in row.printed)
 
-    def sizes(self, row: Row) -> tuple[int | None, ...]:
-        """The numbers of training cells for which the row has numbers, in printed order."""
-        return tuple(dict.fromkeys(column.n for column in self.columns_of(row)))
+    def settings(self, row: Row) -> tuple[Setting, ...]:
+        """The settings for which the row has numbers, in printed order."""
+        return tuple(dict.fromkeys(column.setting for column in self.columns_of(row) if not column.mean))
+
+    def averaged(self, column: Column) -> tuple[Column, ...]:
+        """The columns whose mean stands in a column; the column itself where it is none."""
+        others = tuple(other for other in self.columns if not other.mean and other.score == column.score)
+        return others if column.mean else (column,)
+
+    def metric_of(self, column: Column) -> Metric:
+        """Of what kind the numbers of a column are."""
+        return column.metric or self.metric
 
     def best(self, column: Column) -> float:
-        """The largest number that is printed in a column."""
-        return max(row.printed[column.key] for row in self.rows if column.key in row.printed)
+        """The best number that is printed in a column."""
+        printed = [row.printed[column.key] for row in self.rows if column.key in row.printed]
+        return max(printed) if self.metric_of(column) in LARGER else min(printed)
 
     @model_validator(mode="after")
     def _agrees(self) -> "Table":

@@ -43,9 +43,15 @@ class CostLine:
 
     @classmethod
     def fit(
-        cls, architectures: Sequence[Architecture], latency_N: NDArray[np.float64], columns: Sequence[str] = ("flops",)
+        cls,
+        architectures: Sequence[Architecture],
+        latency_N: NDArray[np.float64],
+        seed: int = 0,
+        columns: Sequence[str] = ("flops",),
     ) -> "CostLine":
         """By ordinary least squares from the latencies (N,) of training networks, in milliseconds.
+
+        Nothing is left to chance: the seed, which other predictors need, is of no effect.
 
         Of several lines that fit alike (few networks, proportional columns) it is the flattest. ``floor`` is half of
         the smallest latency: a line with a negative intercept or slope goes below zero where networks are small, and

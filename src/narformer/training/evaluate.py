@@ -16,8 +16,6 @@ def evaluate(
     predictor: Predictor,
     dataset: Dataset,
     split: Split,
-    test_label: str | None = None,
-    train_label: str | None = None,
     progress: Progress = silent,
 ) -> dict[str, float]:
     """Scores on the split's test rows.
@@ -29,14 +27,13 @@ def evaluate(
     tau_<part>: against the test label on a further named part of the split ("100")
     tau_<part>_drawn: the same on average over DRAWS draws of as many unseen rows: a hundred cells are few to tell by
     mape, acc_10, acc_5: of unseen rows, where the label has a unit of time: mean absolute percentage error, and the
-                percentage of rows that are off by at most 10 and 5 %
+                percentage of rows that are off by at most 10 and 5 %; mape_<part> and so on of a named part
     precision_1: share of the predicted best 1 % that is among the true best 1 %
     coverage:   share of unseen rows with a train label, the one that is predicted, whose interval holds it; for
                 calibrated predictors. It holds the test label, another number, less often (``coverage_test``).
     """
-    test = dataset.labels[test_label or dataset.test_label]
-    valid = dataset.labels[train_label or dataset.train_label]
-    same = (train_label or dataset.train_label) == (test_label or dataset.test_label)
+    test, valid = dataset.labels[dataset.test_label], dataset.labels[dataset.train_label]
+    same = dataset.train_label == dataset.test_label
     wanted = np.unique(np.concatenate([split.test, *split.parts.values()]))
     value = np.full(len(dataset), np.nan)
     done = 0
@@ -66,10 +63,13 @@ def evaluate(
     } | covered
     if not same and np.isfinite(valid[split.test]).all():
         scores["tau_valid"] = kendall_tau(value[split.test], valid[split.test])
-    if dataset.attributes[test_label or dataset.test_label].unit in TIMES and len(unseen):
-        scores["mape"] = 100 * mape(value[unseen], test[unseen])
-        for percent in (10, 5):
-            scores[f"acc_{percent}"] = 100 * accuracy_within(value[unseen], test[unseen], percent / 100)
+    if dataset.attributes[dataset.test_label].unit in TIMES:
+        for suffix, rows in {"": unseen, **{f"_{part}": rows for part, rows in split.parts.items()}}.items():
+            if len(rows):
+                scores[f"mape{suffix}"] = 100 * mape(value[rows], test[rows])
+                for percent in (10, 5):
+                    scores[f"acc_{percent}{suffix}"] = 100 * accuracy_within(value[rows], test[rows], percent / 100)
+        return scores
     rng = np.random.default_rng(0)
     for part, rows in split.parts.items():
         scores[f"tau_{part}"] = kendall_tau(value[rows], test[rows])

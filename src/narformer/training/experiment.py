@@ -1,7 +1,7 @@
 """One recipe and one seed, from data set to scored predictor."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,16 @@ from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.calibration import Calibration
 from narformer.predictors.domain import Domain
 from narformer.predictors.expert import Expert
+from narformer.predictors.fitted import FITTED
 from narformer.predictors.neural import NeuralPredictor
+from narformer.predictors.predictor import Predictor
 from narformer.predictors.target import Target
 from narformer.tokens import CellTokenizer, Tokenizer
 from narformer.training.augmentation import twin_batches
 from narformer.training.checkpoint import Checkpoint
 from narformer.training.loop import Fit, Progress, silent
 from narformer.training.pretraining import pretrain, unlabelled
-from narformer.training.recipe import Data, ExpertSection, Recipe
+from narformer.training.recipe import Data, ExpertSection, Fitting, Recipe
 from narformer.training.self_evolution import SelfEvolution
 
 
@@ -55,12 +57,8 @@ def train(
     """
     check_device(device)
     dataset = load_dataset(recipe.data) if dataset is None else dataset
-    rows = split(dataset, recipe.data.split, recipe.data.train, recipe.data.split_seed, recipe.data.validation)
-    label = recipe.data.label or dataset.train_label
-    for name in (label, recipe.data.test_label or dataset.test_label):
-        if name not in dataset.labels:
-            raise BadRecipe(f"data set '{dataset.name}' has no label '{name}'; it has {', '.join(dataset.labels)}")
-    labels = dataset.labels[label]
+    dataset, rows = divided(recipe.data, dataset)
+    label, labels = dataset.train_label, dataset.labels[dataset.train_label]
     training, validation = dataset.rows(rows.train), dataset.rows(rows.validation)
 
     tokenizer, of_cells = _tokenizer(recipe, dataset)
@@ -129,19 +127,48 @@ def train(
         "trained_on": {
             "data": dataset.name,
             "label": label,
-            "test_label": recipe.data.test_label or dataset.test_label,
+            "test_label": dataset.test_label,
             "split": recipe.data.split,
             "split_seed": recipe.data.split_seed,
+            "unseen": recipe.data.unseen,
             "train": len(rows.train),
             "validation": len(rows.validation),
             "test": len(rows.test),
         },
         "history": fit.history,
     }
+    if of_cells:
+        seen = of_cells[1].take(np.concatenate([rows.train, rows.validation]))
+        facts["largest"] = {"vertices": int(seen.count_M.max()), "edges": int(seen.edges_M.max())}
     error = labels[rows.validation] - target.inverse(opinion_VE.mean(axis=1))
     facts["measured_error"] = {"validation_mean_absolute_error": float(np.abs(error).mean())}
     predictor.facts = facts
     return Trained(predictor, dataset, rows, facts)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A predictor that was fitted at once, what to, and how long it took."""
+
+    predictor: Predictor
+    dataset: Dataset
+    split: Split
+    seconds: float
+
+
+def fit(recipe: Fitting, seed: int, dataset: Dataset | None = None) -> Fitted:
+    """Fit the recipe's predictor to the training networks; the validation ones are left alone.
+
+    Raises BadRecipe where the data set holds cells, or not what the recipe asks for; else as the predictor.
+    """
+    dataset, rows = divided(recipe.data, load_dataset(recipe.data) if dataset is None else dataset)
+    if isinstance(dataset.architectures, Cells):
+        raise BadRecipe(f"[predictor] '{recipe.predictor.name}' reads whole networks; '{dataset.name}' holds cells")
+    started = time.perf_counter()
+    predictor = FITTED[recipe.predictor.name](
+        dataset.rows(rows.train), dataset.labels[dataset.train_label][rows.train], seed=seed, **recipe.predictor.options
+    )
+    return Fitted(predictor, dataset, rows, time.perf_counter() - started)
 
 
 def _tokenizer(recipe: Recipe, dataset: Dataset) -> tuple[Tokenizer, tuple[CellTokenizer, Cells] | None]:
@@ -180,6 +207,19 @@ def _expert(
         settings.networks,
         lambda step: progress("expert", step, settings.steps, None),
     )
+
+
+def divided(data: Data, dataset: Dataset) -> tuple[Dataset, Split]:
+    """The data set with the labels that the section [data] names, and its split.
+
+    Raises BadRecipe where the set has no such label, or too few rows.
+    """
+    label, test_label = data.label or dataset.train_label, data.test_label or dataset.test_label
+    for name in (label, test_label):
+        if name not in dataset.labels:
+            raise BadRecipe(f"data set '{dataset.name}' has no label '{name}'; it has {', '.join(dataset.labels)}")
+    dataset = replace(dataset, train_label=label, test_label=test_label)
+    return dataset, split(dataset, data.split, data.train, data.split_seed, data.validation, data.unseen)
 
 
 def load_dataset(data: Data) -> Dataset:

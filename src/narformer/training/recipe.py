@@ -15,6 +15,7 @@ from narformer.data.table_file import digest
 from narformer.errors import BadRecipe, NarformerError, lookup
 from narformer.models import MODELS
 from narformer.predictors.build import check_options
+from narformer.predictors.fitted import FITTED
 from narformer.predictors.target import Transform
 from narformer.tokens import TOKENIZERS
 
@@ -41,6 +42,7 @@ class Data(Section):
     """Which networks and labels: a source of the data folder or a table, a split of it, and how many train.
 
     file:   a table of one's own in place of a source (data/table_file.py), from the current folder; it is the name, too
+    unseen: a family that only tests, all of it
     sha256: of the file's content, which stands for the file in the recipe's hash; filled in where it is not stated
     """
 
@@ -51,6 +53,7 @@ class Data(Section):
     train: int = Field(gt=0)
     validation: int = Field(default=VALIDATION, ge=2)
     split_seed: int | None = None
+    unseen: str | None = None
     label: str | None = None
     test_label: str | None = None
 
@@ -138,11 +141,44 @@ class ExpertSection(Section):
     networks: int = Field(default=32, gt=0, le=1024)
 
 
-class Recipe(Section):
-    """One training run but for its seed."""
+class AnyRecipe(Section):
+    """What every recipe has: the name of the system, and data."""
 
     system: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     data: Data
+
+    def hash(self) -> str:
+        """Twelve hex digits that change with anything that changes the run; a new key at its default does not.
+
+        A table of one's own counts by its content, wherever it lies.
+        """
+        excluded: dict[str, Any] = {"system": True}
+        if self.data.file is not None:
+            excluded["data"] = {"name", "file"}
+        content = json.dumps(self.model_dump(mode="json", exclude=excluded, exclude_defaults=True), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+class Fitting(AnyRecipe):
+    """A run without steps but for its seed: a predictor of FITTED, fitted to the training networks at once."""
+
+    predictor: Choice
+
+    @classmethod
+    def of(cls, content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None = None) -> "Fitting":
+        """The recipe with this content, as Recipe.of."""
+        try:
+            fitting = cls.model_validate(_changed(content, origin, changes))
+            lookup(FITTED, fitting.predictor.name, "predictor")
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise BadRecipe(f"{origin}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return fitting
+
+
+class Recipe(AnyRecipe):
+    """One training run but for its seed."""
+
     tokenizer: Choice
     model: Choice
     target: TargetSection = TargetSection()
@@ -165,15 +201,7 @@ class Recipe(Section):
     @classmethod
     def of(cls, content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None = None) -> "Recipe":
         """The recipe with this content; ``origin`` is named where it does not validate."""
-        content = copy.deepcopy(content)
-        for key, value in (changes or {}).items():
-            part = content
-            *sections, last = key.split(".")
-            for section in sections:
-                part = part.setdefault(section, {})
-                if not isinstance(part, dict):
-                    raise BadRecipe(f"{origin}: '{key}' cannot be set: '{section}' is a value, not a section")
-            part[last] = value
+        content = _changed(content, origin, changes)
         data = content.get("data")
         if isinstance(data, dict) and isinstance(data.get("file"), str):
             data["name"] = Path(data["file"]).name
@@ -195,17 +223,6 @@ class Recipe(Section):
         if self.loss.regression == "none" and not self.loss.pairwise:
             raise BadRecipe(f"{origin}: [loss] nothing to minimise: give a regression loss or a pairwise weight")
 
-    def hash(self) -> str:
-        """Twelve hex digits that change with anything that changes the run; a new key at its default does not.
-
-        A table of one's own counts by its content, wherever it lies.
-        """
-        excluded: dict[str, Any] = {"system": True}
-        if self.data.file is not None:
-            excluded["data"] = {"name", "file"}
-        content = json.dumps(self.model_dump(mode="json", exclude=excluded, exclude_defaults=True), sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
-
 
 def read_content(path: Path) -> dict[str, Any]:
     """What stands in a TOML file, not validated. Raises BadRecipe."""
@@ -213,3 +230,17 @@ def read_content(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadRecipe(f"{path}: not a readable TOML recipe ({error})") from None
+
+
+def _changed(content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy of the content with changes to dotted keys. Raises BadRecipe where a value stands for a section."""
+    content = copy.deepcopy(content)
+    for key, value in (changes or {}).items():
+        part = content
+        *sections, last = key.split(".")
+        for section in sections:
+            part = part.setdefault(section, {})
+            if not isinstance(part, dict):
+                raise BadRecipe(f"{origin}: '{key}' cannot be set: '{section}' is a value, not a section")
+        part[last] = value
+    return content
