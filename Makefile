@@ -33,6 +33,7 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/cells.py
 	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/latency.py
 
 ## Measure the ten families (hours; run it alone; it goes on where it was stopped) and pack what was measured
 measured: $(STAMP)

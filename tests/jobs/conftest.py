@@ -1,14 +1,32 @@
-"""A store of its own for every test, and runtimes that need no time."""
+"""A store of its own for every test, runtimes that need no time, and a predictor that has learned next to nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from narformer.arch import Architecture
+from narformer.data.dataset import Attribute, Dataset
 from narformer.jobs import measuring
 from narformer.measure import Runtime
+from narformer.predictors.neural import NeuralPredictor
+from narformer.spaces.families import FAMILIES
+from narformer.training.experiment import train
+from narformer.training.recipe import Recipe
+
+RECIPE = {
+    "system": "tiny",
+    "data": {"name": "few", "split": "random", "split_seed": 0, "train": 20, "validation": 12},
+    "tokenizer": {"name": "kernels"},
+    "model": {"name": "kernel-sum", "width": 8, "layers": 1, "members": 2},
+    "target": {"transform": "log"},
+    "loss": {"regression": "absolute"},
+    "training": {"epochs": 3, "batch": 16, "score": "mape"},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +63,28 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     Quick.log.clear()
     yield Quick.log
     Quick.log.clear()
+
+
+@pytest.fixture(scope="session")
+def squeezenets() -> list[Architecture]:
+    """Forty of them."""
+    return [FAMILIES["squeezenet"].variant(number) for number in range(40)]
+
+
+@pytest.fixture(scope="session")
+def tiny_predictor(squeezenets: list[Architecture]) -> Callable[[NDArray[np.float64], str], NeuralPredictor]:
+    """A predictor of such latencies of the SqueezeNets on a device, after three epochs."""
+
+    def make(latency_M: NDArray[np.float64], device: str) -> NeuralPredictor:
+        dataset = Dataset(
+            name="few",
+            space="families",
+            architectures=squeezenets,
+            labels={"latency": latency_M},
+            attributes={"latency": Attribute("latency", "ms", device)},
+            train_label="latency",
+            test_label="latency",
+        )
+        return train(Recipe.of(RECIPE, "here"), 0, dataset).predictor
+
+    return make

@@ -11,44 +11,22 @@ from typer.testing import CliRunner
 from narformer import jobs
 from narformer.arch.cost import cost
 from narformer.cli import app
-from narformer.data.dataset import Attribute, Dataset
 from narformer.errors import BadRecipe
 from narformer.jobs import adapting
 from narformer.predictors import saved
 from narformer.spaces.families import FAMILIES
 from narformer.store import open_store
-from narformer.training.experiment import train
-from narformer.training.recipe import Recipe
 
 pytest.importorskip("onnxruntime", reason="narformer[measure] is not installed")
 
 FEW = [f"nasbench201/{number}" for number in range(1, 11)]
-RECIPE = {
-    "system": "tiny",
-    "data": {"name": "few", "split": "random", "split_seed": 0, "train": 20, "validation": 12},
-    "tokenizer": {"name": "kernels"},
-    "model": {"name": "kernel-sum", "width": 8, "layers": 1, "members": 2},
-    "target": {"transform": "log"},
-    "loss": {"regression": "absolute"},
-    "training": {"epochs": 3, "batch": 16, "score": "mape"},
-}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> str:
+def folder(tmp_path_factory, tiny_predictor, squeezenets) -> str:
     """A predictor of SqueezeNets on a device that is very slow."""
-    networks = [FAMILIES["squeezenet"].variant(number) for number in range(40)]
-    dataset = Dataset(
-        name="few",
-        space="families",
-        architectures=networks,
-        labels={"latency": np.array([cost(network).flops / 1e6 for network in networks])},
-        attributes={"latency": Attribute("latency", "ms", "a slow device")},
-        train_label="latency",
-        test_label="latency",
-    )
     path = tmp_path_factory.mktemp("adapting") / "predictor"
-    predictor = train(Recipe.of(RECIPE, "here"), 0, dataset).predictor
+    predictor = tiny_predictor(np.array([cost(network).flops / 1e6 for network in squeezenets]), "a slow device")
     with torch.no_grad():
         for rate in (predictor.model.flops, predictor.model.bandwidth, predictor.model.overhead):
             rate.add_(5.0)

@@ -13,40 +13,18 @@ from typer.testing import CliRunner
 
 from narformer import jobs
 from narformer.arch.onnx_writer import to_onnx
-from narformer.cli import app
-from narformer.data.dataset import Attribute, Dataset
+from narformer.cli import app, latency
 from narformer.errors import BadPredictor
+from narformer.jobs import ranking
 from narformer.predictors import saved
 from narformer.spaces.families import FAMILIES
-from narformer.training.experiment import train
-from narformer.training.recipe import Recipe
-
-RECIPE = {
-    "system": "tiny",
-    "data": {"name": "few", "split": "random", "split_seed": 0, "train": 20, "validation": 12},
-    "tokenizer": {"name": "kernels"},
-    "model": {"name": "kernel-sum", "width": 8, "layers": 1, "members": 2},
-    "target": {"transform": "log"},
-    "loss": {"regression": "absolute"},
-    "training": {"epochs": 3, "batch": 16, "score": "mape"},
-}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> str:
+def folder(tmp_path_factory, tiny_predictor) -> str:
     """A predictor of SqueezeNets that has learned next to nothing."""
-    networks = [FAMILIES["squeezenet"].variant(number) for number in range(40)]
-    dataset = Dataset(
-        name="few",
-        space="families",
-        architectures=networks,
-        labels={"latency": np.linspace(1, 9, 40)},
-        attributes={"latency": Attribute("latency", "ms", "a device that nobody has")},
-        train_label="latency",
-        test_label="latency",
-    )
     path = tmp_path_factory.mktemp("latency") / "predictor"
-    saved.save(train(Recipe.of(RECIPE, "here"), 0, dataset).predictor, path)
+    saved.save(tiny_predictor(np.linspace(1, 9, 40), "a device that nobody has"), path)
     return str(path)
 
 
@@ -118,8 +96,6 @@ def test_the_command_tells_it_in_json_in_lines_and_on_a_screen(folder, monkeypat
     lines = CliRunner().invoke(app, words).stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["squeezenet/1", "squeezenet/2"]
     assert float(lines[0].split("\t")[1]) == pytest.approx(expected[0].value, rel=1e-4)
-    from narformer.cli import latency
-
     monkeypatch.setattr(type(latency.out), "is_terminal", True)
     screen = CliRunner().invoke(app, [*words[:2], *words[3:]]).stdout
     for text in ("trust", "in the domain", "90%", "by kind", "cum. %", expected[0].layers[0].name):
@@ -129,3 +105,33 @@ def test_the_command_tells_it_in_json_in_lines_and_on_a_screen(folder, monkeypat
 def test_a_folder_that_was_moved_still_answers(folder, tmp_path):
     moved = Path(shutil.copytree(folder, tmp_path / "moved"))
     assert jobs.predict_latency("squeezenet/5", str(moved)).value == jobs.predict_latency("squeezenet/5", folder).value
+
+
+@pytest.fixture
+def two_shipped(folder, tmp_path, monkeypatch):
+    """Two predictors of latency and one of cells ship with the package."""
+    for name in ("latency-here", "latency-there"):
+        shutil.copytree(folder, tmp_path / "shipped" / name)
+    shutil.copytree(ranking.PRETRAINED / "nasbench201", tmp_path / "shipped" / "cells")
+    monkeypatch.setattr(ranking, "PRETRAINED", tmp_path / "shipped")
+    return ("latency-here", "latency-there")
+
+
+def test_without_a_predictor_all_that_suit_answer(two_shipped, monkeypatch):
+    assert jobs.suited(["squeezenet/1", "my/model.onnx"]) == two_shipped
+    assert jobs.suited(["nasbench201"]) == ("cells",)
+    told = json.loads(CliRunner().invoke(app, ["predict", "squeezenet/1", "--json"]).stdout)
+    assert [answer["predictor"] for answer in told] == list(two_shipped)
+    lines = CliRunner().invoke(app, ["predict", "squeezenet/1"]).stdout.splitlines()
+    assert [line.split("\t")[-1] for line in lines] == list(two_shipped)
+    monkeypatch.setattr(type(latency.out), "is_terminal", True)
+    screen = CliRunner().invoke(app, ["predict", "squeezenet/1"]).stdout
+    assert screen.count("trust") == 2
+    assert screen.count("by kind") == 1
+
+
+@pytest.mark.usefixtures("two_shipped")
+@pytest.mark.parametrize("nets", [["|nor_conv_3x3~0|"], ["nasbench201", "squeezenet/1"], ["nasbench101"]])
+def test_where_it_is_not_plain_which_predictor_is_meant_it_is_asked_for(nets):
+    with pytest.raises(BadPredictor, match="--predictor: cells, latency-here, latency-there, or a folder"):
+        jobs.suited(nets)

@@ -58,6 +58,9 @@ def test_train_save_load_and_predict(table: Path, tmp_path: Path) -> None:
         json.dumps({"ops": ["in", *["conv"] * n, "out"], "edges": [[i, i + 1] for i in range(n + 1)]}) for n in (1, 5)
     ]
     answer = jobs.predict(graphs, run)
+    nine = json.dumps({"ops": ["in", *["conv"] * 9, "out"], "edges": [[i, i + 1] for i in range(10)]})
+    assert {entry.larger for entry in answer.ranked} == {False}
+    assert sorted(entry.larger for entry in jobs.predict([graphs[0], nine], run).ranked) == [False, True]
     assert (answer.space, answer.attribute, answer.unit) == ("graphs", "score", "")
     assert [line.text for line in answer.ranked] == graphs[::-1]
     assert [line.text for line in jobs.predict(graphs, run, ascending=True).ranked] == graphs

@@ -75,7 +75,10 @@ def predict(
         list[str],
         typer.Argument(help="Cells, files of cells, '-', or a space's name; or ONNX files and networks of families."),
     ],
-    predictor: Annotated[str, typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder.")],
+    predictor: Annotated[
+        str | None,
+        typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder; by default all that suit."),
+    ] = None,
     best: Annotated[int | None, typer.Option("--best", "-n", help="Only the best so many.", min=1)] = None,
     ascending: Annotated[bool, typer.Option("--ascending", help="The smallest value first.")] = False,
     dim: Dims = None,
@@ -94,12 +97,13 @@ def predict(
     Example: narformer predict model.onnx --predictor runs/mine
     """
     jobs = jobs_with(threads)
-    if jobs.reads_networks(predictor):
+    chosen = jobs.suited(nets) if predictor is None else (predictor,)
+    if jobs.reads_networks(chosen[0]):
         dims, shapes = bound(dim, input_)
-        print_latencies((jobs.predict_latency(net, predictor, dims, shapes) for net in nets), everything, as_json)
+        print_latencies(jobs.predict_latencies(nets, chosen, dims, shapes), everything, as_json)
         return
     with bars_shown() as bars:
-        answer = jobs.predict(nets, predictor, best, device, bars, ascending)
+        answer = jobs.predict(nets, chosen[0], best, device, bars, ascending)
     if as_json:
         print_json(dataclasses.asdict(answer))
         return
@@ -117,8 +121,11 @@ def predict(
     for entry in shown:
         beats = "" if entry.beats_next is None else f"{entry.beats_next:.0%}"
         certainty = [f"{entry.low:.4f} to {entry.high:.4f}", beats] if sure else []
-        table.add_row(str(entry.rank), f"{entry.value:.4f}", *certainty, escape(entry.text))
+        sign = "* " if entry.larger else ""
+        table.add_row(str(entry.rank), f"{entry.value:.4f}", *certainty, sign + escape(entry.text))
     out.print(table)
+    if any(entry.larger for entry in shown):
+        out.print("* larger than any cell trained on: its value is a guess", style="yellow", highlight=False)
     if len(shown) < len(answer.ranked):
         out.print(f"the best {SHOWN}; --best for another number, --json or a pipe for all", highlight=False)
 

@@ -1,7 +1,7 @@
 """How a predicted latency is printed: the answer, how far to trust it, where the time goes."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.bar import Bar
@@ -15,20 +15,25 @@ LAYERS = 10  # rows unless all are asked for
 BAR = 12  # columns
 
 
-def print_latencies(answers: Iterable[Any], everything: bool, as_json: bool) -> None:
-    """One screen for each answer, one line where nobody watches; with ``as_json`` a list of all."""
+def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json: bool) -> None:
+    """A screen for each network with the answers of all predictors, and the layers by the first of them.
+
+    A line for each answer where nobody watches; with ``as_json`` a list of all.
+    """
     if as_json:
-        print_json([dataclasses.asdict(answer) for answer in answers])
+        print_json([dataclasses.asdict(answer) for answers in networks for answer in answers])
         return
-    for answer in answers:
+    for answers in networks:
         if not out.is_terminal:  # for programs that read lines
-            bounds = [f"{bound:.6g}" for bound in (answer.low, answer.high) if bound is not None]
-            print("\t".join([answer.network, f"{answer.value:.6g}", *bounds]))
+            for answer in answers:
+                bounds = [f"{bound:.6g}" for bound in (answer.low, answer.high) if bound is not None]
+                print("\t".join([answer.network, f"{answer.value:.6g}", *bounds, answer.predictor]))
             continue
-        _print_head(answer)
-        if answer.layers:
-            _print_layers(answer, everything)
-            _print_kinds(answer)
+        for answer in answers:
+            _print_head(answer)
+        if answers[0].layers:
+            _print_layers(answers[0], everything)
+            _print_kinds(answers[0])
         if not everything:
             out.print("--all for every layer, --json for programs", style="dim", highlight=False)
 

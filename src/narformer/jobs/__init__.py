@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from narformer.jobs.adapting import Adapted, adapt, probes
     from narformer.jobs.cells import read_architectures
     from narformer.jobs.inspection import Inspection, inspect
-    from narformer.jobs.latency import Latency, Share, predict_latency, predict_module
+    from narformer.jobs.latency import Latency, Share, predict_latencies, predict_latency, predict_module
     from narformer.jobs.measuring import Measured, measure
     from narformer.jobs.ranking import (
         PRETRAINED,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         predict,
         predictors,
         reads_networks,
+        suited,
     )
     from narformer.jobs.storing import Found, export_store, import_store, query
     from narformer.jobs.tables import RESULTS, table
@@ -47,6 +48,7 @@ __all__ = [
     "load_predictor",
     "measure",
     "predict",
+    "predict_latencies",
     "predict_latency",
     "predict_module",
     "predictors",
@@ -54,6 +56,7 @@ __all__ = [
     "query",
     "read_architectures",
     "reads_networks",
+    "suited",
     "table",
     "train",
 ]
@@ -62,7 +65,7 @@ _NAMES = {
     "adapting": ("Adapted", "adapt", "probes"),
     "cells": ("read_architectures",),
     "inspection": ("Inspection", "inspect"),
-    "latency": ("Latency", "Share", "predict_latency", "predict_module"),
+    "latency": ("Latency", "Share", "predict_latencies", "predict_latency", "predict_module"),
     "measuring": ("Measured", "measure"),
     "ranking": (
         "PRETRAINED",
@@ -74,6 +77,7 @@ _NAMES = {
         "predict",
         "predictors",
         "reads_networks",
+        "suited",
     ),
     "storing": ("Found", "export_store", "import_store", "query"),
     "tables": ("RESULTS", "table"),

@@ -1,6 +1,6 @@
 """What a network takes on a device, without running it: the whole, how sure that is, and which layer takes what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from narformer.models import KernelSum
 from narformer.predictors.neural import NeuralPredictor
 from narformer.tokens import NetworkTokenizer
 
-__all__ = ["Latency", "Share", "predict_latency", "predict_module"]
+__all__ = ["Latency", "Share", "predict_latencies", "predict_latency", "predict_module"]
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,32 @@ class Latency:
         return sorted(((kind, *row) for kind, row in sums.items()), key=lambda row: -row[2])
 
 
+def predict_latencies(
+    nets: Sequence[str | Path],
+    predictors: Sequence[str],
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Iterator[tuple[Latency, ...]]:
+    """What each predictor says of each network, which is given as ``read_network`` takes it, one network at a time.
+
+    Raises BadFile, BadArchitecture, UnknownName; BadPredictor for one that does not read whole networks.
+    """
+    loaded = {name: load_predictor(name) for name in predictors}
+    for net in nets:
+        given = read_network(str(net), dims, shapes)
+        imported = given.imported or read_onnx(to_onnx(given.architecture, "none"))
+        yield tuple(_answer(imported, name, predictor) for name, predictor in loaded.items())
+
+
 def predict_latency(
     net: str | Path,
     predictor: str,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Latency:
-    """What a predictor says of a network, which is given as ``read_network`` takes it.
-
-    Raises BadFile, BadArchitecture, UnknownName; BadPredictor for one that does not read whole networks.
-    """
-    given = read_network(str(net), dims, shapes)
-    imported = given.imported or read_onnx(to_onnx(given.architecture, "none"))
-    return _answer(imported, predictor, load_predictor(predictor))
+    """What one predictor says of one network; as ``predict_latencies``."""
+    ((answer,),) = predict_latencies([net], [predictor], dims, shapes)
+    return answer
 
 
 def predict_module(

@@ -1,0 +1,186 @@
+"""A new device by 10, 20 or 50 measurements: `adapt` on HELP's latencies, each measured device left out in turn.
+
+    python benchmarks/few_shot.py            what is stored is not run again
+    python benchmarks/few_shot.py --page     docs/few_shot.md from what is stored
+
+The cells of NAS-Bench-201 are whole networks here, so that the predictor is the one of `narformer predict`. It learns
+the mean of all devices but those of the left-out hardware, whatever their batch; then a few networks measured on the
+left-out device adapt it. Training from scratch on the same few networks stands beside it.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from narformer.data import Attribute, Dataset, load
+from narformer.data.help_latency import measured
+from narformer.data.ten_families import Variants
+from narformer.metrics import mape, spearman_rho
+from narformer.papers import read_recipe
+from narformer.predictors.neural import NeuralPredictor
+from narformer.training.adaptation import adapt
+from narformer.training.experiment import train
+from narformer.training.recipe import Recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+STORED, PAGE = ROOT / "results" / "few_shot.jsonl", ROOT / "docs" / "few_shot.md"
+DATA = "nasbench201-latency"
+SAMPLES, DRAWS = (10, 20, 50), 3
+TRAIN, VALIDATION, TEST = 300, 50, 500
+BATCH = re.compile(r"_(1|16|32|64|256)$")  # of a setting: the same hardware with other batches is no other device
+
+
+def hardware(setting: str) -> str:
+    """The device of a setting, whatever its batch."""
+    return BATCH.sub("", setting)
+
+
+def whole_networks(cells: Dataset) -> Dataset:
+    """The cells of NAS-Bench-201 as the networks that were measured."""
+    networks = Variants(f"nasbench201/{row}" for row in range(len(cells)))
+    return replace(cells, name="whole networks", space="families", architectures=networks)
+
+
+def labelled(networks: Dataset, latency_M: NDArray[np.float64], device: str) -> Dataset:
+    """The networks with one latency."""
+    attribute = Attribute("latency", "ms", device)
+    return replace(
+        networks,
+        labels={"latency": latency_M},
+        attributes={"latency": attribute},
+        train_label="latency",
+        test_label="latency",
+    )
+
+
+def mean_of_others(networks: Dataset, setting: str) -> NDArray[np.float64]:
+    """(M,) the mean device: every hardware counts once, each setting on the scale of its own middle."""
+    by_hardware: dict[str, list[NDArray[np.float64]]] = {}
+    for other in measured(DATA):
+        if hardware(other) != hardware(setting):
+            log_M = np.log(networks.labels[other])
+            by_hardware.setdefault(hardware(other), []).append(log_M - log_M.mean())
+    return np.asarray(np.exp(np.mean([np.mean(logs, axis=0) for logs in by_hardware.values()], axis=0)))
+
+
+def recipe(rows: int, validation: int, epochs: int) -> Recipe:
+    """Our predictor of latency for so few rows."""
+    content = read_recipe("latency/kernel_sum", "quick", rows, changes={"data.name": "whole networks"})
+    changes = {"data.split": "random", "data.split_seed": 0, "data.validation": validation, "training.epochs": epochs}
+    return Recipe.of(content.model_dump(mode="json"), "few shot", changes)
+
+
+def trained(networks: Dataset, latency_M: NDArray[np.float64], rows: NDArray[np.int64], epochs: int) -> NeuralPredictor:
+    """Trained on some rows alone, a fifth or VALIDATION of which choose the epoch."""
+    validation = min(VALIDATION, max(2, len(rows) // 5))
+    kept = replace(networks, architectures=networks.rows(rows))
+    dataset = labelled(kept, latency_M[rows], "the mean of other devices")
+    return train(recipe(len(rows) - validation, validation, epochs), 0, dataset).predictor
+
+
+def runs(networks: Dataset, setting: str, done: set[tuple[str, int, int]]) -> Iterator[dict[str, Any]]:
+    """Scores of each number of samples and draw that is not done."""
+    wanted = [(n, draw) for n in SAMPLES for draw in range(DRAWS) if (setting, n, draw) not in done]
+    if not wanted:
+        return
+    rng = np.random.default_rng(0)
+    source_rows, test_rows, rest = np.split(
+        rng.permutation(len(networks)), [TRAIN + VALIDATION, TRAIN + VALIDATION + TEST]
+    )
+    started = time.perf_counter()
+    source = trained(networks, mean_of_others(networks, setting), source_rows, 60)
+    source_s = time.perf_counter() - started
+    latency_M, test = networks.labels[setting], networks.rows(test_rows)
+    before = source.predict(test)[:, 0]
+    for n, draw in wanted:
+        rows = np.random.default_rng([n, draw]).choice(rest, n, replace=False)
+        started = time.perf_counter()
+        adapted = adapt(source, networks.rows(rows), latency_M[rows], Attribute("latency", "ms", setting))
+        adapted_s = time.perf_counter() - started
+        scratch = trained(networks, latency_M, rows, 300)
+        told = {"adapted": adapted.predict(test)[:, 0], "from scratch": scratch.predict(test)[:, 0], "source": before}
+        yield {
+            "setting": setting,
+            "samples": n,
+            "draw": draw,
+            "spearman": {name: round(spearman_rho(said, latency_M[test_rows]), 4) for name, said in told.items()},
+            "mape": {
+                name: round(100 * mape(said, latency_M[test_rows]), 2)
+                for name, said in told.items()
+                if name != "source"
+            },
+            "seconds": {"source": round(source_s, 1), "adapted": round(adapted_s, 1)},
+        }
+
+
+def stored() -> list[dict[str, Any]]:
+    """Every run that was stored, in the order of time."""
+    return [json.loads(line) for line in STORED.read_text(encoding="utf-8").splitlines()] if STORED.exists() else []
+
+
+def page() -> str:
+    """Means over the draws for each setting, and over all settings."""
+    found = stored()
+    settings = list(dict.fromkeys(run["setting"] for run in found))
+    methods = ("adapted", "from scratch")
+    titles = ["setting", "source", *(f"{name}, {n}" for n in SAMPLES for name in methods)]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for setting in [*settings, "all"]:
+        mine = [run for run in found if setting in ("all", run["setting"])]
+        parts = [f"{statistics.fmean(run['spearman']['source'] for run in mine):.3f}"]
+        for n in SAMPLES:
+            same = [run for run in mine if run["samples"] == n]
+            for name in methods:
+                rho = statistics.fmean(run["spearman"][name] for run in same)
+                error = statistics.fmean(run["mape"][name] for run in same)
+                parts.append(f"{rho:.3f} ({error:.1f} %)")
+        lines.append(f"| {setting} | {' | '.join(parts)} |")
+    seconds = statistics.fmean(run["seconds"]["adapted"] for run in found)
+    return (
+        "\n\n".join(
+            [
+                "# A new device by a few measurements",
+                "HELP's latencies of NAS-Bench-201 (Lee et al. 2021), the settings that were measured. Spearman's rank "
+                "correlation on 500 networks that were never measured on the device, and in brackets the mean absolute "
+                f"percentage error; means over {DRAWS} draws of the samples. *source* is trained on "
+                f"{TRAIN} networks with the mean latency of all other hardware, and is not adapted: it has no unit. "
+                "*from scratch* is the same model trained on the samples alone.",
+                "\n".join(lines),
+                f"Adapting takes {seconds:.0f} s on one thread. `benchmarks/few_shot.py` makes all of this.",
+            ]
+        )
+        + "\n"
+    )
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--setting", choices=measured(DATA), action="append", help="only these")
+    arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument("--page", action="store_true")
+    given = arguments.parse_args()
+    if given.page:
+        PAGE.write_text(page(), encoding="utf-8")
+        return
+    torch.set_num_threads(given.threads)
+    networks = whole_networks(load(DATA))
+    done = {(run["setting"], run["samples"], run["draw"]) for run in stored()}
+    for setting in given.setting or measured(DATA):
+        for found in runs(networks, setting, done):
+            with STORED.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found) + "\n")
+            print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
