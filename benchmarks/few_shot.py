@@ -28,6 +28,7 @@ from narformer.data.ten_families import Variants
 from narformer.metrics import mape, spearman_rho
 from narformer.papers import read_recipe
 from narformer.predictors.neural import NeuralPredictor
+from narformer.spaces.families.nasbench201 import number_of
 from narformer.training.adaptation import adapt
 from narformer.training.experiment import train
 from narformer.training.recipe import Recipe
@@ -47,7 +48,7 @@ def hardware(setting: str) -> str:
 
 def whole_networks(cells: Dataset) -> Dataset:
     """The cells of NAS-Bench-201 as the networks that were measured."""
-    networks = Variants(f"nasbench201/{row}" for row in range(len(cells)))
+    networks = Variants(f"nasbench201/{number_of(cell)}" for cell in cells.architectures)
     return replace(cells, name="whole networks", space="families", architectures=networks)
 
 

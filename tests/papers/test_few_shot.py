@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from narformer.arch import fingerprint
 from narformer.data import Attribute, Dataset
 from narformer.data.help_latency import measured
+from narformer.spaces.nasbench201 import NasBench201
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,18 @@ def networks():
     labels = {setting: np.exp(rng.normal(size=6)) for setting in measured("nasbench201-latency")}
     attributes = {setting: Attribute(setting, "ms") for setting in labels}
     return Dataset("rows", "families", range(6), labels, attributes, "titan_rtx_256", "titan_rtx_256")
+
+
+def test_whole_networks_are_those_of_the_cells(few_shot):
+    cells = NasBench201().enumerate().take(np.array([7, 1234]))
+    labels = {"titan_rtx_256": np.ones(2)}
+    networks = few_shot.whole_networks(
+        Dataset(
+            "cells", "nasbench201", cells, labels, {"titan_rtx_256": Attribute("titan_rtx_256", "ms")}, *labels, *labels
+        )
+    )
+    for row, cell in enumerate(cells):
+        assert fingerprint(networks.architectures[row]) == fingerprint(NasBench201().unroll(cell))
 
 
 def test_a_batch_is_no_other_hardware(few_shot):
