@@ -81,11 +81,13 @@ def recipe(rows: int, validation: int, epochs: int) -> Recipe:
     return Recipe.of(content.model_dump(mode="json"), "few shot", changes)
 
 
-def trained(networks: Dataset, latency_M: NDArray[np.float64], rows: NDArray[np.int64], epochs: int) -> NeuralPredictor:
+def trained(
+    networks: Dataset, latency_M: NDArray[np.float64], rows: NDArray[np.int64], epochs: int, device: str
+) -> NeuralPredictor:
     """Trained on some rows alone, a fifth or VALIDATION of which choose the epoch."""
     validation = min(VALIDATION, max(2, len(rows) // 5))
     kept = replace(networks, architectures=networks.rows(rows))
-    dataset = labelled(kept, latency_M[rows], "the mean of other devices")
+    dataset = labelled(kept, latency_M[rows], device)
     return train(recipe(len(rows) - validation, validation, epochs), 0, dataset).predictor
 
 
@@ -99,7 +101,7 @@ def runs(networks: Dataset, setting: str, done: set[tuple[str, int, int]]) -> It
         rng.permutation(len(networks)), [TRAIN + VALIDATION, TRAIN + VALIDATION + TEST]
     )
     started = time.perf_counter()
-    source = trained(networks, mean_of_others(networks, setting), source_rows, 60)
+    source = trained(networks, mean_of_others(networks, setting), source_rows, 60, "the mean of other devices")
     source_s = time.perf_counter() - started
     latency_M, test = networks.labels[setting], networks.rows(test_rows)
     before = source.predict(test)[:, 0]
@@ -108,7 +110,7 @@ def runs(networks: Dataset, setting: str, done: set[tuple[str, int, int]]) -> It
         started = time.perf_counter()
         adapted = adapt(source, networks.rows(rows), latency_M[rows], Attribute("latency", "ms", setting))
         adapted_s = time.perf_counter() - started
-        scratch = trained(networks, latency_M, rows, 300)
+        scratch = trained(networks, latency_M, rows, 300, setting)
         told = {"adapted": adapted.predict(test)[:, 0], "from scratch": scratch.predict(test)[:, 0], "source": before}
         yield {
             "setting": setting,

@@ -269,10 +269,12 @@ networks of each family ran on ONNX Runtime, the first {NETWORKS["openvino"]} of
 of 224 x 224, 32 x 32 for NAS-Bench-201; random weights and inputs.
 
 ## How
-One thread, one network at a time, all families in one random order, groups of both runtimes in turn, nothing else
-running on the machine. {GROUP} networks of one runtime, or fewer whose weights take {GROUP_BYTES / 2**30:.0f} GB, are
-loaded together and then take turns in {ROUNDS["ort"]} rounds (ONNX Runtime) or {ROUNDS["openvino"]} (OpenVINO). In
-each round a network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at most {BURST.most} times; one that has
+One thread, one network at a time, all families in one random order, groups of both runtimes in turn. No training and
+no test ran beside it; during part of the rows text was edited, and checked for some seconds at a time, on the same
+machine, which the count of other programs below includes. {GROUP} networks of one runtime, or fewer
+whose weights take {GROUP_BYTES / 2**30:.0f} GB, are loaded together and then take turns in {ROUNDS["ort"]} rounds
+(ONNX Runtime) or {ROUNDS["openvino"]} (OpenVINO). In each
+round a network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at most {BURST.most} times; one that has
 run for {ENOUGH_S:.0f} s in {ENOUGH} rounds or more has no further ones. Every time is kept.
 
 A virtual machine shares its hardware: neighbours that no counter shows slow it down by a third and more, for fractions

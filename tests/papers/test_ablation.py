@@ -1,8 +1,6 @@
 """The ablation's recipes are what their names say, no two alike, and its page is what was stored."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
@@ -12,12 +10,8 @@ SPACES = {"nasbench101": (100, 424), "nasbench201": (78, 781)}
 
 
 @pytest.fixture(scope="module")
-def ablation():
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "ablation.py"
-    spec = importlib.util.spec_from_file_location("ablation", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def ablation(benchmark_called):
+    return benchmark_called("ablation")
 
 
 @pytest.mark.parametrize("space", SPACES)

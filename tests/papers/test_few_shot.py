@@ -1,9 +1,7 @@
 """The few-shot benchmark leaves the whole hardware out, and its page is what was stored."""
 
-import importlib.util
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +13,8 @@ from narformer.spaces.nasbench201 import NasBench201
 
 
 @pytest.fixture(scope="module")
-def few_shot():
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "few_shot.py"
-    spec = importlib.util.spec_from_file_location("few_shot", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def few_shot(benchmark_called):
+    return benchmark_called("few_shot")
 
 
 @pytest.fixture
