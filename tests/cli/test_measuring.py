@@ -21,7 +21,7 @@ from narformer.jobs import measuring
 from narformer.measure import RUNTIMES, environment
 from narformer.store import Store
 
-MODULES = {"ort": "onnxruntime", "openvino": "openvino"}
+MODULES = {"ort": "onnxruntime", "openvino": "openvino", "openvino-float32": "openvino"}
 INSTALLED = [name for name in RUNTIMES if importlib.util.find_spec(MODULES[name])]
 CELL = "nasbench201/1462"
 NEEDS_ORT = pytest.mark.skipif("ort" not in INSTALLED, reason="onnxruntime is not installed")

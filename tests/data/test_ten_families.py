@@ -55,7 +55,7 @@ def three():
         (
             measured("squeezenet/1", (2_000_000, 4_000_000), others=None),
             measured("alexnet/0", (1_000_000,), warmup=()),
-            measured("squeezenet/1", (5_000_000,), "openvino"),
+            measured("squeezenet/1", (5_000_000,), "openvino-float32"),
             measured("squeezenet/1", (6_000_000,), date="2026-01-02T00:00:00+00:00"),
             measured("squeezenet/0", (7_000_000,)),
         )
@@ -90,7 +90,7 @@ def test_what_is_written_is_read(file):
             st.sampled_from(["alexnet/0", "squeezenet/3"]),
             st.lists(st.integers(0, 2**50), min_size=1, max_size=4),
             st.lists(st.integers(0, 2**50), max_size=3),
-            st.sampled_from(["ort", "openvino"]),
+            st.sampled_from(["ort", "openvino-float32"]),
             st.none() | st.floats(0, 9),
         ),
         min_size=1,
@@ -109,10 +109,10 @@ def test_any_times_survive(tmp_path_factory, entries):
 def test_the_first_measurement_is_the_label_and_the_second_its_repetition():
     found = three()
     assert found.names == ("alexnet/0", "squeezenet/0", "squeezenet/1")
-    assert found.runtimes == ("openvino", "ort")
+    assert found.runtimes == ("openvino-float32", "ort")
     np.testing.assert_array_equal(found.latency_ms("ort"), [1.0, 7.0, 3.0])
     np.testing.assert_array_equal(found.latency_ms("ort", again=True), [np.nan, np.nan, 6.0])
-    np.testing.assert_array_equal(found.latency_ms("openvino"), [np.nan, np.nan, 5.0])
+    np.testing.assert_array_equal(found.latency_ms("openvino-float32"), [np.nan, np.nan, 5.0])
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
@@ -143,13 +143,13 @@ def test_the_reference_is_kept_in_the_file(tmp_path):
 
 def test_as_a_data_set():
     dataset = three().dataset()
-    assert (list(dataset.labels), dataset.train_label) == (["latency_ort", "latency_openvino"], "latency_ort")
+    assert (list(dataset.labels), dataset.train_label) == (["latency_ort", "latency_openvino-float32"], "latency_ort")
     assert dataset.attributes["latency_ort"].unit == "ms"
     assert "ONNX Runtime, A CPU, 2 cores, float32, 1 thread, batch 1" in dataset.attributes["latency_ort"].note
     example = dataset[2]
     assert (example.architecture, example.labels) == (
         FAMILIES["squeezenet"].variant(1),
-        {"latency_ort": 3.0, "latency_openvino": 5.0},
+        {"latency_ort": 3.0, "latency_openvino-float32": 5.0},
     )
 
 
@@ -202,8 +202,8 @@ class TestShipped:
         for family in FAMILIES:
             mine_M = found.family_M == family
             assert np.isfinite(found.latency_ms("ort")[mine_M]).sum() >= 300
-            assert np.isfinite(found.latency_ms("openvino")[mine_M]).sum() >= 150
-            for runtime, least in (("ort", 30), ("openvino", 15)):
+            assert np.isfinite(found.latency_ms("openvino-float32")[mine_M]).sum() >= 150
+            for runtime, least in (("ort", 30), ("openvino-float32", 15)):
                 assert np.isfinite(found.latency_ms(runtime, again=True)[mine_M]).sum() >= least
         assert len({m.environment.machine for m in found.measurements}) == 1
 

@@ -14,7 +14,7 @@ from narformer.cli.terminal import Json, bars_shown, jobs_with, out, print_json
 def adapt(
     predictor: Annotated[str, typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder.")],
     save_to: Annotated[Path, typer.Option("--out", help="Folder of the adapted predictor.")] = Path("runs/here"),
-    runtime: Annotated[str, typer.Option(help="What runs the probes: ort or openvino.")] = "ort",
+    runtime: Annotated[str, typer.Option(help="What runs the probes: ort, openvino, or openvino-float32.")] = "ort",
     threads: Annotated[int, typer.Option(help="CPU threads of a probe.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="Name of this machine; by default after its CPU.")] = "",
     each: Annotated[int, typer.Option(help="Probes of each of the ten families.", min=1)] = 5,

@@ -28,7 +28,7 @@ def bound(dim: list[str] | None, input_: list[str] | None) -> tuple[dict[str, in
 
 def measure(
     nets: Annotated[list[str], typer.Argument(help="ONNX files, or networks of families: resnet/0.")],
-    runtime: Annotated[list[str] | None, typer.Option(help="ort (by default) or openvino; may be repeated.")] = None,
+    runtime: Annotated[list[str] | None, typer.Option(help="ort (by default), openvino, openvino-float32.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of a network.", min=1)] = 1,
     repeats: Annotated[int, typer.Option(help="Timed runs of each network, shared by the rounds.", min=1)] = 30,
     rounds: Annotated[int, typer.Option(help="Rounds in which the networks take turns.", min=1)] = 3,

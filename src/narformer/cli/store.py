@@ -31,7 +31,7 @@ def query(
         str | None, typer.Option(help="Beginning of a fingerprint, ONNX file, or network of a family: resnet/0.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="A device, with or without its precision.")] = None,
-    runtime: Annotated[str | None, typer.Option(help="ort, openvino.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="ort, openvino, openvino-float32.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 20,
     dim: Dims = None,
     input_: Shapes = None,

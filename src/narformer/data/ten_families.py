@@ -62,7 +62,7 @@ _COLUMNS = (
     "round_R",
     "time_T",
 )
-_UNITS = {"ort": "ONNX Runtime", "openvino": "OpenVINO"}
+_UNITS = {"ort": "ONNX Runtime", "openvino-float32": "OpenVINO"}
 
 FACTS = Facts(rows=3_000, ranges={f"latency_{runtime}": (0.01, 60_000.0) for runtime in _UNITS})
 

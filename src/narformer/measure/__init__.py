@@ -2,7 +2,7 @@
 
 from narformer.measure.environment import Environment, Machine, environment, same_machine
 from narformer.measure.onnx_runtime import OnnxRuntime
-from narformer.measure.openvino_runtime import OpenVino
+from narformer.measure.openvino_runtime import OpenVino, OpenVinoFloat32
 from narformer.measure.runtime import Runtime
 from narformer.measure.timing import Adaptive, Interrupted, Measurement, Session, measure, measure_rounds, unstable
 
@@ -25,4 +25,5 @@ __all__ = [
 RUNTIMES: dict[str, type[Runtime]] = {
     "ort": OnnxRuntime,
     "openvino": OpenVino,
+    "openvino-float32": OpenVinoFloat32,
 }
