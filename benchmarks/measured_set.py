@@ -279,10 +279,12 @@ Batch 1; images of 224 x 224, 32 x 32 for NAS-Bench-201; random weights and inpu
 One thread, one network at a time, all families in one random order, groups of both runtimes in turn. No training and
 no test ran beside it; during the first 1,500 rows text was edited on the same machine. Where other programs, or the
 host, took more than {ALONE} of a core meanwhile, a measurement does not count and was made again: {made - len(every):,}
-of {made:,}. {GROUP} networks of one runtime, or fewer
-whose weights take {GROUP_BYTES / 2**30:.0f} GB, are loaded together and then take turns in {ROUNDS} rounds. In each
-round a network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at most {BURST.most} times; one that has
-run for {ENOUGH_S:.0f} s in {ENOUGH} rounds or more has no further ones. Every time is kept.
+of {made:,}.
+
+{GROUP} networks of one runtime, or fewer whose weights take {GROUP_BYTES / 2**30:.0f} GB, are loaded together and
+then take turns in {ROUNDS} rounds. In each round a network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at
+most {BURST.most} times; one that has run for {ENOUGH_S:.0f} s in {ENOUGH} rounds or more has no further ones.
+Every time is kept.
 
 A virtual machine shares its hardware: neighbours that no counter shows slow it down by a third and more, for fractions
 of a second or for minutes, and it is rarely alone. So a reference, a network of two convolutions that takes a few

@@ -16,6 +16,7 @@ from narformer.data import (
     nnlqp,
     nnlqp_nasbench201,
     ofa_mobilenetv3,
+    ten_families,
 )
 from narformer.data.dataset import Dataset
 from narformer.data.facts import Facts
@@ -79,6 +80,10 @@ def _nnlqp_nasbench201(path: str | Path, progress: Progress | None) -> Dataset:
     return nnlqp_nasbench201.read_text(path)
 
 
+def _ten_families(path: str | Path, progress: Progress | None) -> Dataset:
+    return ten_families.read_dataset(path)
+
+
 _HELP = "https://github.com/HayeonLee/HELP"
 _NNLQP = "https://github.com/ModelTC/NNLQP"
 _NARFORMER_V2 = "https://github.com/yuny220/NAR-Former-V2"
@@ -122,6 +127,19 @@ _ALL = (
         facts=analog_nasbench.FACTS,
         read_official=_analog,
         locate=analog_nasbench.installed,
+    ),
+    Source(
+        name=ten_families.NAME,
+        what="whole networks of ten families, latency measured by us on a CPU core (docs/ten_families.md)",
+        rows=3_000,
+        units="ms",
+        files=(),
+        official="ten_families.npz of this package",
+        origin="it ships with narformer",
+        size="1 MB",
+        facts=ten_families.FACTS,
+        read_official=_ten_families,
+        locate=ten_families.packaged,
     ),
     Source(
         name="nasbench201-latency",
