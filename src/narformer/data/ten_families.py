@@ -95,8 +95,8 @@ class Variants(Sequence[Architecture]):
 class MeasuredSet:
     """Measurements of networks of the families and, beside each, of the reference, in the order of their dates.
 
-    The first measurement of a network on a runtime gives its label. A second one, taken in another session at least a
-    tenth of the whole set later, tells how far measurements can be repeated.
+    The first measurement of a network on a runtime gives its label. A second one, taken in another session later, tells
+    how far measurements can be repeated.
     """
 
     measurements: tuple[Measurement, ...]
@@ -151,9 +151,10 @@ class MeasuredSet:
         return np.array(beside.round_medians_ms) / self._usual_ms[measurement.runtime]
 
     def sensitivity(self, runtime: str) -> float:
-        """By which power of the reference's slowdown networks are slowed down, 0 to 1: a least-squares line.
+        """By which power of the reference's slowdown networks are slowed down, 0 to 1; 0 where no reference ran.
 
-        Through the logarithms of the rounds' medians, each network by its own mean; 0 where no reference ran.
+        The reduced major axis of the logarithms of the rounds' medians, each network by its own mean. Both sides are
+        times with noise: least squares would take that of the reference for insensitivity.
         """
         slow, times = [np.zeros(0)], [np.zeros(0)]
         for m in self.of_networks:
@@ -162,7 +163,7 @@ class MeasuredSet:
                     logs = np.log(np.maximum(values, 1e-6))
                     parts.append(logs - logs.mean())
         x, y = np.concatenate(slow), np.concatenate(times)
-        return float(np.clip(x @ y / (x @ x), 0.0, 1.0)) if x.any() else 0.0
+        return float(np.clip(np.sqrt(y @ y / (x @ x)), 0.0, 1.0)) if x @ y > 0 else 0.0
 
     @cached_property
     def _beside(self) -> dict[tuple[str, str, str], Measurement]:

@@ -59,8 +59,8 @@ class OpenVino(Runtime):
 class OpenVinoFloat32(OpenVino):
     """A network in OpenVINO that computes in float32 where it would pick another precision.
 
-    Virtual machines share the units for bfloat16 with their neighbours: its times differ by 10 % minutes apart, those
-    in float32 by 1 or 2 %.
+    Virtual machines share the units for bfloat16 with their neighbours, so that its times repeat worse than those in
+    float32 (docs/ten_families.md).
     """
 
     runtime, title = "openvino-float32", "OpenVINO in float32"
