@@ -60,6 +60,30 @@ def test_only_one_add_joins():
     assert parts(net("Conv", "Add", "Add", edges=edges)) == [(1, 2), (3,)]
 
 
+def test_what_is_the_same_of_the_same_is_computed_once():
+    #      Conv ─ Relu ─ Conv ─┐       the Relus of one value are one, and what follows reads that;
+    #         ├── Relu ─ Conv ─ Concat     convolutions have weights of their own
+    #         └── Tanh ───────┘
+    edges = ((0, 1), (1, 2), (2, 3), (1, 4), (4, 5), (1, 6), (3, 7), (5, 7), (6, 7))
+    found = kernels(net("Conv", "Relu", "Conv", "Relu", "Conv", "Tanh", "Concat", edges=edges))
+    assert [(k.vertices, k.repeated) for k in found] == [
+        ((1,), ()),
+        ((2,), (4,)),
+        ((3,), ()),
+        ((5,), ()),
+        ((6,), ()),
+        ((7,), ()),
+    ]
+
+
+def test_a_convolution_takes_both_of_two_equal_activations():
+    #      Conv ─ Relu ─ Concat ─ Conv
+    #         └── Relu ───┘
+    edges = ((0, 1), (1, 2), (1, 3), (2, 4), (3, 4), (4, 5))
+    found = kernels(net("Conv", "Relu", "Relu", "Concat", "Conv", edges=edges))
+    assert [(k.vertices, k.repeated) for k in found] == [((1, 2), (3,)), ((4,), ()), ((5,), ())]
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_operation_but_the_inputs_is_in_one_kernel(name):
     family = FAMILIES[name]
@@ -67,7 +91,7 @@ def test_every_operation_but_the_inputs_is_in_one_kernel(name):
     for _ in range(4):
         architecture = family.variant(next(numbers))
         found = kernels(architecture)
-        inside = sorted(vertex for kernel in found for vertex in kernel.vertices)
+        inside = sorted(vertex for kernel in found for vertex in (*kernel.vertices, *kernel.repeated))
         assert inside == [v for v, op in enumerate(architecture.ops) if op.kind != "Input"]
         assert all(kernel.anchor == kernel.vertices[0] for kernel in found)
         assert len(found) < len(architecture)

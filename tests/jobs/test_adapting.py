@@ -28,8 +28,7 @@ def folder(tmp_path_factory, tiny_predictor, squeezenets) -> str:
     path = tmp_path_factory.mktemp("adapting") / "predictor"
     predictor = tiny_predictor(np.array([cost(network).flops / 1e6 for network in squeezenets]), "a slow device")
     with torch.no_grad():
-        for rate in (predictor.model.flops, predictor.model.bandwidth, predictor.model.overhead):
-            rate.add_(5.0)
+        predictor.model.rates.add_(5.0)
     saved.save(predictor, path)
     return str(path)
 

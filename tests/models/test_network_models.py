@@ -1,16 +1,20 @@
 """Laws of the models that read whole networks, Packed without padding, and their equations as slow loops."""
 
+import math
 from dataclasses import fields, replace
 
 import pytest
 import torch
 from safetensors.torch import load, save
+from torch import nn
 from torch.nn import functional
 
 from narformer.arch import Architecture, Op
 from narformer.models import MODELS
+from narformer.models.kernel_sum import BYTES, EDGE
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.tokens import Batch, Packed, packed
+from narformer.tokens.kernels import FEATURES
 
 FLOAT64 = 1e-10
 # Each model: its tokenizer with options, and its own options, at a size for tests.
@@ -48,6 +52,9 @@ def build(name, seed=1, **options):
     model = make_model(name, sizes | options, tokenizer, seed).double().eval()
     model.precision = torch.float64
     model.standardise(batch)
+    if name == "kernel-sum":  # its last layer begins with zeros, which hide all others
+        nn.init.normal_(model.out.weight, std=0.3, generator=torch.Generator().manual_seed(seed))
+        nn.init.normal_(model.apart, std=0.3, generator=torch.Generator().manual_seed(seed))
     return batch, model
 
 
@@ -280,3 +287,35 @@ def test_tpu_cost_kernel_by_kernel():
             times = [(model.head[3].weight @ own + model.head[3].bias).exp() for own in hidden]
             expected.append(sum(times).log() if times else torch.tensor([-20.7], dtype=torch.float64))
     close(answers(model, batch), torch.stack(expected))
+
+
+def test_the_roofline_as_a_loop():
+    batch, model = build("kernel-sum", members=2)
+    roof_EK = model.roofline(batch)
+    for member in range(2):
+        (size, faster), rates = model.cache[member].exp().tolist(), model.rates[member]
+        for kernel, kind in enumerate(batch.kind_N.tolist()):
+            told = dict(zip(FEATURES, batch.x_NF[kernel].tolist(), strict=True))
+            flops = math.exp(told["flops"])
+            moved = sum(math.exp(told[name]) for name in BYTES)
+            flops_ms, byte_ms, start_ms = (rates + model.apart[member, :, kind]).exp().tolist()
+            cached = 1 / (1 + (moved / size) ** (1 / EDGE))  # 1 where all fits, 0 where next to nothing does
+            expected = flops * flops_ms + moved * byte_ms / faster**cached + start_ms
+            assert roof_EK[member, kernel].exp().item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_kernels_add_up_to_the_network():
+    batch, model = build("kernel-sum", members=2)
+    ms_EK = model.kernels(batch).exp()
+    for network in range(len(NETWORKS) - 1):  # the last one has no kernel
+        said_E = answers(model, batch)[network].exp()
+        assert torch.allclose(ms_EK[:, batch.owner_N == network].sum(1), said_E)
+
+
+def test_corrections_cost_in_training_alone():
+    batch, model = build("kernel-sum", restraint=0.5)
+    model(batch)
+    assert model.strain == 0.0
+    correction = model.correction(batch)
+    model.train()(batch)
+    assert model.strain.item() == pytest.approx(0.5 * correction.square().mean().item())

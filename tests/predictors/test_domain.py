@@ -17,7 +17,7 @@ from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.saved import load, save
 from narformer.predictors.target import Target
 from narformer.spaces.families import FAMILIES
-from narformer.tokens.kernels import KINDS
+from narformer.tokens.kernels import DEPTHWISE, KINDS, POINTWISE
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,8 @@ def test_a_description_counts_kernels_and_their_cost(networks):
     assert described_B.shape == (3, Domain.Config(names=()).features)
     for row, network in zip(described_B, batch, strict=True):
         convolutions = sum(op.kind == "Conv" for op in network.ops)
-        assert np.expm1(row[KINDS.index("Conv")]) == pytest.approx(convolutions)
+        held = sum(np.expm1(row[KINDS.index(kind)]) for kind in ("Conv", POINTWISE, DEPTHWISE))
+        assert held == pytest.approx(convolutions)
 
 
 def test_of_very_many_networks_every_so_many_are_held(networks, monkeypatch):

@@ -61,10 +61,15 @@ class Imported:
 
 @dataclass
 class Constant:
-    """A value that no input of the network reaches: weight, scalar, shape. ``values`` only where small and known."""
+    """A value that no input of the network reaches: weight, scalar, shape. ``values`` only where small and known.
+
+    code: the bytes of the array that the values were taken from, empty where they come from elsewhere: constants are
+          told apart by them much faster than by their values
+    """
 
     shape: Shape | None
     values: Sequence[int | float] | None = None
+    code: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def count(self) -> int:

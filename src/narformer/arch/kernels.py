@@ -2,13 +2,14 @@
 
 The rules are those that ONNX Runtime, OpenVINO and TensorRT share: what works value by value on a kernel's only output
 joins it, BatchNormalization disappears into the convolution before it, one Add joins the later of its two convolutions,
-and what only states another shape costs nothing and joins its producer. A runtime may do better or worse; which rules
+what only states another shape costs nothing and joins its producer, and what is the same of the same value (two
+activations of one sum) is computed once. A runtime may do better or worse; which rules
 hold is for measurements to say. Letters: N operations, K kernels.
 """
 
 from dataclasses import dataclass
 
-from narformer.arch.graph import Architecture
+from narformer.arch.graph import Architecture, Op
 from narformer.arch.ops import ALIASES
 
 __all__ = ["Kernel", "kernels"]
@@ -20,6 +21,8 @@ ACTIVATIONS |= {"Swish", "Mish", "Tanh", "Softplus", "Erf"}
 JOINS = {*ACTIVATIONS, "BatchNormalization"}
 VIEWS = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"}
 PAIRS = {"Add", "Sum", "Mul"}
+# What holds no weights, so that equal attributes and sources make equal results.
+WEIGHTLESS = ACTIVATIONS - {"PRelu"} | {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Zero"}
 
 
 @dataclass(frozen=True)
@@ -28,23 +31,26 @@ class Kernel:
 
     anchor:   the vertex that does the work
     vertices: all of them, the anchor among them, in the network's order
+    repeated: vertices whose values are those of one of ``vertices``, and cost nothing
     """
 
     anchor: int
     vertices: tuple[int, ...]
+    repeated: tuple[int, ...] = ()
 
 
 def kernels(architecture: Architecture) -> tuple[Kernel, ...]:
     """The kernels of a network, in the order of their anchors; inputs belong to none, every other vertex to one."""
     kinds = [ALIASES.get(op.kind, op.kind) for op in architecture.ops]
-    producers = [[source for _, source in operands] for operands in architecture.operands()]
+    first = _first_alike(architecture, kinds)
+    producers = [[first[source] for _, source in operands] for operands in architecture.operands()]
     uses = [0] * len(kinds)
-    for source, _ in architecture.edges:
-        uses[source] += 1
+    for source, target in architecture.edges:
+        uses[first[source]] += first[target] == target
     home: dict[int, int] = {}  # vertex -> anchor of its kernel
     end: dict[int, int] = {}  # anchor -> the vertex whose output is the kernel's
     for vertex, kind in enumerate(kinds):
-        if kind == "Input":
+        if kind == "Input" or first[vertex] != vertex:
             continue
         host = vertex
         for source in sorted({source for source in producers[vertex] if source in home}):
@@ -56,6 +62,23 @@ def kernels(architecture: Architecture) -> tuple[Kernel, ...]:
         home[vertex] = host
         end[host] = vertex
     members: dict[int, list[int]] = {}
+    repeated: dict[int, list[int]] = {}
     for vertex, anchor in home.items():
         members.setdefault(anchor, []).append(vertex)
-    return tuple(Kernel(anchor, tuple(vertices)) for anchor, vertices in sorted(members.items()))
+    for vertex, original in enumerate(first):
+        if original != vertex:
+            repeated.setdefault(home[original], []).append(vertex)
+    return tuple(
+        Kernel(anchor, tuple(vertices), tuple(repeated.get(anchor, ()))) for anchor, vertices in sorted(members.items())
+    )
+
+
+def _first_alike(architecture: Architecture, kinds: list[str]) -> list[int]:
+    """Of each vertex the first one with the same value: itself, but for what does the same to the same, unweighted."""
+    first = list(range(len(kinds)))
+    seen: dict[tuple[Op, tuple[tuple[int, int], ...]], int] = {}
+    for vertex, (op, operands) in enumerate(zip(architecture.ops, architecture.operands(), strict=True)):
+        if kinds[vertex] in WEIGHTLESS and operands:
+            key = (op, tuple([(slot, first[source]) for slot, source in operands]))
+            first[vertex] = seen.setdefault(key, vertex)
+    return first

@@ -233,7 +233,7 @@ class _Reading:
         """What a node is, whatever vertices it reads; the same object for nodes that are alike."""
         kind = self._kind(node)
         texts = tuple([a.SerializeToString() for a in node.attribute])
-        sorts = tuple([(o.shape, repr(o.values)) if isinstance(o, Constant) else o is None for o in operands])
+        sorts = tuple([(o.shape, o.code or repr(o.values)) if isinstance(o, Constant) else o is None for o in operands])
         key = (kind, texts, sorts, shapes, out, read)
         if key not in self.parts:
             attributes = {a.name: value for a in node.attribute if (value := given(a)) is not None}
@@ -257,7 +257,9 @@ class _Reading:
 
     def _know(self, name: str, array: NDArray[np.generic]) -> None:
         self.arrays[name], self.shapes[name] = array, array.shape
-        self.values[name] = Constant(array.shape, array.reshape(-1).tolist())
+        # An array of objects holds their addresses.
+        code = b"" if array.dtype.hasobject else array.dtype.str.encode() + array.tobytes()
+        self.values[name] = Constant(array.shape, array.reshape(-1).tolist(), code)
 
     def _kind(self, node: onnx.NodeProto) -> str:
         kind, domain = KIND.sub("?", node.op_type[:80]), node.domain

@@ -1,13 +1,16 @@
 """Our own predictor of latency: a time for each kernel by a roofline, corrected by what stands around it, then summed.
 
-ℓ_k = log(flops_k / P + bytes_k / W + o) + c tanh(f(h_k) / c)      P, W, o learned for each kind of kernel
+ℓ_k = log(flops_k / P + bytes_k / W_k + o) + c tanh(f(h_k) / c)    P, W, o learned for all and for each kind of kernel
+log W_k = log W + g sigmoid((s - log bytes_k) / w)                 what fits into a cache of exp(s) bytes moves faster
 h ← h + W_2 relu(W_1 [LN h ‖ mean of parents ‖ mean of children])
 log ŷ = log Σ_k exp ℓ_k
 
 Every kernel's share is positive and they add up to the whole, so that the answer can be shown layer by layer and grows
 with networks beyond those of training. The roofline is that of Williams et al. (CACM 2009) with a sum in place of the
 maximum; nn-Meter (Zhang et al., MobiSys 2021) sums kernels that were measured one by one, here they are learned from
-whole networks. All members of the ensemble see the same batch at once.
+whole networks. Two levels of memory are those of the cache-aware roofline (Ilic et al., IEEE CAL 2014). The loss grows
+with the square of the corrections: what the networks of training say nothing of, kernels that take next to no part of
+their time, is left to the roofline. All members of the ensemble see the same batch at once.
 
 Letters: E members, B networks, K kernels of all of them, Y edges, D width, F features.
 """
@@ -29,8 +32,10 @@ from narformer.tokens.packed import Packed
 
 BYTES = ("bytes in", "bytes out", "bytes of weights")
 FARTHEST = 3.0  # c: a kernel takes at most exp(3) times what the roofline says, or that much less
-# To begin with: operations and bytes in a millisecond, and the milliseconds of a kernel that does nothing.
-FLOPS, BANDWIDTH, OVERHEAD = 1e8, 1e7, 5e-3
+# To begin with: operations and bytes in a millisecond, and the milliseconds of a kernel that does nothing; bytes of a
+# cache, how much faster it is, and how far around its size it is left.
+FLOPS, BANDWIDTH, OVERHEAD = 1e8, 1e7, 2e-3
+CACHE, FASTER, EDGE = 1e6, 6.0, 0.7
 
 
 class KernelSum(Model):
@@ -40,7 +45,8 @@ class KernelSum(Model):
 
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
-        """kinds, features: of kernels, as KernelTokenizer gives them; members: E."""
+        """kinds, features: of kernels, as KernelTokenizer gives them; members: E; restraint: weight of the
+        corrections' mean square in the loss."""
 
         kinds: Size
         features: Size
@@ -48,6 +54,7 @@ class KernelSum(Model):
         layers: Count = 2
         members: Size = 1
         dropout: Rate = 0.0
+        restraint: Rate = 0.05
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -56,14 +63,16 @@ class KernelSum(Model):
         self.config = config
         E, D = config.members, config.width
         self.standardised = Standardised(config.features)
-        self.flops = nn.Parameter(torch.full((E, config.kinds), -log(FLOPS)))
-        self.bandwidth = nn.Parameter(torch.full((E, config.kinds), -log(BANDWIDTH)))
-        self.overhead = nn.Parameter(torch.full((E, config.kinds), log(OVERHEAD)))
-        self.kind = nn.Parameter(torch.randn(E, config.kinds, D))
+        self.rates = nn.Parameter(torch.tensor([-log(FLOPS), -log(BANDWIDTH), log(OVERHEAD)]).repeat(E, 1))
+        self.apart = nn.Parameter(torch.zeros(E, 3, config.kinds))
+        self.cache = nn.Parameter(torch.tensor([log(CACHE), log(FASTER)]).repeat(E, 1))
+        self.kind = nn.Parameter(0.3 * torch.randn(E, config.kinds, D))
         self.feature = Members(E, config.features, D)
         self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
         self.inner = Members(E, D, D)
         self.out = Members(E, D, 1)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def standardise(self, batch: Packed) -> None:
         """Take mean and spread of the features from the training networks."""
@@ -75,13 +84,15 @@ class KernelSum(Model):
 
     def kernels(self, batch: Packed) -> Tensor:
         """(E, K) logarithm of each kernel's time."""
-        return self.roofline(batch) + self.correction(batch)
+        correction_EK = self.correction(batch)
+        self.strain = self.config.restraint * correction_EK.square().mean() if self.training else 0.0
+        return self.roofline(batch) + correction_EK
 
     def correction(self, batch: Packed) -> Tensor:
         """(E, K) what stands around a kernel adds to the logarithm of its time."""
         config, kind_K = self.config, batch.kind_N
         x_KF = self.standardised(batch.x_NF)
-        h_EKD = self.feature(x_KF.expand(config.members, -1, -1)) + self.kind[:, kind_K]
+        h_EKD = self.feature(x_KF.expand(config.members, -1, -1)) + self.kind.index_select(1, kind_K)
         graph = Neighbours(batch)
         for layer in self.layers:
             h_EKD = layer(h_EKD, graph, self.precision)
@@ -93,12 +104,11 @@ class KernelSum(Model):
         """(E, K) logarithm of the time that a kernel's operations, bytes and start take."""
         column = {name: batch.x_NF[:, FEATURES.index(name)] for name in ("flops", *BYTES)}
         moved_K = torch.stack([column[name] for name in BYTES]).logsumexp(0)
-        parts = (
-            column["flops"] + self.flops[:, batch.kind_N],
-            moved_K + self.bandwidth[:, batch.kind_N],
-            self.overhead[:, batch.kind_N],
-        )
-        return torch.stack(parts).logsumexp(0)
+        size_E1, faster_E1 = self.cache.T[:, :, None]
+        rate_E3K = self.rates[:, :, None] + self.apart.index_select(2, batch.kind_N)
+        moved_EK = moved_K - faster_E1 * torch.sigmoid((size_E1 - moved_K) / EDGE)
+        none_EK = torch.zeros_like(moved_EK)
+        return (torch.stack([column["flops"] + none_EK, moved_EK, none_EK], 1) + rate_E3K).logsumexp(1)
 
 
 class Layer(nn.Module):
@@ -130,6 +140,6 @@ class Neighbours:
     def means(self, h_EKD: Tensor) -> tuple[Tensor, Tensor]:
         """(E, K, D) means over the parents, and over the children; zeros where there are none."""
         zero, low = torch.zeros_like(h_EKD), h_EKD.dtype
-        parents = zero.index_add(1, self.target_Y, h_EKD[:, self.source_Y]) / self.parents_K1.to(low)
-        children = zero.index_add(1, self.source_Y, h_EKD[:, self.target_Y]) / self.children_K1.to(low)
+        parents = zero.index_add(1, self.target_Y, h_EKD.index_select(1, self.source_Y)) / self.parents_K1.to(low)
+        children = zero.index_add(1, self.source_Y, h_EKD.index_select(1, self.target_Y)) / self.children_K1.to(low)
         return parents, children

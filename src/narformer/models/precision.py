@@ -19,12 +19,14 @@ class Model(nn.Module):
 
     reads:     the batches it takes: padded ones of cells, Packed ones of whole networks
     precision: what it computes in, where it is made to compute in less than its weights' float32
+    strain:    what the last forward pass of training adds to the loss
     """
 
     reads: ClassVar[frozenset[type]] = frozenset({Batch})
     Config: type[Any]
     config: Any
     precision: torch.dtype = torch.float32
+    strain: Tensor | float = 0.0
 
     def forward(self, batch: Any) -> Tensor:
         """(B, T) predictions of a Batch, or of a Packed one."""

@@ -30,7 +30,7 @@ from narformer.arch.graph import Architecture
 from narformer.errors import BadRecipe, needs
 from narformer.predictors.linear import positive_labels
 from narformer.tokens import Packed
-from narformer.tokens.kernels import FEATURES, KINDS, KernelTokenizer
+from narformer.tokens.kernels import DEPTHWISE, FEATURES, KINDS, POINTWISE, KernelTokenizer
 
 __all__ = ["KernelForest", "KernelTable"]
 
@@ -40,7 +40,7 @@ STRANGERS = 1000  # kernels of other kinds that the shared forest sees where the
 LEAST = 1e-3  # of a network's mean kernel: what one without any part of the time gets, for a logarithm needs some
 TREES, DEPTH, CHOICES = 320, 70, 6  # nn-Meter's forests for the CPU; a leaf may hold a single kernel
 
-DEPTHWISE, SHARED = "depthwise Conv", "shared"
+SHARED = "shared"
 _WINDOW = ("positions in", "channels in", "channels out", "window", "stride")
 _WEIGHTED = ("flops", "bytes of weights")
 _REST = ("positions in", "channels in")
@@ -67,7 +67,7 @@ class Forest(Protocol):
 class KernelTable:
     """Kernels of N networks, one after the other.
 
-    kind_K:  names of KINDS, and DEPTHWISE
+    kind_K:  names of KINDS; to nn-Meter a convolution of one position is like any other
     x_KF:    FEATURES
     owner_K: the network of each, ascending
     count:   N
@@ -82,8 +82,7 @@ class KernelTable:
     def of(cls, batch: Packed) -> "KernelTable":
         """The kernels of a KernelTokenizer's batch."""
         kind_K, x_KF = np.array(KINDS)[batch.kind_N.numpy()], batch.x_NF.double().numpy()
-        depthwise_K = (kind_K == "Conv") & (x_KF[:, FEATURES.index("depthwise")] > 0)
-        return cls(np.where(depthwise_K, DEPTHWISE, kind_K), x_KF, batch.owner_N.numpy(), len(batch))
+        return cls(np.where(kind_K == POINTWISE, "Conv", kind_K), x_KF, batch.owner_N.numpy(), len(batch))
 
     def features(self, columns: Sequence[str], rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """The named columns of some kernels."""

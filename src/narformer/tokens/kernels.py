@@ -17,11 +17,23 @@ from narformer.arch.ops import ALIASES, VALUE_BYTES
 from narformer.tokens.packed import Packed
 from narformer.tokens.tokenizer import STRICT, NetworkTokenizer
 
-__all__ = ["FEATURES", "KINDS", "KernelTokenizer"]
+__all__ = ["DEPTHWISE", "FEATURES", "KINDS", "POINTWISE", "KernelTokenizer"]
 
-# Kinds of anchors that are told apart; all others share the last number.
+# Kinds of anchors that are told apart; all others share the last number. Runtimes compute the first three differently.
+POINTWISE, DEPTHWISE = "PointwiseConv", "DepthwiseConv"
 KINDS = (
-    *("Conv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"),
+    *(
+        "Conv",
+        POINTWISE,
+        DEPTHWISE,
+        "ConvTranspose",
+        "Gemm",
+        "MatMul",
+        "MaxPool",
+        "AveragePool",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+    ),
     *("Add", "Mul", "Sub", "Div", "Concat", "Split", "Slice", "Gather", "Pad", "Transpose", "Reshape", "Flatten"),
     *("Relu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Gelu", "Erf", "Softmax", "BatchNormalization"),
     *("LayerNormalization", "GroupNormalization", "InstanceNormalization", "LRN", "ReduceMean", "Resize", "Zero"),
@@ -31,7 +43,11 @@ FEATURES = (
     *("flops", "bytes in", "bytes out", "bytes of weights", "intensity", "channels in", "channels out"),
     *("positions in", "positions out", "window", "stride", "groups", "depthwise", "dilated", "operands"),
     *("normalised", "activated", "paired", "viewed", "not counted"),
+    *("channels in by 4", "channels in by 8", "channels in by 16"),
+    *("channels out by 4", "channels out by 8", "channels out by 16", "row by 2", "row by 4"),
 )
+# Channels, or positions of a row of the output, that are computed at once: a rest goes another, slower way.
+BLOCKS, ROW_BLOCKS = (4, 8, 16), (2, 4)
 _KIND = {kind: index for index, kind in enumerate(KINDS)}
 
 
@@ -54,11 +70,11 @@ class KernelTokenizer(NetworkTokenizer):
         found = kernels(architecture)
         counted = cost(architecture)
         operands = [[source for _, source in pairs] for pairs in architecture.operands()]
-        home = {vertex: row for row, kernel in enumerate(found) for vertex in kernel.vertices}
+        home = {vertex: row for row, kernel in enumerate(found) for vertex in (*kernel.vertices, *kernel.repeated)}
         edges = sorted({(home[s], home[t]) for s, t in architecture.edges if s in home and home[s] != home[t]})
         columns = np.nan_to_num(np.stack([counted.flops_N, counted.stored_N]))
         rows = [_features(architecture, kernel, operands, columns, counted.unknown) for kernel in found]
-        kinds = [_KIND.get(_kind(architecture, kernel.anchor), len(KINDS) - 1) for kernel in found]
+        kinds = [_told_apart(_kind(architecture, k.anchor), row) for k, row in zip(found, rows, strict=True)]
         return Packed(
             torch.tensor(rows, dtype=torch.float32).view(-1, len(FEATURES)),
             torch.tensor(kinds, dtype=torch.int64),
@@ -110,7 +126,17 @@ def _features(
         float(bool(kinds & PAIRS)),
         float(bool(kinds & VIEWS)),
         float(any(vertex in unknown for vertex in vertices)),
+        *(float(channels % block == 0) for channels in (channels_in, channels_out) for block in BLOCKS),
+        *(float((out[-1] if len(out) > 2 else 1) % block == 0) for block in ROW_BLOCKS),
     ]
+
+
+def _told_apart(kind: str, row: list[float]) -> int:
+    """Index in KINDS."""
+    if kind == "Conv":
+        told = dict(zip(FEATURES, row, strict=True))
+        kind = DEPTHWISE if told["depthwise"] else kind if told["window"] or told["groups"] else POINTWISE
+    return _KIND.get(kind, len(KINDS) - 1)
 
 
 def _kind(architecture: Architecture, vertex: int) -> str:

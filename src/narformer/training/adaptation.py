@@ -1,9 +1,10 @@
 """A predictor of latency made true for another device by a few measurements there.
 
-What a kind of kernel takes for an operation, for a byte and for being started is learned anew, from the old values
-moved by one factor for all; what surrounds a kernel keeps its meaning. With a normal prior on the logarithms this is
+What an operation, a byte and the start of a kernel take is learned anew, for all kernels, for each kind of them and
+for the cache, from the old values moved by one factor; what surrounds a kernel keeps its meaning. With a normal prior
+on the logarithms this is
 
-  min_θ Σ_n ((log ŷ_n - log y_n) / σ)² + Σ_θ ((θ - θ_0) / τ)²      σ error of a measurement, τ how far devices differ
+  min_θ Σ_n ((log ŷ_n - log y_n) / σ)² + Σ_θ ((θ - θ_0) / τ_θ)²    σ error of a measurement, τ how far devices differ
 
 for each member by itself. Intervals come from predictions of networks that were left out in turn.
 """
@@ -27,7 +28,8 @@ from narformer.training.loop import Progress, silent
 
 __all__ = ["adapt"]
 
-ERROR, SPREAD = 0.05, 0.5  # σ and τ
+ERROR = 0.05  # σ
+SPREADS = {"rates": 1.0, "apart": 0.3, "cache": 0.3}  # τ by the parameters of KernelSum
 STEPS, RATE = 200, 0.05
 FOLDS = 5
 
@@ -73,21 +75,19 @@ def _adapted(predictor: NeuralPredictor, networks: Sequence[Architecture], targe
     batch = predictor.tokenizer.batch(networks)
     assert isinstance(batch, Packed)
     target_N1 = torch.from_numpy(target_N).float()[:, None]
-    rates = (model.flops, model.bandwidth, model.overhead)  # logarithms: one number added to all is one factor
     with torch.no_grad():
         correction_EK = model.correction(batch)
-        apart_E1 = (target_N1 - model(batch)).mean(0)[:, None]
-        for rate_EC in rates:
-            rate_EC.add_(apart_E1)
-    begun = [rate_EC.clone() for rate_EC in rates]
-    optimiser = torch.optim.Adam([rate_EC.requires_grad_() for rate_EC in rates], lr=RATE)
+        model.rates.add_((target_N1 - model(batch)).mean(0)[:, None])
+    learned = {name: model.get_parameter(name) for name in SPREADS}
+    begun = {name: parameter.clone() for name, parameter in learned.items()}
+    optimiser = torch.optim.Adam([parameter.requires_grad_() for parameter in learned.values()], lr=RATE)
     for step in range(STEPS):
         for group in optimiser.param_groups:
             group["lr"] = RATE * (1 - step / STEPS)
         opinion_NE = batch.log_sums((model.roofline(batch) + correction_EK).T)
         error = ((opinion_NE - target_N1) / ERROR).square().sum()
-        change = sum(((now - then) / SPREAD).square().sum() for now, then in zip(rates, begun, strict=True))
+        changes = [((learned[name] - begun[name]) / spread).square().sum() for name, spread in SPREADS.items()]
         optimiser.zero_grad()
-        (error + change).backward()  # type: ignore[no-untyped-call]
+        (error + torch.stack(changes).sum()).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return model.requires_grad_(True)

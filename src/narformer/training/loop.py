@@ -118,7 +118,7 @@ class Fit:
             batch, target_B = self.tokens.take(rows).to(self.device), self.target_tensor_M[rows]
             if twin_tokens is not None:
                 batch = stack(batch, twin_tokens.take(rows).to(self.device))
-            loss = self.loss(self.model(batch), target_B)
+            loss = self.loss(self.model(batch), target_B) + self.model.strain
             self.step(loss)
             total += loss.detach().cpu()
         return float(total) / self.steps_per_epoch
