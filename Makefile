@@ -40,12 +40,12 @@ measured: $(STAMP)
 	$(BIN)/python benchmarks/measured_set.py measure
 	$(BIN)/python benchmarks/measured_set.py pack
 
-## Train the predictors that ship with the package (needs the two benchmarks: `narformer data`)
+## Train the predictors that ship with the package (those of cells need the two benchmarks: `narformer data`)
 pretrained: $(STAMP)
-	for space in nasbench201 nasbench101; do \
-	  rm -rf runs/pretrained-$$space && $(BIN)/narformer train examples/$$space.toml --out runs/pretrained-$$space && \
-	  rm -rf src/narformer/pretrained/$$space && \
-	  cp -r runs/pretrained-$$space/predictor src/narformer/pretrained/$$space || exit 1; \
+	for name in nasbench201 nasbench101 latency_ort latency_openvino-float32; do \
+	  rm -rf runs/pretrained-$$name && $(BIN)/narformer train examples/$$name.toml --out runs/pretrained-$$name && \
+	  rm -rf src/narformer/pretrained/$$name && \
+	  cp -r runs/pretrained-$$name/predictor src/narformer/pretrained/$$name || exit 1; \
 	done
 
 ## Every row of every table with three seeds (hours; what is stored is not run again)

@@ -70,6 +70,8 @@ def main() -> None:
 
     console.print("[bold]3. Shipped predictors[/], trained on NAS-Bench-201 and NAS-Bench-101")
     for entry in jobs.predictors():
+        if jobs.reads_networks(entry["name"]):
+            continue
         if entry["space"] == dataset.space:
             elsewhere = jobs.load_predictor(entry["name"]).predict(dataset.architectures)[:, 0]
             tau = kendall_tau(elsewhere, dataset.labels[dataset.test_label])
@@ -79,11 +81,21 @@ def main() -> None:
             for line in jobs.predict(cells, entry["name"]).ranked:
                 console.print(f"   {entry['name']}: {100 * line.value:.2f} % for {line.text}", highlight=False)
 
-    console.print("[bold]4. A whole network[/]: ResNet-50 from an ONNX file, timed on this machine with one thread")
+    console.print(
+        "[bold]4. A whole network[/]: ResNet-50 from an ONNX file, predicted, then timed here with one thread"
+    )
     found = jobs.inspect(RESNET_50)
     console.print(
         f"   {found.operations} operations, {found.flops / 1e9:.1f} GFLOPs, {found.params / 1e6:.1f} M parameters"
     )
+    for name in jobs.suited([str(RESNET_50)]):
+        told = jobs.predict_latency(RESNET_50, name)
+        place = "inside of" if told.in_domain else f"at {told.distance:.1f} times the edge of"
+        bounds = f"({told.low:.1f} to {told.high:.1f})"
+        console.print(
+            f"   {name} predicts [bold]{told.value:.1f} ms[/] {bounds}, {place} what it knows",
+            highlight=False,
+        )
     for measured in jobs.measure([str(RESNET_50)], list(RUNTIMES), repeats=15, store=str(folder / "measured.sqlite")):
         times = measured.measurement
         low, high = times.interval_ms() or (times.median_ms, times.median_ms)

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from narformer.arch.onnx_writer import to_onnx
 from narformer.cli import app
+from narformer.spaces.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -22,7 +24,7 @@ RUN = [
     words
     for words in COMMANDS
     if words[0] in {"predict", "table"}
-    and not {"--fresh", "cells.txt", "runs/first", "runs/latency", "runs/mine"} & set(words)
+    and not {"--fresh", "cells.txt", "runs/first", "runs/here", "runs/mine"} & set(words)
 ]
 
 
@@ -36,8 +38,11 @@ def test_every_command_and_option_exists(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", RUN, ids=" ".join)
-def test_quick_commands_run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quick_commands_run(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    if "model.onnx" in words:
+        (tmp_path / "model.onnx").write_bytes(to_onnx(FAMILIES["squeezenet"].variant(1), "none").SerializeToString())
+        monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert result.output.strip()

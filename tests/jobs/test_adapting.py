@@ -13,6 +13,7 @@ from narformer.arch.cost import cost
 from narformer.cli import app
 from narformer.errors import BadRecipe
 from narformer.jobs import adapting
+from narformer.measure import RUNTIMES
 from narformer.predictors import saved
 from narformer.spaces.families import FAMILIES
 from narformer.store import open_store
@@ -84,3 +85,9 @@ def test_the_command_tells_it_in_words_and_in_json(folder, tmp_path, monkeypatch
     told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert told["device"].startswith("mine")
     assert Path(told["saved_to"]).is_dir()
+
+
+def test_every_runtime_has_a_shipped_predictor_to_adapt():
+    shipped = {entry["name"] for entry in jobs.predictors()}
+    assert set(adapting.SHIPPED) == set(RUNTIMES)
+    assert set(adapting.SHIPPED.values()) <= shipped

@@ -11,19 +11,33 @@ from narformer.spaces import SPACES
 from narformer.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
+CELLS, NETWORKS = ("nasbench101", "nasbench201"), ("latency_openvino-float32", "latency_ort")
 
 
 def test_shipped_predictors_load_and_say_what_they_are() -> None:
     shipped = {entry["name"]: entry for entry in jobs.predictors()}
-    assert set(shipped) == {"nasbench101", "nasbench201"}
+    assert set(shipped) == {*CELLS, *NETWORKS}
     for name, entry in shipped.items():
-        assert entry["space"] == name
+        assert entry["space"] == (name if name in CELLS else "families")
         assert entry["scores"]["tau"] > 0.8
-        assert entry["trained_on"]["data"] == name
-    assert sum(path.stat().st_size for path in jobs.PRETRAINED.rglob("*") if path.is_file()) < 8 * 2**20
+        assert entry["trained_on"]["data"] == (name if name in CELLS else "ten-families")
+    sizes = {name: sum(f.stat().st_size for f in (jobs.PRETRAINED / name).iterdir()) for name in shipped}
+    assert max(sizes.values()) < 5 * 2**20
 
 
-@pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_shipped_predictors_of_latency_know_their_error_and_their_domain(name: str) -> None:
+    predictor = jobs.load_predictor(name)
+    assert predictor.facts["scores"]["mape"] < 6
+    assert predictor.calibration is not None
+    assert predictor.domain is not None
+    assert predictor.attribute.unit == "ms"
+    answer = jobs.predict_latency("resnet/0", name)
+    assert answer.in_domain
+    assert 20 < answer.value < 200
+
+
+@pytest.mark.parametrize("name", [*CELLS, *NETWORKS])
 def test_what_ships_is_what_its_example_trains(name: str) -> None:
     facts = jobs.load_predictor(name).facts
     assert facts["recipe_hash"] == Recipe.read(ROOT / "examples" / f"{name}.toml").hash()

@@ -17,7 +17,7 @@ from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.saved import load, save
 from narformer.predictors.target import Target
 from narformer.spaces.families import FAMILIES
-from narformer.tokens.kernels import DEPTHWISE, KINDS, POINTWISE
+from narformer.tokens.kernels import KINDS, POINTWISE, KernelTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +44,29 @@ def test_a_family_is_near_and_another_one_is_far(networks, domain):
     assert other.min() > own.max()
 
 
-def test_a_kind_that_no_training_network_has_is_far(networks, domain):
+def test_a_kind_that_no_training_network_has_is_far(domain):
+    shape = (1, 64, 56, 56)
+    ops = (Op.of("Input", shape), *[Op.of("LayerNormalization", shape) for _ in range(9)])
+    assert domain.nearest([Architecture(ops, tuple((i, i + 1) for i in range(9)))])[0] > 2
+
+
+def test_a_strange_kind_that_takes_no_time_is_near(networks, domain):
     network = networks["squeezenet"][0]
     last = len(network) - 1
-    strange = Architecture(
-        (*network.ops, Op.of("LSTM", network.ops[last].shape, hidden_size=8)), (*network.edges, (last, last + 1))
-    )
-    assert domain.nearest([strange])[0] > domain.nearest([network])[0] + 0.1
+    end = Architecture((*network.ops, Op.of("Softmax", network.ops[last].shape)), (*network.edges, (last, last + 1)))
+    assert domain.nearest([end])[0] < 1
 
 
-def test_a_description_counts_kernels_and_their_cost(networks):
-    described_B, batch = described(networks["squeezenet"][:3]), networks["squeezenet"][:3]
-    assert described_B.shape == (3, Domain.Config(names=()).features)
-    for row, network in zip(described_B, batch, strict=True):
-        convolutions = sum(op.kind == "Conv" for op in network.ops)
-        held = sum(np.expm1(row[KINDS.index(kind)]) for kind in ("Conv", POINTWISE, DEPTHWISE))
-        assert held == pytest.approx(convolutions)
+def test_a_description_tells_where_the_time_goes(networks):
+    several = [*networks["squeezenet"][:3], *networks["alexnet"][:2]]
+    described_B = described(several)
+    assert described_B.shape == (5, Domain.Config(names=()).features)
+    for row, network in zip(described_B, several, strict=True):
+        assert (row[: len(KINDS)] ** 2).sum() == pytest.approx(1)
+        present = {kind for kind, root in zip(KINDS, row, strict=False) if root > 0}
+        assert bool(present & {"Conv", POINTWISE}) and "LSTM" not in present
+        assert ("GlobalAveragePool" in present) == any(op.kind == "GlobalAveragePool" for op in network.ops)
+        assert np.expm1(row[-1]) == pytest.approx(len(KernelTokenizer().network(network).kind_N))
 
 
 def test_of_very_many_networks_every_so_many_are_held(networks, monkeypatch):

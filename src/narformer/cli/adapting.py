@@ -12,7 +12,10 @@ from narformer.cli.terminal import Json, bars_shown, jobs_with, out, print_json
 
 
 def adapt(
-    predictor: Annotated[str, typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder.")],
+    predictor: Annotated[
+        str | None,
+        typer.Option("--predictor", "-p", help="A run's folder; by default the runtime's shipped predictor."),
+    ] = None,
     save_to: Annotated[Path, typer.Option("--out", help="Folder of the adapted predictor.")] = Path("runs/here"),
     runtime: Annotated[str, typer.Option(help="What runs the probes: ort, openvino, or openvino-float32.")] = "ort",
     threads: Annotated[int, typer.Option(help="CPU threads of a probe.", min=1)] = 1,
@@ -25,7 +28,7 @@ def adapt(
 
     It takes some minutes, in which nothing else should run. One probe in five is only predicted, to tell the error.
 
-    Example: narformer adapt --predictor runs/mine --out runs/here
+    Example: narformer adapt --runtime ort --out runs/here
     """
     jobs = jobs_with(None)
     with bars_shown() as bars:

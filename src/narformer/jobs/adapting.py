@@ -9,7 +9,7 @@ import numpy as np
 
 from narformer.arch.cost import cost
 from narformer.data.dataset import Attribute
-from narformer.errors import BadRecipe
+from narformer.errors import BadRecipe, lookup
 from narformer.jobs.measuring import measure
 from narformer.jobs.networks import read_network
 from narformer.jobs.ranking import load_predictor
@@ -24,6 +24,12 @@ __all__ = ["Adapted", "adapt", "probes"]
 EACH, HELD_OUT = 5, 5  # probes of a family; one in so many only tells the error
 LOOKED_AT, MOST_FLOPS = 60, 8e9  # networks of a family of which small ones are probes, so that all of them take minutes
 REPEATS, ROUNDS, WARMUP = 20, 4, 1
+# The shipped predictor that is nearest to each runtime.
+SHIPPED = {
+    "ort": "latency_ort",
+    "openvino": "latency_openvino-float32",
+    "openvino-float32": "latency_openvino-float32",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Adapted:
 
 
 def adapt(
-    predictor: str,
+    predictor: str | None,
     out: Path,
     runtime: str = "ort",
     threads: int = 1,
@@ -60,9 +66,11 @@ def adapt(
 ) -> Adapted:
     """Measure ``each`` small networks of every family here, adapt the predictor to their times, and save it to ``out``.
 
-    Every time is kept in the store, as ``measure`` does, whose errors it raises; BadRecipe where the predictor cannot
+    Without a predictor it is the shipped one of the runtime. Every time is kept in the store, as ``measure`` does, whose errors it raises; BadRecipe where the predictor cannot
     be adapted, or the probes are too few.
     """
+    if predictor is None:
+        predictor = lookup(SHIPPED, runtime, "runtime")
     loaded = load_predictor(predictor)
     measured = measure(
         probes(each), (runtime,), threads, REPEATS, ROUNDS, WARMUP, device, store=store, progress=measuring

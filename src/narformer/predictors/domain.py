@@ -1,9 +1,12 @@
 """How far a network is from those that a predictor was trained on: a trust line for its answer.
 
-A network is described by what its kernels are: how many of each kind, their FLOPs and bytes, on a logarithmic scale.
-It is in the domain where its nearest training network is no farther than those of nearly all training networks are.
+A network is described by where its time would go on a machine of round numbers: the share of each kind of kernel, what
+size its kernels are on average, weighted by their time, and its sums on a logarithmic scale. A kind that training never
+saw matters as much as the time that it may take: a Softmax at the end is no reason to doubt an answer, attention is.
+A network is in the domain where its nearest training network is no farther than those of nearly all training networks
+are.
 
-Letters: B networks, N training networks, K kernels, F numbers of a network.
+Letters: B networks, N training networks, K kernels, C kinds, F numbers of a network, M features that are averaged.
 """
 
 from collections.abc import Sequence
@@ -16,6 +19,7 @@ from torch import Tensor, nn
 
 from narformer.arch.graph import Architecture
 from narformer.arch.imported import printable
+from narformer.models.kernel_sum import BANDWIDTH, FLOPS, OVERHEAD
 from narformer.models.sizes import STRICT, Size
 from narformer.tokens.kernels import FEATURES, KINDS, KernelTokenizer
 from narformer.tokens.tokenizer import Names
@@ -23,6 +27,8 @@ from narformer.tokens.tokenizer import Names
 __all__ = ["Domain"]
 
 SUMS = ("flops", "bytes in", "bytes out", "bytes of weights")
+MEANS = ("channels in", "channels out", "positions out", "window", "groups", "intensity")
+LEAST_SPREAD = 0.05  # of a share's root, or of a logarithm: what varied less in training counts as if it varied so much
 MOST = 5000  # training networks it holds
 SHARE = 0.95  # of training networks whose nearest other one is near
 SLACK = 1.5  # times as far as those is still in the domain
@@ -36,7 +42,7 @@ class Domain(nn.Module):
         """names: of the N training networks, for people; features: F."""
 
         names: Names
-        features: Size = len(KINDS) * 2 + len(SUMS)
+        features: Size = len(KINDS) + len(MEANS) + len(SUMS) + 1
 
     center: Tensor
     scale: Tensor
@@ -58,8 +64,7 @@ class Domain(nn.Module):
         domain = cls(cls.Config(names=tuple(printable(network.name) for network in kept)))
         spread_F = point_NF.std(axis=0)
         domain.center.copy_(torch.from_numpy(point_NF.mean(axis=0)))
-        # a kind that no training network has is as far off as one that varies by one e-fold
-        domain.scale.copy_(torch.from_numpy(1 / np.maximum(spread_F, 0.1)))
+        domain.scale.copy_(torch.from_numpy(1 / np.maximum(spread_F, LEAST_SPREAD)))
         domain.point.copy_((torch.from_numpy(point_NF) - domain.center) * domain.scale)
         apart_NN = torch.cdist(domain.point, domain.point)
         apart_NN.fill_diagonal_(torch.inf)
@@ -76,9 +81,17 @@ class Domain(nn.Module):
 
 
 def described(architectures: Sequence[Architecture]) -> NDArray[np.float64]:
-    """(B, F) logarithms: kernels and FLOPs of each kind, then sums over all kernels."""
+    """(B, F) roots of the kinds' shares of time, means over the time, logarithms of sums and of the number of kernels."""
     batch = KernelTokenizer().batch(architectures)
-    amounts = [batch.x_NF[:, [FEATURES.index(name)]].double().expm1() for name in SUMS]
-    is_KC = nn.functional.one_hot(batch.kind_N, len(KINDS)).double()
-    parts = [batch.sums(x) for x in (is_KC, is_KC * amounts[0], torch.cat(amounts, 1))]
-    return np.asarray(torch.cat(parts, 1).log1p().numpy())
+    x_NF = batch.x_NF.double()
+    amount_NS = x_NF[:, [FEATURES.index(name) for name in SUMS]].expm1()
+    time_N1 = amount_NS[:, :1] / FLOPS + amount_NS[:, 1:].sum(1, keepdim=True) / BANDWIDTH + OVERHEAD
+    share_N1 = time_N1 / batch.sums(time_N1)[batch.owner_N]
+    is_NC = nn.functional.one_hot(batch.kind_N, len(KINDS)).double()
+    parts = [
+        batch.sums(share_N1 * is_NC).sqrt(),
+        batch.sums(share_N1 * x_NF[:, [FEATURES.index(name) for name in MEANS]]),
+        batch.sums(amount_NS).log1p(),
+        batch.nodes_B[:, None].double().log1p(),
+    ]
+    return np.asarray(torch.cat(parts, 1).numpy())
