@@ -41,7 +41,7 @@ def test_every_command_and_option_exists(words: list[str]) -> None:
 def test_quick_commands_run(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     if "model.onnx" in words:
-        (tmp_path / "model.onnx").write_bytes(to_onnx(FAMILIES["squeezenet"].variant(1), "none").SerializeToString())
+        (tmp_path / "model.onnx").write_bytes(to_onnx(FAMILIES["squeezenet"].variant(1), "none"))
         monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output

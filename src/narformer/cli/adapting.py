@@ -14,7 +14,7 @@ from narformer.cli.terminal import Json, bars_shown, jobs_with, out, print_json
 def adapt(
     predictor: Annotated[
         str | None,
-        typer.Option("--predictor", "-p", help="A run's folder; by default the runtime's shipped predictor."),
+        typer.Option("--predictor", "-p", help="A run's folder; by default the shipped one of the runtime."),
     ] = None,
     save_to: Annotated[Path, typer.Option("--out", help="Folder of the adapted predictor.")] = Path("runs/here"),
     runtime: Annotated[str, typer.Option(help="What runs the probes: ort, openvino, or openvino-float32.")] = "ort",

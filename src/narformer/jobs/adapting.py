@@ -66,8 +66,8 @@ def adapt(
 ) -> Adapted:
     """Measure ``each`` small networks of every family here, adapt the predictor to their times, and save it to ``out``.
 
-    Without a predictor it is the shipped one of the runtime. Every time is kept in the store, as ``measure`` does, whose errors it raises; BadRecipe where the predictor cannot
-    be adapted, or the probes are too few.
+    Without a predictor it is the shipped one of the runtime. Every time is kept in the store, as ``measure`` does,
+    whose errors it raises; BadRecipe where the predictor cannot be adapted, or the probes are too few.
     """
     if predictor is None:
         predictor = lookup(SHIPPED, runtime, "runtime")

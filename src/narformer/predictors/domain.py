@@ -81,7 +81,7 @@ class Domain(nn.Module):
 
 
 def described(architectures: Sequence[Architecture]) -> NDArray[np.float64]:
-    """(B, F) roots of the kinds' shares of time, means over the time, logarithms of sums and of the number of kernels."""
+    """(B, F) roots of the kinds' shares of time, means over the time, logarithms of sums and of how many kernels."""
     batch = KernelTokenizer().batch(architectures)
     x_NF = batch.x_NF.double()
     amount_NS = x_NF[:, [FEATURES.index(name) for name in SUMS]].expm1()
