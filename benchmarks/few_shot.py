@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,11 @@ def labelled(networks: Dataset, latency_M: NDArray[np.float64], device: str) -> 
     )
 
 
-def mean_of_others(networks: Dataset, setting: str) -> NDArray[np.float64]:
-    """(M,) the mean device: every hardware counts once, each setting on the scale of its own middle."""
+def mean_of_others(networks: Dataset, device: str) -> NDArray[np.float64]:
+    """(M,) the mean of other hardware: every one counts once, each setting on the scale of its own middle."""
     by_hardware: dict[str, list[NDArray[np.float64]]] = {}
     for other in measured(DATA):
-        if hardware(other) != hardware(setting):
+        if hardware(other) != device:
             log_M = np.log(networks.labels[other])
             by_hardware.setdefault(hardware(other), []).append(log_M - log_M.mean())
     return np.asarray(np.exp(np.mean([np.mean(logs, axis=0) for logs in by_hardware.values()], axis=0)))
@@ -91,18 +92,28 @@ def trained(
     return train(recipe(len(rows) - validation, validation, epochs), 0, dataset).predictor
 
 
+@cache
+def source_without(networks: Dataset, device: str) -> tuple[NeuralPredictor, float]:
+    """What all hardware but one taught, and the seconds of that."""
+    started = time.perf_counter()
+    latency_M = mean_of_others(networks, device)
+    source = trained(networks, latency_M, parts(networks)[0], 60, "the mean of other devices")
+    return source, time.perf_counter() - started
+
+
+def parts(networks: Dataset) -> list[NDArray[np.int64]]:
+    """Rows that the source learns, rows that test, and the rest, of which samples are drawn."""
+    order = np.random.default_rng(0).permutation(len(networks))
+    return np.split(order, [TRAIN + VALIDATION, TRAIN + VALIDATION + TEST])
+
+
 def runs(networks: Dataset, setting: str, done: set[tuple[str, int, int]]) -> Iterator[dict[str, Any]]:
     """Scores of each number of samples and draw that is not done."""
     wanted = [(n, draw) for n in SAMPLES for draw in range(DRAWS) if (setting, n, draw) not in done]
     if not wanted:
         return
-    rng = np.random.default_rng(0)
-    source_rows, test_rows, rest = np.split(
-        rng.permutation(len(networks)), [TRAIN + VALIDATION, TRAIN + VALIDATION + TEST]
-    )
-    started = time.perf_counter()
-    source = trained(networks, mean_of_others(networks, setting), source_rows, 60, "the mean of other devices")
-    source_s = time.perf_counter() - started
+    _, test_rows, rest = parts(networks)
+    source, source_s = source_without(networks, hardware(setting))
     latency_M, test = networks.labels[setting], networks.rows(test_rows)
     before = source.predict(test)[:, 0]
     for n, draw in wanted:
