@@ -158,9 +158,10 @@ def test_a_mean_is_taken_seed_by_seed_over_the_families(tmp_path, pretend):
     for column, setting in enumerate(table.settings(row)):
         for seed in (0, 1):
             recipe = row_recipe(table, row, setting, "quick")
-            pretend(tmp_path, recipe, seed, mape=float(column + 10 * seed), acc_10=50.0, coverage=0.9)
+            pretend(tmp_path, recipe, seed, mape=float(column + 10 * seed), acc_10=50.0, coverage=column / 10)
     result = assemble(table, tmp_path)
     cell = result.cell("NNLP", "MAPE Average")
+    assert cell.also["coverage"].values == (0.45, 0.45), "of all families, not of the first"
     assert (cell.values, cell.seeds, cell.printed, cell.status) == ((4.5, 14.5), (0, 1), 11.55, "other data")
     assert result.cell("NNLP", "Acc(10 %) Average").mean == 50.0
     page = markdown(result)

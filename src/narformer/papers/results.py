@@ -120,7 +120,8 @@ def _runs(table: Table, row: Row, setting: Setting, results: Path) -> tuple[Vari
 
 
 def _cell(table: Table, row: Row, column: Column, found: Found) -> Cell:
-    kind, runs, ours = _ours(table, column, found)
+    kind, runs, seeds = _ours(table, column, found)
+    ours = _values(table, column, found, seeds)
     printed, metric = row.printed.get(column.key), table.metric_of(column)
     if table.other_data and ours.mean is not None:
         status: Status = "other data"
@@ -144,8 +145,8 @@ def _cell(table: Table, row: Row, column: Column, found: Found) -> Cell:
         values=ours.values,
         mean=ours.mean,
         sd=ours.sd,
-        seeds=tuple(run.seed for run in runs),
-        also={score: _values(runs, score) for score in table.also} if runs else {},
+        seeds=seeds,
+        also={score: _values(table, column, found, seeds, score) for score in table.also} if runs else {},
         seconds=_mean([run.seconds_training for run in runs], 1),
         seconds_scoring=_mean([run.seconds_scoring for run in runs], 1),
         recipe=kind if runs else None,
@@ -154,20 +155,22 @@ def _cell(table: Table, row: Row, column: Column, found: Found) -> Cell:
     )
 
 
-def _ours(table: Table, column: Column, found: Found) -> tuple[Variant, list[Run], Values]:
-    """The runs that a column is about, and its score of each; of a mean, the seeds that every column has."""
-    if not column.mean:
-        kind, runs = found[column.setting]
-        return kind, runs, _values(runs, column.scored)
-    parts = [(other.scored, {run.seed: run for run in found[other.setting][1]}) for other in table.averaged(column)]
-    seeds = sorted(set.intersection(*(set(runs) for _, runs in parts)))
-    values = [statistics.fmean(runs[seed].scores[scored] for scored, runs in parts) for seed in seeds]
-    kinds = {found[other.setting][0] for other in table.averaged(column)}
-    return min(kinds), [runs[seed] for _, runs in parts[:1] for seed in seeds], _spread(values)
+def _ours(table: Table, column: Column, found: Found) -> tuple[Variant, list[Run], tuple[int, ...]]:
+    """A column's runs, and their seeds; of a mean, the runs of all its columns with seeds that every one has."""
+    settings = [other.setting for other in table.averaged(column)]
+    seeds = sorted(set.intersection(*({run.seed for run in found[setting][1]} for setting in settings)))
+    runs = [run for setting in settings for run in found[setting][1] if run.seed in seeds]
+    return min(found[setting][0] for setting in settings), runs, tuple(seeds)
 
 
-def _values(runs: Sequence[Run], score: str) -> Values:
-    return _spread([run.scores[score] for run in runs if score in run.scores])
+def _values(table: Table, column: Column, found: Found, seeds: Sequence[int], score: str | None = None) -> Values:
+    """A score of each seed, by default the column's; of a mean, the mean over its columns."""
+    parts = [
+        (score or other.scored, {run.seed: run.scores for run in found[other.setting][1]})
+        for other in table.averaged(column)
+    ]
+    known = [seed for seed in seeds if all(name in scores[seed] for name, scores in parts)]
+    return _spread([statistics.fmean(scores[seed][name] for name, scores in parts) for seed in known])
 
 
 def _spread(values: Sequence[float]) -> Values:
