@@ -23,6 +23,7 @@ def test_shipped_predictors_load_and_say_what_they_are() -> None:
         assert entry["trained_on"]["data"] == (name if name in CELLS else "ten-families")
     sizes = {name: sum(f.stat().st_size for f in (jobs.PRETRAINED / name).iterdir()) for name in shipped}
     assert max(sizes.values()) < 5 * 2**20
+    assert sum(sizes.values()) < 10 * 2**20
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -33,6 +34,7 @@ def test_shipped_predictors_of_latency_know_their_error_and_their_domain(name: s
     assert predictor.domain is not None
     assert predictor.attribute.unit == "ms"
     answer = jobs.predict_latency("resnet/0", name)
+    assert answer.in_domain
     assert answer.in_domain
     assert 20 < answer.value < 200
 

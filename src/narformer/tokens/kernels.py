@@ -22,18 +22,8 @@ __all__ = ["DEPTHWISE", "FEATURES", "KINDS", "POINTWISE", "KernelTokenizer"]
 # Kinds of anchors that are told apart; all others share the last number. Runtimes compute the first three differently.
 POINTWISE, DEPTHWISE = "PointwiseConv", "DepthwiseConv"
 KINDS = (
-    *(
-        "Conv",
-        POINTWISE,
-        DEPTHWISE,
-        "ConvTranspose",
-        "Gemm",
-        "MatMul",
-        "MaxPool",
-        "AveragePool",
-        "GlobalAveragePool",
-        "GlobalMaxPool",
-    ),
+    *("Conv", POINTWISE, DEPTHWISE, "ConvTranspose", "Gemm", "MatMul"),
+    *("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"),
     *("Add", "Mul", "Sub", "Div", "Concat", "Split", "Slice", "Gather", "Pad", "Transpose", "Reshape", "Flatten"),
     *("Relu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Gelu", "Erf", "Softmax", "BatchNormalization"),
     *("LayerNormalization", "GroupNormalization", "InstanceNormalization", "LRN", "ReduceMean", "Resize", "Zero"),
