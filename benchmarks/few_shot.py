@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -107,16 +108,16 @@ def parts(networks: Dataset) -> list[NDArray[np.int64]]:
     return np.split(order, [TRAIN + VALIDATION, TRAIN + VALIDATION + TEST])
 
 
-def runs(networks: Dataset, setting: str, done: set[tuple[str, int, int]]) -> Iterator[dict[str, Any]]:
-    """Scores of each number of samples and draw that is not done."""
-    wanted = [(n, draw) for n in SAMPLES for draw in range(DRAWS) if (setting, n, draw) not in done]
+def runs(networks: Dataset, setting: str, draw: int, done: set[tuple[str, int, int]]) -> Iterator[dict[str, Any]]:
+    """Scores of one draw of each number of samples that is not done."""
+    wanted = [n for n in SAMPLES if (setting, n, draw) not in done]
     if not wanted:
         return
     _, test_rows, rest = parts(networks)
     source, source_s = source_without(networks, hardware(setting))
     latency_M, test = networks.labels[setting], networks.rows(test_rows)
     before = source.predict(test)[:, 0]
-    for n, draw in wanted:
+    for n in wanted:
         rows = np.random.default_rng([n, draw]).choice(rest, n, replace=False)
         started = time.perf_counter()
         adapted = adapt(source, networks.rows(rows), latency_M[rows], Attribute("latency", "ms", setting))
@@ -189,8 +190,8 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     networks = whole_networks(load(DATA))
     done = {(run["setting"], run["samples"], run["draw"]) for run in stored()}
-    for setting in given.setting or measured(DATA):
-        for found in runs(networks, setting, done):
+    for draw, setting in product(range(DRAWS), given.setting or measured(DATA)):
+        for found in runs(networks, setting, draw, done):
             with STORED.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
             print(json.dumps(found), flush=True)

@@ -78,6 +78,7 @@ def test_the_seed_decides_and_noise_is_no_message(pool, target_M):
 def test_chunks_and_the_order_of_cells_change_nothing(expert, pool, monkeypatch):
     whole = expert(pool)
     monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(module, "PIECE", 3)
     turned = np.arange(len(pool))[::-1].copy()
     torch.testing.assert_close(expert(pool.take(turned)), whole[turned], atol=1e-6, rtol=0)
     assert len(expert(pool.take(slice(0)))) == 0

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from narformer.arch.graph import Architecture, Op
 from narformer.errors import BadArchitecture, BadRecipe, UnknownName
@@ -28,6 +29,23 @@ def test_progress_adds_up(predictor, cells, monkeypatch):
     assert told == [8] * (len(cells) // 8) + [len(cells) % 8] * (len(cells) % 8 > 0)
     monkeypatch.undo()
     np.testing.assert_allclose(in_blocks, predictor.predict(cells), rtol=1e-4)
+
+
+def test_threads_change_nothing_and_get_their_number_back(predictor, cells, monkeypatch):
+    monkeypatch.setattr(neural, "BLOCK", 8)
+    before = torch.get_num_threads()
+    said = {}
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            said[threads] = predictor.predict(cells)
+            assert torch.get_num_threads() == threads
+        with pytest.raises(BadArchitecture, match="conv9x9"):
+            predictor.predict([*cells, Architecture((Op("conv9x9"),), ())])
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(said[1], said[3])
 
 
 def test_nothing_is_predicted_of_nothing(predictor):

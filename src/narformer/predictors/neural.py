@@ -1,6 +1,8 @@
 """A neural model with its tokenizer and target: the Predictor that is trained, saved and loaded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,19 +94,22 @@ class NeuralPredictor:
     def _of_cells(
         self, tokenizer: CellTokenizer, cells: Cells, chunk: int, advance: Callable[[int], None]
     ) -> NDArray[np.float64]:
-        """(N, E) in blocks of cells of one size, which need no padding."""
+        """(N, E) in blocks of cells of one size, which need no padding; as many at once as torch has threads."""
         by_size = np.argsort(cells.count_M, kind="stable")
         out_ME = np.empty((len(cells), self.members))
         chunk = max(1, chunk // self.members)  # small ones stay in the cache, and members make them larger
-        for start in range(0, len(cells), BLOCK):
-            rows = by_size[start : start + BLOCK]
+
+        def opinions_BE(rows: NDArray[np.intp]) -> NDArray[np.float64]:
             block = cells.take(rows).trimmed()
             chunks = [block.take(slice(begin, begin + chunk)).trimmed() for begin in range(0, len(block), chunk)]
             opinion_BE = np.concatenate([self._said(tokenizer.batch(part)) for part in chunks])
-            if self.expert is not None:
-                opinion_BE = self.expert.blended(tokenizer.simplified(block), opinion_BE)
-            out_ME[rows] = opinion_BE
-            advance(len(rows))
+            return opinion_BE if self.expert is None else self.expert.blended(tokenizer.simplified(block), opinion_BE)
+
+        blocks = [by_size[start : start + BLOCK] for start in range(0, len(cells), BLOCK)]
+        with spread_over_threads(len(blocks)) as each:
+            for rows, opinion_BE in zip(blocks, each(opinions_BE, blocks), strict=True):
+                out_ME[rows] = opinion_BE
+                advance(len(rows))
         return out_ME
 
     def _said(self, batch: Batch | Packed) -> NDArray[np.float64]:
@@ -112,3 +117,21 @@ class NeuralPredictor:
         with torch.inference_mode():
             opinion_BE: torch.Tensor = self.model(batch.to(next(self.model.parameters()).device))
         return opinion_BE.double().cpu().numpy()
+
+
+@contextmanager
+def spread_over_threads(count: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """A ``map`` that has each of ``count`` pieces of work done by one of torch's threads, as many at once as it has.
+
+    Small operations, and those of NumPy, gain nothing from several threads of their own.
+    """
+    threads = torch.get_num_threads()
+    if min(threads, count) < 2:
+        yield map
+        return
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(threads)
