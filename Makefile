@@ -51,7 +51,8 @@ pretrained: $(STAMP)
 ## Every row of every table with three seeds (hours; what is stored is not run again)
 tables: $(STAMP)
 	for table in narformer_v2/nasbench201 narformer_v2/nasbench101 narformer/nasbench201 narformer/nasbench101 \
-	  tnasp/nasbench201 tnasp/nasbench101 narformer/cost; do \
+	  tnasp/nasbench201 tnasp/nasbench101 narformer/cost narformer_v2/latency narformer_v2/latency_unseen \
+	  narformer_v2/latency_nnlqp narformer_v2/latency_ablation narformer/latency; do \
 	  $(BIN)/narformer table $$table --seeds 3 || exit 1; \
 	done
 

@@ -1,7 +1,8 @@
 """Latency predicted fast: from a file to the answer, cost that grows with edges, V2's batches against a loop.
 
 Prints ratios, which hold on noisy machines, beside the times, which do not. Run it alone: `make bench`.
-Weights are random: they change no time.
+Everything that a user waits for is in it: the interval, the domain, the layers. V2's weights are random: they change
+no time.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from torch import Tensor
 
 from narformer.arch.onnx_file import read_onnx
 from narformer.data import Attribute
+from narformer.jobs import load_predictor
+from narformer.jobs.latency import latencies
 from narformer.measure import environment
 from narformer.models import Model
 from narformer.predictors import NeuralPredictor, Target
@@ -33,22 +36,21 @@ from narformer.tokens import Batch, Packed
 from narformer.training.losses import relative_mse
 
 PICTURE = ROOT / "docs" / "sparse_path.png"
-SYSTEMS = {
-    "kernel-sum": ("kernels", {"members": 4}),
-    "narformer-v2": ("narformer-v2-network", {"blocks": 2, "pooling": "sum", "layer_fusion": False}),
-}
+SHIPPED = "latency_ort"
+SYSTEMS = ("kernel-sum", "narformer-v2")
+V2 = {"blocks": 2, "pooling": "sum", "layer_fusion": False}
 SIZES = (100, 300, 1_000, 3_000, 10_000)  # operations of a chain
 GRAPHS, BATCH = 96, 16  # networks of an epoch, and of a step
 
 
-def predictor(system: str) -> NeuralPredictor:
-    """A predictor of whole networks that has learned nothing."""
-    tokenizer_name, options = SYSTEMS[system]
-    tokenizer = make_tokenizer(tokenizer_name, {}, ())
+def predictor(system: str) -> dict[str, NeuralPredictor]:
+    """The shipped predictor of whole networks by its name, or NAR-Former V2 that has learned nothing."""
+    if system == "kernel-sum":
+        return {SHIPPED: load_predictor(SHIPPED)}
+    tokenizer = make_tokenizer("narformer-v2-network", {}, ())
     target = Target.fit(np.array([1.0, 2.0, 4.0]), "log", 1.0)
-    return NeuralPredictor(
-        make_model(system, options, tokenizer), tokenizer, target, Attribute("latency", "ms"), "families"
-    )
+    model = make_model(system, V2, tokenizer)
+    return {system: NeuralPredictor(model, tokenizer, target, Attribute("latency", "ms"), "families")}
 
 
 def file_to_answer_ms(repeats: int = 15) -> float:
@@ -56,7 +58,7 @@ def file_to_answer_ms(repeats: int = 15) -> float:
     loaded, times = predictor("kernel-sum"), []
     for _ in range(repeats + 1):
         started = time.perf_counter()
-        loaded.predict([read_onnx(LIGHT / "light_resnet50.onnx").architecture])
+        latencies(read_onnx(LIGHT / "light_resnet50.onnx"), loaded)
         times.append(time.perf_counter() - started)
     return 1e3 * median(times[1:])
 
@@ -69,11 +71,11 @@ def chain_alone(system: str, count: int) -> tuple[float, float]:
 
 
 def predict_chain(system: str, count: int) -> None:
-    architecture, loaded = read_onnx(chain(count)).architecture, predictor(system)
-    loaded.predict([read_onnx(chain(8)).architecture])
+    imported, loaded = read_onnx(chain(count)), predictor(system)
+    latencies(read_onnx(chain(8)), loaded)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
-    loaded.predict([architecture])
+    latencies(imported, loaded)
     print(time.perf_counter() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3)
 
 
@@ -106,14 +108,13 @@ def v2_epochs() -> tuple[float, float, float]:
     """Seconds of V2's training epoch by edges and graph by graph, and how far apart their last losses are."""
     families = [family for family in FAMILIES.values() if family.name != "vgg"][:8]
     networks = [family.variant(number) for number in range(1, 1 + GRAPHS // len(families)) for family in families]
-    tokenizer_name, options = SYSTEMS["narformer-v2"]
-    tokenizer = make_tokenizer(tokenizer_name, {}, ())
+    tokenizer = make_tokenizer("narformer-v2-network", {}, ())
     batch = tokenizer.batch(networks)
     assert isinstance(batch, Packed)
     target_B1 = torch.linspace(1, 9, len(batch))[:, None]
     rows_S = list(torch.randperm(len(batch), generator=torch.Generator().manual_seed(0)).split(BATCH))
     singles = alone(batch)
-    ours, literal = (make_model("narformer-v2", options | {"dropout": 0.0}, tokenizer).train() for _ in range(2))
+    ours, literal = (make_model("narformer-v2", V2 | {"dropout": 0.0}, tokenizer).train() for _ in range(2))
     started = time.perf_counter()
     losses = epoch(ours, lambda rows: ours(batch.take(rows)), rows_S, target_B1)
     by_edges = time.perf_counter() - started

@@ -70,6 +70,10 @@ def test_milliseconds_are_known_by_name(column):
     assert unit_of(column) == "ms"
 
 
+def test_other_units_of_time_are_known_too():
+    assert [unit_of(column) for column in ("t_us", "time (s)", "p50 [ns]", "t µs")] == ["us", "s", "ns", "µs"]
+
+
 @pytest.mark.parametrize("column", ["latency", "msec", "params", "forms", "ms_count"])
 def test_other_units_are_not_guessed(column):
     assert unit_of(column) == ""

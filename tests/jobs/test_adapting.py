@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from narformer import jobs
 from narformer.arch.cost import cost
 from narformer.cli import app
-from narformer.errors import BadRecipe
+from narformer.errors import BadPredictor, BadRecipe
 from narformer.jobs import adapting
 from narformer.measure import RUNTIMES
 from narformer.predictors import saved
@@ -72,6 +72,16 @@ def test_too_few_probes_are_refused_and_nothing_is_saved(folder, tmp_path, monke
     with pytest.raises(BadRecipe, match="expected 10 at least"):
         jobs.adapt(folder, tmp_path / "here")
     assert not (tmp_path / "here").exists()
+
+
+def test_what_can_be_known_before_is_refused_before_anything_is_measured(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapting, "measure", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadRecipe, match="expected 'kernel-sum'"):
+        jobs.adapt("nasbench201", tmp_path / "here")
+    for out in (tmp_path, tmp_path / "file" / "here"):
+        with pytest.raises(BadPredictor):
+            jobs.adapt(folder, out)
 
 
 def test_the_command_tells_it_in_words_and_in_json(folder, tmp_path, monkeypatch):

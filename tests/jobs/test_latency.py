@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from narformer import jobs
 from narformer.arch.onnx_writer import to_onnx
 from narformer.cli import app, latency
-from narformer.errors import BadPredictor
+from narformer.errors import BadArchitecture, BadFile, BadPredictor
 from narformer.jobs import ranking
 from narformer.predictors import saved
 from narformer.spaces.families import FAMILIES
+from narformer.tokens.kernels import KernelTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,20 @@ def test_what_is_far_or_not_counted_is_flagged(folder):
     assert not strange.in_domain
 
 
+def test_what_is_given_and_the_predictor_go_together_or_both_are_named(folder, tmp_path):
+    (tmp_path / "MODEL.ONNX").write_bytes(b"none")
+    (tmp_path / "README.md").write_text("none")
+    (tmp_path / "cells.csv").write_text("architecture,top1\n")
+    for name in ("MODEL.ONNX", "README.md", ""):  # the last is a folder
+        assert jobs.suited([str(tmp_path / name)]) == jobs.suited(["resnet/0"])
+        with pytest.raises(BadFile):
+            jobs.predict_latency(tmp_path / name, folder)
+        with pytest.raises(BadPredictor, match="'nasbench201' predicts cells of nasbench201; found the network"):
+            jobs.predict([str(tmp_path / name)], "nasbench201")
+    with pytest.raises(BadFile, match="Name the networks one by one"):
+        jobs.predict_latency(tmp_path / "cells.csv", folder)
+
+
 def test_a_predictor_of_cells_is_refused(folder):
     with pytest.raises(BadPredictor, match="expected a predictor of whole networks"):
         jobs.predict_latency("resnet/0", "nasbench201")
@@ -100,6 +115,39 @@ def test_the_command_tells_it_in_json_in_lines_and_on_a_screen(folder, monkeypat
     screen = CliRunner().invoke(app, [*words[:2], *words[3:]]).stdout
     for text in ("trust", "in the domain", "90%", "by kind", "cum. %", expected[0].layers[0].name):
         assert text in screen
+
+
+def test_networks_are_put_in_the_order_that_is_asked_for(folder):
+    nets = [f"squeezenet/{number}" for number in range(4)]
+    values = sorted(jobs.predict_latency(net, folder).value for net in nets)
+    words = ["predict", *nets, "--predictor", folder, "--json"]
+    for options, expected in ((["--ascending"], values), (["--best", "2"], values[:1:-1])):
+        told = json.loads(CliRunner().invoke(app, [*words, *options]).stdout)
+        assert [answer["value"] for answer in told] == expected
+    assert CliRunner().invoke(app, [*words, "--device", "cuda"]).exit_code == 2
+
+
+def test_in_a_pipe_what_must_not_be_trusted_is_told_beside_the_answer(folder):
+    result = CliRunner().invoke(app, ["predict", "alexnet/0", "squeezenet/1", "--predictor", folder])
+    assert len(result.stdout.splitlines()) == 2
+    (line,) = result.stderr.splitlines()
+    assert "alexnet/0" in line
+    assert "OUT OF DOMAIN" in line
+
+
+def test_a_network_that_computes_nothing_is_refused(folder):
+    with pytest.raises(BadArchitecture, match="no operation that takes any time"):
+        jobs.predict_module(nn.Identity(), [torch.zeros(1, 3, 8, 8)], folder)
+
+
+def test_several_predictors_share_what_they_ask_of_a_network(folder, monkeypatch):
+    asked = []
+    network = KernelTokenizer.network
+    monkeypatch.setattr(KernelTokenizer, "network", lambda self, net: asked.append(net) or network(self, net))
+    shutil.copytree(folder, other := folder + "-other", dirs_exist_ok=True)
+    (answers,) = jobs.predict_latencies(["squeezenet/1"], [folder, other])
+    assert len(answers) == 2
+    assert len(asked) == 2, "its canonical form, and as it is written"
 
 
 def test_a_folder_that_was_moved_still_answers(folder, tmp_path):

@@ -13,11 +13,13 @@ import pytest
 from typer.testing import CliRunner
 
 from narformer import jobs
+from narformer.arch.cost import cost
 from narformer.arch.onnx_writer import to_onnx
 from narformer.cli import app
 from narformer.data.splits import load_split
 from narformer.data.table_file import read_table_file
-from narformer.errors import BadArchitecture, BadFile, BadRecipe
+from narformer.errors import BadArchitecture, BadFile, BadPredictor, BadRecipe
+from narformer.jobs.networks import read_network
 from narformer.spaces import SPACES
 from narformer.spaces.families import FAMILIES
 
@@ -64,6 +66,19 @@ def test_train_save_load_and_predict(table: Path, tmp_path: Path) -> None:
     assert (answer.space, answer.attribute, answer.unit) == ("graphs", "score", "")
     assert [line.text for line in answer.ranked] == graphs[::-1]
     assert [line.text for line in jobs.predict(graphs, run, ascending=True).ranked] == graphs
+
+
+def test_a_table_that_moved_is_known_and_another_one_is_scored_as_a_whole(table: Path, tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    scores = jobs.train(data=table, out=tmp_path / "run", changes=SMALL)["scores"]
+    moved, other = table.rename(tmp_path / "moved.jsonl"), tmp_path / "other.jsonl"
+    with pytest.raises(BadPredictor, match="say with --data where it is"):
+        jobs.evaluate(run)
+    assert jobs.evaluate(run, str(moved)) == scores
+    other.write_text("\n".join(moved.read_text().splitlines()[:40]))
+    told = jobs.evaluate(run, str(other))
+    assert told["tau"] > 0.6
+    assert "tau_unseen" not in told
 
 
 def test_ascending_is_the_other_order_with_the_same_certainty(table: Path, tmp_path: Path) -> None:
@@ -152,7 +167,7 @@ def test_the_tutorial_runs_word_by_word(
             assert result.exit_code == 0, result.output
             told[words[1]] = result.stdout
     shown = next(block for language, block in BLOCKS if not language and "Kendall" in block).splitlines()
-    numbers = re.compile(r"in \d+ s|\d\.\d{3}")
+    numbers = re.compile(r"\d+ s|\d\.\d{3}")
     assert [numbers.sub("#", line) for line in told["train"].splitlines()] == [numbers.sub("#", line) for line in shown]
     assert len(told["predict"].splitlines()) == 10
     python = "\n".join(block for language, block in BLOCKS if language == "python")
@@ -199,6 +214,27 @@ def test_a_table_of_whole_networks_trains_a_predictor_of_latency(tmp_path: Path)
     answer = jobs.predict_latency(tmp_path / "net.onnx", str(tmp_path / "run"))
     assert answer.unit == "ms"
     assert answer.layers
+
+
+def test_latencies_of_any_unit_are_learned_alike(tmp_path: Path) -> None:
+    networks = [f"squeezenet/{number}" for number in range(40)]
+    for unit, times in (("ms", 1.0), ("us", 1e3), ("s", 1e-3)):
+        rows = [
+            {"architecture": name, f"time_{unit}": times * cost(read_network(name).architecture).flops / 1e8}
+            for name in networks
+        ]
+        (tmp_path / f"{unit}.json").write_text(json.dumps(rows))
+        changes = {"training.epochs": 30, "model.width": 8, "model.members": 2}
+        facts = jobs.train(data=tmp_path / f"{unit}.json", out=tmp_path / unit, changes=changes)
+        assert facts["scores"]["mape"] < 20
+        assert jobs.predict_latency("squeezenet/1", str(tmp_path / unit)).unit == unit
+
+
+def test_of_whole_networks_a_sum_is_learned_so_that_values_are_positive(tmp_path: Path) -> None:
+    rows = [{"architecture": f"squeezenet/{number}", "score": number - 3.0} for number in range(12)]
+    (tmp_path / "table.json").write_text(json.dumps(rows))
+    with pytest.raises(BadFile, match="a sum over their layers"):
+        jobs.train(data=tmp_path / "table.json", out=tmp_path / "run")
 
 
 def test_cells_that_compute_the_same_get_one_answer(tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ from narformer.spaces.families import FAMILIES
 from narformer.tokens.kernels import KINDS, POINTWISE, KernelTokenizer
 
 
+def tokens(networks):
+    return KernelTokenizer().batch(networks)
+
+
 @pytest.fixture(scope="module")
 def networks():
     return {name: [FAMILIES[name].variant(number) for number in range(12)] for name in ("squeezenet", "alexnet")}
@@ -31,14 +35,14 @@ def domain(networks):
 
 
 def test_training_networks_are_at_no_distance(networks, domain):
-    distance, names = domain.nearest(networks["squeezenet"][:9])
+    distance, names = domain.nearest(tokens(networks["squeezenet"][:9]))
     np.testing.assert_allclose(distance, 0, atol=1e-3)
     assert names == [network.name for network in networks["squeezenet"][:9]]
 
 
 def test_a_family_is_near_and_another_one_is_far(networks, domain):
-    own, _ = domain.nearest(networks["squeezenet"][9:])
-    other, _ = domain.nearest(networks["alexnet"])
+    own, _ = domain.nearest(tokens(networks["squeezenet"][9:]))
+    other, _ = domain.nearest(tokens(networks["alexnet"]))
     assert np.median(own) < 1
     assert other.min() > 1
     assert other.min() > own.max()
@@ -47,19 +51,19 @@ def test_a_family_is_near_and_another_one_is_far(networks, domain):
 def test_a_kind_that_no_training_network_has_is_far(domain):
     shape = (1, 64, 56, 56)
     ops = (Op.of("Input", shape), *[Op.of("LayerNormalization", shape) for _ in range(9)])
-    assert domain.nearest([Architecture(ops, tuple((i, i + 1) for i in range(9)))])[0] > 2
+    assert domain.nearest(tokens([Architecture(ops, tuple((i, i + 1) for i in range(9)))]))[0] > 2
 
 
 def test_a_strange_kind_that_takes_no_time_is_near(networks, domain):
     network = networks["squeezenet"][0]
     last = len(network) - 1
     end = Architecture((*network.ops, Op.of("Softmax", network.ops[last].shape)), (*network.edges, (last, last + 1)))
-    assert domain.nearest([end])[0] < 1
+    assert domain.nearest(tokens([end]))[0] < 1
 
 
 def test_a_description_tells_where_the_time_goes(networks):
     several = [*networks["squeezenet"][:3], *networks["alexnet"][:2]]
-    described_B = described(several)
+    described_B = described(tokens(several))
     assert described_B.shape == (5, Domain.Config(names=()).features)
     for row, network in zip(described_B, several, strict=True):
         assert (row[: len(KINDS)] ** 2).sum() == pytest.approx(1)
@@ -94,7 +98,7 @@ def folder(domain, tmp_path):
 def test_it_is_saved_with_the_predictor(folder, networks, domain):
     loaded = load(folder).domain
     for network in (networks["squeezenet"][11], networks["alexnet"][3]):
-        ours, theirs = domain.nearest([network]), loaded.nearest([network])
+        ours, theirs = domain.nearest(tokens([network])), loaded.nearest(tokens([network]))
         np.testing.assert_array_equal(ours[0], theirs[0])
         assert ours[1] == theirs[1]
 

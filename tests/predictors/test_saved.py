@@ -71,6 +71,15 @@ def test_a_failed_save_leaves_the_older_one(folder, v2, cells):
     assert sorted(path.name for path in folder.parent.iterdir()) == ["saved"]
 
 
+def test_nothing_else_is_lost_by_saving(predictor, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years")
+    with pytest.raises(BadPredictor, match=r"holds thesis\.txt"):
+        save(predictor, tmp_path)
+    with pytest.raises(BadPredictor, match="found a file at"):
+        save(predictor, tmp_path / "thesis.txt" / "predictor")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 def test_no_folder(tmp_path):
     refused(tmp_path / "absent", "no manifest.json")
 

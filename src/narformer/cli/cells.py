@@ -17,14 +17,18 @@ from narformer.cli.terminal import (
     Seed,
     Threads,
     bars_shown,
+    err,
     jobs_with,
     out,
     print_json,
     print_scores,
     trained_on,
+    training_time,
 )
 
+LARGER = "larger than any cell trained on: its value is a guess"
 SHOWN = 20  # rows of a ranking when nobody said how many
+FEW = 30  # test networks whose Kendall τ has a standard deviation above .12 where there is nothing to rank
 
 
 def train(
@@ -50,7 +54,7 @@ def train(
     if as_json:
         print_json(facts)
         return
-    text = f"{facts['system']} trained on {trained_on(facts)} in {facts['seconds']:.0f} s (seed {facts['seed']})"
+    text = f"{facts['system']} trained on {trained_on(facts)} in {training_time(facts)} (seed {facts['seed']})"
     if "table" not in facts:
         out.print(escape(text), highlight=False)
         print_scores(facts["scores"])
@@ -58,6 +62,8 @@ def train(
         return
     on, table, folder = facts["trained_on"], facts["table"], Path(facts["predictor"]).parent
     asked = "FILES" if table["space"] == "networks" else "CELLS"
+    if on["test"] < FEW:
+        err.print(f"only {on['test']} networks test: chance alone moves these scores a lot", style="yellow")
     for line in (
         f"{on['data']}: {table['rows']:,} networks of {table['space']}; {table['repeated']:,} repeat an earlier row",
         f"split: {on['train']:,} train, {on['validation']:,} validate, {on['test']:,} test",
@@ -99,8 +105,12 @@ def predict(
     jobs = jobs_with(threads)
     chosen = jobs.suited(nets) if predictor is None else (predictor,)
     if jobs.reads_networks(chosen[0]):
-        dims, shapes = bound(dim, input_)
-        print_latencies(jobs.predict_latencies(nets, chosen, dims, shapes), everything, as_json)
+        if device != "cpu":
+            raise typer.BadParameter("latencies of whole networks are computed on the CPU", param_hint="--device")
+        answers = jobs.predict_latencies(nets, chosen, *bound(dim, input_))
+        if best or ascending:
+            answers = sorted(answers, key=lambda said: said[0].value, reverse=not ascending)[:best]
+        print_latencies(answers, everything, as_json)
         return
     with bars_shown() as bars:
         answer = jobs.predict(nets, chosen[0], best, device, bars, ascending)
@@ -110,11 +120,13 @@ def predict(
     if not out.is_terminal:  # for programs that read lines: one whole cell in each
         for entry in answer.ranked:
             print(f"{entry.rank}\t{entry.value:.6g}\t{entry.text}")
+        if guesses := sum(bool(entry.larger) for entry in answer.ranked):
+            err.print(f"{guesses:,} of {len(answer.ranked):,} {LARGER}", highlight=False)
         return
     title = escape(f"{answer.attribute} predicted by {answer.predictor}: {answer.scored:,} scored")
     table = Table(title=title, title_justify="left")
-    sure = answer.confidence is not None
-    intervals = [(f"{answer.confidence:.0%} within", "right"), ("beats next", "right")] if sure else []
+    sure, label = answer.confidence is not None, escape(answer.label or "labels")
+    intervals = [(f"{answer.confidence:.0%} of {label}", "right"), ("beats next", "right")] if sure else []
     for title, side in (("rank", "right"), (escape(answer.unit or "value"), "right"), *intervals, ("cell", "left")):
         table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
     shown = answer.ranked if best else answer.ranked[:SHOWN]
@@ -125,14 +137,14 @@ def predict(
         table.add_row(str(entry.rank), f"{entry.value:.4f}", *certainty, sign + escape(entry.text))
     out.print(table)
     if any(entry.larger for entry in shown):
-        out.print("* larger than any cell trained on: its value is a guess", style="yellow", highlight=False)
+        out.print(f"* {LARGER}", style="yellow", highlight=False)
     if len(shown) < len(answer.ranked):
         out.print(f"the best {SHOWN}; --best for another number, --json or a pipe for all", highlight=False)
 
 
 def evaluate(
     predictor: Annotated[str, typer.Argument(help="A shipped predictor or a run's folder.")],
-    data: Annotated[str | None, typer.Option(help="Data set; the one it was trained on by default.")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set or table; what it was trained on by default.")] = None,
     split: Annotated[str | None, typer.Option(help="Split; the one it was trained on by default.")] = None,
     n: Annotated[int | None, typer.Option("--train", help="Training size of the split.", min=1)] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of a random split.")] = None,
@@ -162,15 +174,17 @@ def predictors(as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("name", "predicts", "system", "trained on", "τ(test)")
+    table = Table("name", "predicts", "system", "trained on", "on its test networks")
     for entry in found:
-        tau = (entry["scores"] or {}).get("tau")
+        scores = entry["scores"] or {}
+        told = [f"τ {scores['tau']:.3f}"] if "tau" in scores else []
+        told += [f"{scores['mape']:.1f} % off"] if "mape" in scores else []
         table.add_row(
             escape(entry["name"]),
             escape(f"{entry['attribute']} ({entry['unit']})"),
             escape(entry["system"] or ""),
             escape(trained_on(entry)),
-            "" if tau is None else f"{tau:.3f}",
+            ", ".join(told),
         )
     out.print(table)
 

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from narformer.cli.terminal import amount, out, print_json
+from narformer.cli.terminal import amount, err, out, print_json
 
 LAYERS = 10  # rows unless all are asked for
 BAR = 12  # columns
@@ -18,7 +18,8 @@ BAR = 12  # columns
 def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json: bool) -> None:
     """A screen for each network with the answers of all predictors, and the layers by the first of them.
 
-    A line for each answer where nobody watches; with ``as_json`` a list of all.
+    A line for each answer where nobody watches, and on standard error what must not be trusted; with ``as_json`` a list
+    of all.
     """
     if as_json:
         print_json([dataclasses.asdict(answer) for answers in networks for answer in answers])
@@ -28,7 +29,10 @@ def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json
             for answer in answers:
                 bounds = [f"{bound:.6g}" for bound in (answer.low, answer.high) if bound is not None]
                 print("\t".join([answer.network, f"{answer.value:.6g}", *bounds, answer.predictor]))
+                if answer.in_domain is False or answer.uncounted:
+                    err.print(Text(f"{answer.network}: {_trust(answer)[0]} ({answer.predictor})"), soft_wrap=True)
             continue
+        _print_network(answers[0])
         for answer in answers:
             _print_head(answer)
         if answers[0].layers:
@@ -38,20 +42,31 @@ def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json
             out.print("--all for every layer, --json for programs", style="dim", highlight=False)
 
 
-def _print_head(answer: Any) -> None:
-    """A file's names are Text: markup stays text."""
+def _head() -> Table:
     head = Table.grid(padding=(0, 2))
-    head.add_column(style="bold", no_wrap=True)
+    head.add_column(style="bold", no_wrap=True, min_width=len("network"))
     head.add_column(overflow="fold")
+    return head
+
+
+def _print_network(answer: Any) -> None:
+    """A file's names are Text: markup stays text."""
+    head = _head()
+    head.add_row("network", Text(answer.network))
+    totals = f"{amount(answer.macs)} MACs, {amount(answer.flops)} FLOPs, {amount(answer.params)} parameters"
+    head.add_row("totals", f"{totals}, {amount(answer.activation_bytes)} bytes of activations")
+    out.print(head)
+
+
+def _print_head(answer: Any) -> None:
+    """What one predictor says, and how far to trust it."""
+    head = _head()
     value = f"{answer.value:.3g} {answer.unit}"
     if answer.confidence is not None:
         value += f"  [{answer.low:.3g} to {answer.high:.3g}, {answer.confidence:.0%}]"
-    head.add_row("network", Text(answer.network))
     head.add_row(Text(answer.attribute), Text(f"{value}  predicted"))
     head.add_row("device", Text(f"{answer.device}  (predictor {answer.predictor})"))
     head.add_row("trust", Text(*_trust(answer)))
-    totals = f"{amount(answer.macs)} MACs, {amount(answer.flops)} FLOPs, {amount(answer.params)} parameters"
-    head.add_row("totals", f"{totals}, {amount(answer.activation_bytes)} bytes of activations")
     out.print(head)
 
 
@@ -68,7 +83,7 @@ def _trust(answer: Any) -> tuple[str, str]:
 
 def _print_layers(answer: Any, everything: bool) -> None:
     shown = answer.layers if everything else answer.layers[:LAYERS]
-    title = f"{len(shown):,} of {len(answer.layers):,} layers, the longest first"
+    title = f"{len(shown):,} of {len(answer.layers):,} layers by {answer.predictor}, the longest first"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("layer", "kind"):
         table.add_column(heading, overflow="fold")

@@ -73,6 +73,13 @@ def trained_on(facts: dict[str, Any]) -> str:
     return f"{on.get('train', '?')} networks of {on.get('data', '?')} (split {on.get('split', '?')})"
 
 
+def training_time(facts: dict[str, Any]) -> str:
+    """'47 s (25 s of it pre-training)': all that a training took."""
+    pretraining = facts.get("pretraining_seconds", 0.0)
+    seconds = facts["seconds"] + pretraining + facts.get("expert_seconds", 0.0)
+    return f"{seconds:.0f} s" + (f" ({pretraining:.0f} s of it pre-training)" if pretraining else "")
+
+
 SCORES = {
     "tau": "Kendall τ, test label, all test rows",
     "tau_unseen": "Kendall τ, test label, rows never trained on",

@@ -1,7 +1,8 @@
 """Anybody's table as a data set: CSV, JSON or JSON lines of architectures and numbers.
 
-The first column is called ``architecture``; every other one is a label and holds a number in every row. Architectures
-are texts of cells of one space of SPACES, graphs as JSON (spaces/graphs.py), or whole networks (table_networks.py).
+The first column is called ``architecture``; every other one is a label and holds a number in every row, or the one does
+that is asked for. Architectures are texts of cells of one space of SPACES, graphs as JSON (spaces/graphs.py), or whole
+networks (table_networks.py).
 """
 
 import csv
@@ -24,11 +25,12 @@ from narformer.errors import BadArchitecture, BadFile, lookup
 from narformer.spaces import SPACES, Graphs, Space
 from narformer.spaces.graphs import echo, read_graph, vocabulary_of
 
-__all__ = ["FIRST", "digest", "read_table_file", "repeated"]
+__all__ = ["FIRST", "digest", "is_table", "read_table_file", "repeated"]
 
 FIRST = "architecture"
 """The name of the first column."""
 
+ENDINGS = (".csv", ".json", ".jsonl")
 LARGEST_TABLE = 2**27  # bytes
 LARGEST_COLUMNS = 2**26  # numbers of all adjacency matrices together: 4,096 graphs of 128 vertices
 LOOKED_AT = 20  # rows among which one must be a cell of a space, for errors to be told in the space's terms
@@ -58,13 +60,11 @@ def read_table_file(path: str | Path, label: str | None = None, sha256: str | No
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadFile(path, f"bytes that are not UTF-8 text (byte {error.start:,})", _EXPECTED) from None
-    columns, rows = (_of_csv if path.suffix.lower() == ".csv" else _of_json)(path, text)
+    columns, rows = (_of_csv if path.suffix.lower() == ".csv" else _of_json)(path, text, label)
     if not columns:
         raise BadFile(path, f"no column beside '{FIRST}'", "one or more columns of numbers")
     if not rows:
         raise BadFile(path, "no row", _EXPECTED)
-    if label is not None:
-        lookup(dict.fromkeys(columns), label, f"column of {path.name}")
     space, networks = _architectures(path, rows)
     return Dataset(
         name=path.name,
@@ -82,6 +82,11 @@ def digest(path: str | Path) -> str:
     return hashlib.sha256(_checked(path).read_bytes()).hexdigest()
 
 
+def is_table(path: str | Path) -> bool:
+    """Whether a path has the ending of a table."""
+    return Path(path).suffix.lower() in ENDINGS
+
+
 def repeated(dataset: Dataset) -> int:
     """How many rows hold a network that an earlier row holds too."""
     return len(dataset) - len(np.unique(network_numbers(dataset)))
@@ -89,14 +94,14 @@ def repeated(dataset: Dataset) -> int:
 
 def _checked(path: str | Path) -> Path:
     path = require_file(path, _EXPECTED)
-    if path.suffix.lower() not in (".csv", ".json", ".jsonl"):
+    if not is_table(path):
         raise BadFile(path, f"a file ending in '{path.suffix}'", _EXPECTED)
     if path.stat().st_size > LARGEST_TABLE:
         raise BadFile(path, f"{path.stat().st_size:,} bytes", f"at most {LARGEST_TABLE:,}", "Split it.")
     return path
 
 
-def _of_csv(path: Path, text: str) -> tuple[list[str], list[Row]]:
+def _of_csv(path: Path, text: str, label: str | None) -> tuple[list[str], list[Row]]:
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[Row] = []
     try:
@@ -108,14 +113,15 @@ def _of_csv(path: Path, text: str) -> tuple[list[str], list[Row]]:
                 continue
             if len(fields) != len(header):
                 raise BadFile(path, f"{len(fields)} fields in {where}", f"{len(header)}, as in the first line")
-            numbers = [_number_of_text(path, where, *pair) for pair in zip(columns, fields[1:], strict=True)]
+            found = dict(zip(header, fields, strict=True))
+            numbers = [_number_of_text(path, where, name, found[name]) for name in _read(path, columns, label)]
             rows.append((where, fields[0], numbers))
     except csv.Error as error:
         raise BadFile(path, f"no CSV in line {lines.line_num} ({error})", _EXPECTED) from None
-    return columns, rows
+    return _read(path, columns, label), rows
 
 
-def _of_json(path: Path, text: str) -> tuple[list[str], list[Row]]:
+def _of_json(path: Path, text: str, label: str | None) -> tuple[list[str], list[Row]]:
     columns: list[str] = []
     rows: list[Row] = []
     for where, entry in _entries(path, text):
@@ -126,9 +132,14 @@ def _of_json(path: Path, text: str) -> tuple[list[str], list[Row]]:
         if entry.keys() != {FIRST, *columns}:
             found = ", ".join(map(repr, entry))[:80] or "nothing"
             raise BadFile(path, f"the keys {found} in {where}", f"'{FIRST}', {', '.join(map(repr, columns))}, as above")
-        numbers = [_number(path, where, name, entry[name]) for name in columns]
+        numbers = [_number(path, where, name, entry[name]) for name in _read(path, columns, label)]
         rows.append((where, entry[FIRST], numbers))
-    return columns, rows
+    return _read(path, columns, label), rows
+
+
+def _read(path: Path, columns: list[str], label: str | None) -> list[str]:
+    """The columns whose numbers are read: all, or the one that is asked for."""
+    return columns if label is None else [lookup({name: name for name in columns}, label, f"column of {path.name}")]
 
 
 def _entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:
@@ -176,7 +187,12 @@ def _number(path: Path, where: str, column: str, value: Any) -> float:
     except OverflowError:
         number = np.inf
     if not np.isfinite(number):
-        raise BadFile(path, f"{echo(value)} in column '{column}' of {where}", "a finite number in every row")
+        raise BadFile(
+            path,
+            f"{echo(value)} in column '{column}' of {where}",
+            "a finite number in every row",
+            "--label reads one column.",
+        )
     return number
 
 

@@ -17,7 +17,7 @@ SPACE = "networks"
 WHAT = "the path of an ONNX file, from the table's folder, or a network of a family such as resnet/0"
 
 _NUMBERED = re.compile(r"([\w.-]+)/([0-9]{1,9})")
-_MILLISECONDS = re.compile(r"(^|.*[ _(\[])ms[)\]]?")
+_TIME = re.compile(r"(?:^|.*[ _(\[])(ns|us|µs|ms|s)[)\]]?")
 
 
 def is_network(found: Any) -> bool:
@@ -46,8 +46,9 @@ def read_networks(path: Path, rows: Sequence[tuple[str, Any]]) -> list[Architect
 
 
 def unit_of(column: str) -> str:
-    """Milliseconds where the column's name says so (``latency_ms``, ``time (ms)``), else not known."""
-    return "ms" if _MILLISECONDS.fullmatch(column.lower()) else ""
+    """The unit of time that the column's name ends in (``latency_ms``, ``time (us)``), else none is known."""
+    found = _TIME.fullmatch(column.lower())
+    return found[1] if found else ""
 
 
 def _network(folder: Path, text: str) -> Architecture:

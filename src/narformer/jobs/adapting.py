@@ -17,6 +17,7 @@ from narformer.metrics import mape
 from narformer.predictors import saved
 from narformer.spaces.families import FAMILIES
 from narformer.training.adaptation import adapt as adapt_to
+from narformer.training.adaptation import check_adaptable
 from narformer.training.loop import Progress, silent
 
 __all__ = ["Adapted", "adapt", "probes"]
@@ -72,6 +73,8 @@ def adapt(
     if predictor is None:
         predictor = lookup(SHIPPED, runtime, "runtime")
     loaded = load_predictor(predictor)
+    check_adaptable(loaded)
+    saved.check_folder(out)  # not after minutes of measuring
     measured = measure(
         probes(each), (runtime,), threads, REPEATS, ROUNDS, WARMUP, device, store=store, progress=measuring
     )

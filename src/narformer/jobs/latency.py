@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -13,15 +14,16 @@ from narformer.arch.kernels import kernels
 from narformer.arch.onnx_file import read_onnx
 from narformer.arch.onnx_writer import to_onnx
 from narformer.arch.torch_module import trace_module
-from narformer.errors import BadPredictor
+from narformer.errors import BadArchitecture, BadPredictor
 from narformer.jobs.inspection import CONVENTIONS
 from narformer.jobs.networks import read_network
 from narformer.jobs.ranking import load_predictor
 from narformer.models import KernelSum
 from narformer.predictors.neural import NeuralPredictor
-from narformer.tokens import NetworkTokenizer
+from narformer.tokens import NetworkTokenizer, Packed
+from narformer.tokens.kernels import KernelTokenizer
 
-__all__ = ["Latency", "Share", "predict_latencies", "predict_latency", "predict_module"]
+__all__ = ["Latency", "Share", "latencies", "predict_latencies", "predict_latency", "predict_module"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def predict_latencies(
     for net in nets:
         given = read_network(str(net), dims, shapes)
         imported = given.imported or read_onnx(to_onnx(given.architecture, "none"))
-        yield tuple(_answer(imported, name, predictor) for name, predictor in loaded.items())
+        yield latencies(imported, loaded)
 
 
 def predict_latency(
@@ -119,23 +121,56 @@ def predict_module(
 
     Raises BadArchitecture where the module cannot be followed, BadPredictor as ``predict_latency``.
     """
-    return _answer(trace_module(module, example_inputs, name), predictor, load_predictor(predictor))
+    (answer,) = latencies(trace_module(module, example_inputs, name), {predictor: load_predictor(predictor)})
+    return answer
 
 
-def _answer(imported: Imported, name: str, predictor: NeuralPredictor) -> Latency:
+def latencies(imported: Imported, predictors: Mapping[str, NeuralPredictor]) -> tuple[Latency, ...]:
+    """What each predictor, by its name, says of one network that was read.
+
+    Raises BadArchitecture for a network that computes nothing, BadPredictor as ``predict_latency``.
+    """
+    asked = _Asked(imported)
+    return tuple(_answer(asked, name, predictor) for name, predictor in predictors.items())
+
+
+class _Asked:
+    """A network, and what is asked of it again and again."""
+
+    def __init__(self, imported: Imported) -> None:
+        self.imported = imported
+        self.counted = cost(imported.architecture)
+        self.fingerprint = fingerprint(imported.architecture)
+        self.kernels = kernels(imported.architecture)
+        self._tokens: dict[NetworkTokenizer, Packed] = {}
+        if not self.kernels:
+            raise BadArchitecture(f"'{printable(imported.architecture.name)}' holds no operation that takes any time")
+
+    def tokens(self, tokenizer: NetworkTokenizer) -> Packed:
+        """Of its canonical form."""
+        if tokenizer not in self._tokens:
+            self._tokens[tokenizer] = tokenizer.batch([self.imported.architecture])
+        return self._tokens[tokenizer]
+
+    @cached_property
+    def as_written(self) -> Packed:
+        """Its kernels, in the order in which they are written down."""
+        return KernelTokenizer().network(self.imported.architecture)
+
+
+def _answer(asked: _Asked, name: str, predictor: NeuralPredictor) -> Latency:
     if not isinstance(predictor.tokenizer, NetworkTokenizer):
         raise BadPredictor(f"'{name}' predicts cells of {predictor.space}; expected a predictor of whole networks")
-    architecture = imported.architecture
-    counted = cost(architecture)
-    opinion_1E = predictor.opinions([architecture])
+    imported, counted = asked.imported, asked.counted
+    opinion_1E = predictor.opinions_on(asked.tokens(predictor.tokenizer))
     value = float(predictor.target.inverse(opinion_1E.mean(axis=1))[0])
     bounds = predictor.interval(opinion_1E)
     distance, nearest = None, ""
     if predictor.domain is not None:
-        (distance,), (nearest,) = predictor.domain.nearest([architecture])
+        (distance,), (nearest,) = predictor.domain.nearest(asked.tokens(KernelTokenizer()))
     return Latency(
-        network=printable(architecture.name),
-        fingerprint=fingerprint(architecture),
+        network=printable(imported.architecture.name),
+        fingerprint=asked.fingerprint,
         predictor=name,
         attribute=predictor.attribute.name,
         unit=predictor.attribute.unit,
@@ -149,7 +184,7 @@ def _answer(imported: Imported, name: str, predictor: NeuralPredictor) -> Latenc
         in_domain=None if distance is None else bool(distance <= 1 and not counted.unknown),
         distance=None if distance is None else float(distance),
         nearest=nearest,
-        layers=_layers(imported, predictor, value),
+        layers=_layers(asked, predictor, value),
         macs=counted.macs,
         flops=counted.flops,
         params=counted.params,
@@ -158,16 +193,15 @@ def _answer(imported: Imported, name: str, predictor: NeuralPredictor) -> Latenc
     )
 
 
-def _layers(imported: Imported, predictor: NeuralPredictor, value: float) -> tuple[Share, ...]:
+def _layers(asked: _Asked, predictor: NeuralPredictor, value: float) -> tuple[Share, ...]:
     """The kernels of the network as it is written down; their parts add up to the value of its canonical form."""
-    found = kernels(imported.architecture)
-    model, tokenizer = predictor.model, predictor.tokenizer
-    if not (isinstance(model, KernelSum) and isinstance(tokenizer, NetworkTokenizer) and found):
+    imported, model = asked.imported, predictor.model
+    if not isinstance(model, KernelSum):
         return ()
     with torch.inference_mode():
-        share_K = model.kernels(tokenizer.network(imported.architecture)).softmax(1).mean(0)
+        share_K = model.kernels(asked.as_written).softmax(1).mean(0)
     layers = []
-    for kernel, share in zip(found, share_K.tolist(), strict=True):
+    for kernel, share in zip(asked.kernels, share_K.tolist(), strict=True):
         kinds = {vertex: imported.architecture.ops[vertex].kind for vertex in kernel.vertices}
         joined = tuple(kind for vertex, kind in kinds.items() if vertex != kernel.anchor)
         name, module = imported.names[kernel.anchor], imported.modules[kernel.anchor]

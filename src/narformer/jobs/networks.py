@@ -11,8 +11,9 @@ from narformer.arch.onnx_file import read_onnx
 from narformer.errors import BadArchitecture, BadFile, lookup
 from narformer.spaces.families import FAMILIES
 
-__all__ = ["Given", "read_network", "read_networks"]
+__all__ = ["Given", "is_network", "read_network", "read_networks"]
 
+LISTS = (".txt", ".csv", ".json", ".jsonl")  # endings of files that hold cells
 NUMBERED = re.compile(r"([\w.-]+)/(-?[0-9]{1,18})")  # resnet/0
 
 
@@ -38,6 +39,16 @@ class Given:
         return max(size, 4 * cost(self.architecture).params)
 
 
+def is_network(text: str) -> bool:
+    """Whether a network is meant: by an ONNX file's name or a family's, or by a path that is no list of cells."""
+    if text.lower().endswith(".onnx") or NUMBERED.fullmatch(text):
+        return True
+    try:
+        return Path(text).exists() and Path(text).suffix.lower() not in LISTS
+    except OSError:  # a name longer than any file's
+        return False
+
+
 def read_network(
     text: str, dims: Mapping[str, int] | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None
 ) -> Given:
@@ -59,6 +70,8 @@ def read_network(
     if not is_file and (text in FAMILIES or not is_there):
         expected = f"an ONNX file, or a network of a family, such as {text if text in FAMILIES else 'resnet'}/0"
         raise BadFile(printable(text), "no such file", expected)
+    if path.suffix.lower() in LISTS:
+        raise BadFile(path, f"a file ending in '{path.suffix}'", "an ONNX file", "Name the networks one by one.")
     path = path.resolve() if path.is_symlink() else path
     imported = read_onnx(path, dims, shapes)
     return Given(imported.architecture, path, imported, dims, shapes)

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from narformer.arch import Architecture
 from narformer.arch.cells import Cells
+from narformer.arch.imported import printable
 from narformer.data import load as load_data
 from narformer.data import split as split_data
+from narformer.data.dataset import Dataset, Split
 from narformer.data.splits import VALIDATION
-from narformer.data.table_file import read_table_file
+from narformer.data.table_file import digest, is_table, read_table_file
 from narformer.errors import BadPredictor, lookup
 from narformer.jobs.cells import read_architectures
-from narformer.jobs.networks import NUMBERED
+from narformer.jobs.networks import is_network
 from narformer.predictors import saved
 from narformer.predictors.manifest import Manifest
 from narformer.predictors.neural import NeuralPredictor
@@ -68,6 +70,7 @@ class Prediction:
     """A ranked answer: the best architectures first, with the attribute's name and unit ("" where it is not known).
 
     confidence: share of true values between low and high; None where the predictor was not calibrated
+    label:      what it was trained on, and of which intervals are; "" where that is not known
     """
 
     predictor: str
@@ -77,6 +80,7 @@ class Prediction:
     scored: int
     ranked: list[Ranked]
     confidence: float | None = None
+    label: str = ""
 
 
 def predict(
@@ -93,6 +97,10 @@ def predict(
     """
     check_device(device)
     loaded = load_predictor(predictor)
+    if networks := [text for text in cells if is_network(text)]:
+        raise BadPredictor(
+            f"'{predictor}' predicts cells of {loaded.space}; found the network '{printable(networks[0])}'"
+        )
     loaded.model.to(device)
     space = space_called(loaded.space, loaded.tokenizer.vocabulary)
     architectures = read_architectures(cells, space)
@@ -125,6 +133,7 @@ def predict(
             for rank, row in enumerate(order_M[:best], start=1)
         ],
         confidence=None if loaded.calibration is None else loaded.calibration.level,
+        label=str((loaded.facts.get("trained_on") or {}).get("label", "")),
     )
 
 
@@ -175,7 +184,7 @@ def suited(nets: Sequence[str]) -> tuple[str, ...]:
     Raises BadPredictor where none does, or several could.
     """
     shipped = {folder.name: saved.read_manifest(folder) for folder in _shipped()}
-    if all(net.endswith(".onnx") or NUMBERED.fullmatch(net) for net in nets):
+    if all(is_network(net) for net in nets):
         found = tuple(name for name, manifest in shipped.items() if _of_networks(manifest))
     else:
         found = tuple(name for name, m in shipped.items() if not _of_networks(m) and set(nets) == {m.space})[:1]
@@ -196,34 +205,53 @@ def evaluate(
 ) -> dict[str, float]:
     """Scores of a saved predictor; data, split and training size default to those of its own training.
 
+    data: a data set's name, or the path of a table. The one that it was trained on is known wherever it lies now; of
+        another one all rows test, where no split is named.
+
     ``tau_unseen`` leaves out what the predictor was trained on or selected with, whatever the split; on other data
-    than its own that is not known, and the score is left out. Raises BadPredictor for data of another space.
+    than its own that is not known, and the score is left out. Raises BadPredictor for data of another space, or
+    where its own table is gone or was changed.
     """
     check_device(device)
     loaded = load_predictor(predictor)
     loaded.model.to(device)
     own = loaded.facts.get("trained_on") or {}
-    table: dict[str, Any] = (loaded.facts.get("recipe") or {}).get("data") or {}
-    if data is None and table.get("file") and table.get("sha256"):
-        dataset = read_table_file(table["file"], table.get("label"), table["sha256"])
-    else:
-        dataset = load_data(data or own.get("data", loaded.space))
+    dataset = _scored(loaded, predictor, data)
     if dataset.space != loaded.space:
         raise BadPredictor(f"'{predictor}' predicts cells of {loaded.space}; '{dataset.name}' holds {dataset.space}")
     seed = own.get("split_seed") if seed is None else seed
     at_home = own.get("data") == dataset.name
+    elsewhere = data is not None and is_table(data) and not at_home and split is None
     validation = own.get("validation", VALIDATION) if at_home else VALIDATION
     unseen = own.get("unseen") if at_home else None
     if at_home:
         dataset = replace(dataset, train_label=own["label"], test_label=own["test_label"])
-    rows = split_data(
-        dataset, split or own.get("split", "paper"), train or own.get("train", 1), seed, validation, unseen
-    )
+    if elsewhere:
+        none = np.empty(0, dtype=np.int64)
+        rows = Split("all", none, none, np.arange(len(dataset)), None)
+    else:
+        size = train or own.get("train", 1)
+        rows = split_data(dataset, split or own.get("split", "paper"), size, seed, validation, unseen)
     if at_home:
         seen = split_data(dataset, own["split"], own["train"], own["split_seed"], validation, unseen)
         rows = replace(rows, train=np.union1d(seen.train, seen.validation))
     scores = score(loaded, dataset, rows, progress)
     return scores if at_home else {name: value for name, value in scores.items() if name != "tau_unseen"}
+
+
+def _scored(loaded: NeuralPredictor, predictor: str, data: str | None) -> Dataset:
+    """The data set of ``evaluate``; a table that the predictor was trained on has the name that it had then."""
+    own = loaded.facts.get("trained_on") or {}
+    table: dict[str, Any] = (loaded.facts.get("recipe") or {}).get("data") or {}
+    path: str | None = table.get("file") if data is None else data
+    if path is None or not is_table(path):
+        return load_data(data or own.get("data", loaded.space))
+    if data is None and not Path(path).is_file():
+        raise BadPredictor(f"'{predictor}' was trained on '{path}', which is not there; say with --data where it is")
+    at_home = digest(path) == table.get("sha256")
+    dataset = read_table_file(path, table.get("label"), table.get("sha256") if data is None else None)
+    name = own["data"] if at_home else f"{path}, another table"
+    return replace(dataset, name=name)
 
 
 def predictors() -> list[dict[str, Any]]:

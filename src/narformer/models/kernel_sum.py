@@ -74,9 +74,16 @@ class KernelSum(Model):
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
 
-    def standardise(self, batch: Packed) -> None:
-        """Take mean and spread of the features from the training networks."""
+    def standardise(self, batch: Packed, target_B: Tensor) -> None:
+        """Take mean and spread of the features from the training networks, and the unit of labels from the targets.
+
+        Where the roofline is farther off than corrections reach, labels are not milliseconds: it begins where they are.
+        """
         self.standardised.fit(batch)
+        with torch.no_grad():
+            off = (target_B - batch.log_sums(self.roofline(batch).T).mean(1)).mean()
+            if off.abs() > FARTHEST:
+                self.rates.add_(off)
 
     def forward(self, batch: Packed) -> Tensor:
         """(B, E) opinions on a Packed batch."""

@@ -32,8 +32,8 @@ class Model(nn.Module):
         """(B, T) predictions of a Batch, or of a Packed one."""
         raise NotImplementedError(type(self).__name__)
 
-    def standardise(self, batch: Any) -> None:
-        """Take from the training networks the scales of their features, where the model has such."""
+    def standardise(self, batch: Any, target_B: Tensor) -> None:
+        """Take from the training networks and their targets the scales where the model begins, if it has such."""
 
 
 class Linear(nn.Linear):

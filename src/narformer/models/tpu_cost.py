@@ -48,7 +48,7 @@ class TpuCost(Model):
         self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
         self.head = nn.Sequential(Linear(D, D), nn.ReLU(), nn.Dropout(config.dropout), Linear(D, config.targets))
 
-    def standardise(self, batch: Packed) -> None:
+    def standardise(self, batch: Packed, target_B: Tensor) -> None:
         """Take mean and spread of the features from the training networks."""
         self.standardised.fit(batch)
 

@@ -22,6 +22,7 @@ from narformer.arch.imported import printable
 from narformer.models.kernel_sum import BANDWIDTH, FLOPS, OVERHEAD
 from narformer.models.sizes import STRICT, Size
 from narformer.tokens.kernels import FEATURES, KINDS, KernelTokenizer
+from narformer.tokens.packed import Packed
 from narformer.tokens.tokenizer import Names
 
 __all__ = ["Domain"]
@@ -60,7 +61,7 @@ class Domain(nn.Module):
     def fit(cls, architectures: Sequence[Architecture]) -> "Domain":
         """Of training networks, two at least; of more than MOST every so many are taken."""
         kept = [architectures[row] for row in range(0, len(architectures), -(-len(architectures) // MOST))]
-        point_NF = described(kept)
+        point_NF = described(KernelTokenizer().batch(kept))
         domain = cls(cls.Config(names=tuple(printable(network.name) for network in kept)))
         spread_F = point_NF.std(axis=0)
         domain.center.copy_(torch.from_numpy(point_NF.mean(axis=0)))
@@ -71,18 +72,20 @@ class Domain(nn.Module):
         domain.reach.copy_(SLACK * apart_NN.amin(1).quantile(SHARE))
         return domain
 
-    def nearest(self, architectures: Sequence[Architecture]) -> tuple[NDArray[np.float64], list[str]]:
-        """(B,) distance to the nearest training network, 1 at the edge of the domain; and the names of those."""
-        point_BF = (torch.from_numpy(described(architectures)).float() - self.center) * self.scale
+    def nearest(self, batch: Packed) -> tuple[NDArray[np.float64], list[str]]:
+        """(B,) distance to the nearest training network, 1 at the edge of the domain; and the names of those.
+
+        Of networks as KernelTokenizer gives them.
+        """
+        point_BF = (torch.from_numpy(described(batch)).float() - self.center) * self.scale
         apart_B, nearest_B = torch.cdist(point_BF, self.point).min(1)
         return (apart_B / self.reach.clamp(min=1e-6)).double().numpy(), [
             self.config.names[n] for n in nearest_B.tolist()
         ]
 
 
-def described(architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+def described(batch: Packed) -> NDArray[np.float64]:
     """(B, F) roots of the kinds' shares of time, means over the time, logarithms of sums and of how many kernels."""
-    batch = KernelTokenizer().batch(architectures)
     x_NF = batch.x_NF.double()
     amount_NS = x_NF[:, [FEATURES.index(name) for name in SUMS]].expm1()
     time_N1 = amount_NS[:, :1] / FLOPS + amount_NS[:, 1:].sum(1, keepdim=True) / BANDWIDTH + OVERHEAD

@@ -79,15 +79,13 @@ class NeuralPredictor:
         advance: Callable[[int], None] = lambda done: None,
     ) -> NDArray[np.float64]:
         """(N, E) what each member says, blended with the expert, in the units of targets. As ``predict`` otherwise."""
-        self.model.eval()
-        self.model.precision = self.precision
         if isinstance(self.tokenizer, CellTokenizer):
             cells = Cells.of(architectures, self.tokenizer.vocabulary)
             return self._of_cells(self.tokenizer, cells, chunk, advance)
         parts = [np.empty((0, self.members))]
         for start in range(0, len(architectures), CHUNK):
             networks = [architectures[row] for row in range(start, min(start + CHUNK, len(architectures)))]
-            parts.append(self._said(self.tokenizer.batch(networks)))
+            parts.append(self.opinions_on(self.tokenizer.batch(networks)))
             advance(len(networks))
         return np.concatenate(parts)
 
@@ -102,7 +100,7 @@ class NeuralPredictor:
         def opinions_BE(rows: NDArray[np.intp]) -> NDArray[np.float64]:
             block = cells.take(rows).trimmed()
             chunks = [block.take(slice(begin, begin + chunk)).trimmed() for begin in range(0, len(block), chunk)]
-            opinion_BE = np.concatenate([self._said(tokenizer.batch(part)) for part in chunks])
+            opinion_BE = np.concatenate([self.opinions_on(tokenizer.batch(part)) for part in chunks])
             return opinion_BE if self.expert is None else self.expert.blended(tokenizer.simplified(block), opinion_BE)
 
         blocks = [by_size[start : start + BLOCK] for start in range(0, len(cells), BLOCK)]
@@ -112,8 +110,10 @@ class NeuralPredictor:
                 advance(len(rows))
         return out_ME
 
-    def _said(self, batch: Batch | Packed) -> NDArray[np.float64]:
-        """(B, E) what each member of the model says."""
+    def opinions_on(self, batch: Batch | Packed) -> NDArray[np.float64]:
+        """(B, E) what each member of the model says of tokens, before any expert."""
+        self.model.eval()
+        self.model.precision = self.precision
         with torch.inference_mode():
             opinion_BE: torch.Tensor = self.model(batch.to(next(self.model.parameters()).device))
         return opinion_BE.double().cpu().numpy()

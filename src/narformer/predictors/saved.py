@@ -22,17 +22,19 @@ from narformer.predictors.target import Target
 from narformer.tokens import TOKENIZERS
 from narformer.tokens.tokenizer import Tokenizer
 
-__all__ = ["FORMAT", "load", "read_manifest", "save"]
+__all__ = ["FORMAT", "check_folder", "load", "read_manifest", "save"]
 
 EXPERT, DOMAIN = "expert.", "domain."  # before the names of their tensors
+FILES = {"manifest.json", "weights.safetensors"}
 LARGEST_MODEL = 2**28  # numbers; a manifest could otherwise ask for any amount of memory
 
 
 def save(predictor: NeuralPredictor, folder: Path) -> None:
     """Write the predictor to ``folder``: to a temporary name first, then renamed in place of an older one.
 
-    Raises BadPredictor, and leaves the older one, where ``load`` would refuse what is written.
+    Raises BadPredictor, and leaves the older one, where ``load`` would refuse what is written; as ``check_folder``.
     """
+    check_folder(folder)
     names = _names(predictor)
     weights = {
         name: value.contiguous() for name, value in _parts(predictor.model, predictor.expert, predictor.domain).items()
@@ -65,6 +67,18 @@ def save(predictor: NeuralPredictor, folder: Path) -> None:
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises BadPredictor where no predictor can be saved, or other files than a predictor's would be lost."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise BadPredictor(f"found a file at '{there}'; expected a folder, or nothing, where the predictor is saved")
+    others = {path.name for path in folder.iterdir()} - FILES if folder.is_dir() else set()
+    if others:
+        raise BadPredictor(
+            f"'{folder}' holds {min(others)}; expected an empty folder, an older predictor's or a new one"
+        )
 
 
 def load(folder: Path) -> NeuralPredictor:

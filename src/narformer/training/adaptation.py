@@ -26,7 +26,7 @@ from narformer.predictors.neural import NeuralPredictor
 from narformer.tokens import Packed
 from narformer.training.loop import Progress, silent
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "check_adaptable"]
 
 ERROR = 0.05  # σ
 SPREADS = {"rates": 1.0, "apart": 0.3, "cache": 0.3}  # τ by the parameters of KernelSum
@@ -45,8 +45,7 @@ def adapt(
 
     Raises BadRecipe for a predictor that does not sum kernels in logarithms, or latencies that are not positive.
     """
-    if not isinstance(predictor.model, KernelSum) or predictor.target.transform != "log":
-        raise BadRecipe("found a predictor of another kind; expected 'kernel-sum' on logarithms, to adapt it")
+    check_adaptable(predictor)
     if len(networks) != len(latency_N) or not len(networks) or not (latency_N > 0).all():
         raise BadRecipe(f"found {len(networks)} networks, {len(latency_N)} latencies; expected a positive one for each")
     target_N = predictor.target.forward(latency_N)
@@ -66,6 +65,12 @@ def adapt(
     )
     progress("adapt", FOLDS + 1, FOLDS + 1, None)
     return adapted
+
+
+def check_adaptable(predictor: NeuralPredictor) -> None:
+    """Raises BadRecipe for a predictor that does not sum kernels in logarithms."""
+    if not isinstance(predictor.model, KernelSum) or predictor.target.transform != "log":
+        raise BadRecipe("found a predictor of another kind; expected 'kernel-sum' on logarithms, to adapt it")
 
 
 def _adapted(predictor: NeuralPredictor, networks: Sequence[Architecture], target_N: NDArray[np.float64]) -> KernelSum:

@@ -9,7 +9,7 @@ from narformer.predictors.predictor import Predictor
 from narformer.training.loop import Progress, silent
 
 DRAWS = 50
-TIMES = frozenset({"ms"})  # units in which an error is told in percent
+TIMES = frozenset({"ns", "us", "µs", "ms", "s"})  # units in which an error is told in percent
 
 
 def evaluate(

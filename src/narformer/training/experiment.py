@@ -68,7 +68,7 @@ def train(
     model.precision = getattr(torch, recipe.training.precision)
     check_targets(recipe, target_M, getattr(model.config, "head", "linear"))
     tokens = tokenizer.batch(training)
-    model.standardise(tokens)
+    model.standardise(tokens, torch.from_numpy(target_M).float())
     twins = None
     if of_cells:
         twins = twin_batches(of_cells[1].take(rows.train), recipe.augmentation.orderings, of_cells[0])

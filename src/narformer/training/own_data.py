@@ -9,6 +9,7 @@ from typing import Any
 from narformer.arch.cells import Cells
 from narformer.data.splits import portions
 from narformer.data.table_file import digest, read_table_file
+from narformer.errors import BadFile
 from narformer.training.recipe import Recipe, read_content
 
 __all__ = ["recipe_for_table"]
@@ -28,6 +29,13 @@ def recipe_for_table(
     dataset = read_table_file(table, label, sha256)
     train, validation = portions(dataset)
     name = "own_data" if isinstance(dataset.architectures, Cells) else "own_networks"
+    least = dataset.labels[dataset.train_label].min()
+    if recipe is None and name == "own_networks" and least <= 0:
+        raise BadFile(
+            table,
+            f"{least:.4g} in column '{dataset.train_label}'",
+            "positive numbers, such as times: of whole networks a sum over their layers is learned",
+        )
     content = _default(name, train) if recipe is None else read_content(recipe)
     if recipe is None and dataset.space == "nasbench201":  # cells that compute the same are one graph
         content["tokenizer"] |= {"absent": ["none"], "identities": ["skip_connect"]}
