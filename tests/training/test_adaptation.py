@@ -87,6 +87,14 @@ def test_a_few_measurements_make_it_true_there(predictor, networks, there, tmp_p
     np.testing.assert_array_equal(saved.load(tmp_path / "there").predict(rest)[:, 0], after)
 
 
+@pytest.mark.parametrize("wrong", [1e-4, 1e4])
+def test_a_measurement_that_went_wrong_does_not_move_the_others(predictor, networks, there, wrong):
+    measured = there[:20].copy()
+    measured[7] *= wrong
+    adapted = adapt(predictor, networks[200:220], measured, Attribute("latency", "ms", "there"))
+    assert mape(adapted.predict(networks[220:])[:, 0], there[20:]) < 0.2
+
+
 def test_one_factor_is_found_by_one_measurement(predictor, networks):
     """A device that is seven times as slow for everything."""
     slow = 7 * predictor.predict(networks[200:260])[:, 0]

@@ -4,9 +4,11 @@ What an operation, a byte and the start of a kernel take is learned anew, for al
 for the cache, from the old values moved by one factor; what surrounds a kernel keeps its meaning. With a normal prior
 on the logarithms this is
 
-  min_θ Σ_n ((log ŷ_n - log y_n) / σ)² + Σ_θ ((θ - θ_0) / τ_θ)²    σ error of a measurement, τ how far devices differ
+  min_θ Σ_n 2 ρ((log ŷ_n - log y_n) / σ) + Σ_θ ((θ - θ_0) / τ_θ)²    σ error of a measurement, τ how far devices differ
 
-for each member by itself. Intervals come from predictions of networks that were left out in turn.
+for each member by itself. ρ is a half of the square, linear beyond δ (Huber 1964): a measurement that went wrong, or a
+network that computes next to nothing, is not to move all others. Intervals come from predictions of networks that were
+left out in turn.
 """
 
 import copy
@@ -16,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from narformer.arch.graph import Architecture
 from narformer.data.dataset import Attribute
@@ -30,6 +33,7 @@ __all__ = ["adapt", "check_adaptable"]
 
 ERROR = 0.05  # σ
 SPREADS = {"rates": 1.0, "apart": 0.3, "cache": 0.3}  # τ by the parameters of KernelSum
+FARTHEST = 3.0  # δ: errors of so many σ still count by their square
 STEPS, RATE = 200, 0.05
 FOLDS = 5
 
@@ -82,7 +86,7 @@ def _adapted(predictor: NeuralPredictor, networks: Sequence[Architecture], targe
     target_N1 = torch.from_numpy(target_N).float()[:, None]
     with torch.no_grad():
         correction_EK = model.correction(batch)
-        model.rates.add_((target_N1 - model(batch)).mean(0)[:, None])
+        model.rates.add_((target_N1 - model(batch)).median(0).values[:, None])
     learned = {name: model.get_parameter(name) for name in SPREADS}
     begun = {name: parameter.clone() for name, parameter in learned.items()}
     optimiser = torch.optim.Adam([parameter.requires_grad_() for parameter in learned.values()], lr=RATE)
@@ -90,7 +94,8 @@ def _adapted(predictor: NeuralPredictor, networks: Sequence[Architecture], targe
         for group in optimiser.param_groups:
             group["lr"] = RATE * (1 - step / STEPS)
         opinion_NE = batch.log_sums((model.roofline(batch) + correction_EK).T)
-        error = ((opinion_NE - target_N1) / ERROR).square().sum()
+        off_NE = (opinion_NE - target_N1) / ERROR
+        error = 2 * functional.huber_loss(off_NE, torch.zeros_like(off_NE), reduction="sum", delta=FARTHEST)
         changes = [((learned[name] - begun[name]) / spread).square().sum() for name, spread in SPREADS.items()]
         optimiser.zero_grad()
         (error + torch.stack(changes).sum()).backward()  # type: ignore[no-untyped-call]
