@@ -29,6 +29,7 @@ def table(
     seeds: Annotated[int, typer.Option(help="Make the missing runs of so many seeds first.", min=0)] = 0,
     variant: Annotated[str, typer.Option(help="Recipes to run: quick, or paper (the original epochs).")] = "quick",
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is stored.")] = False,
+    data: Annotated[str | None, typer.Option(help="Of this data set: nnlqp, whose print the latencies are.")] = None,
     results: Annotated[Path, typer.Option(help="Folder of stored runs and tables.")] = Path("results"),
     threads: Threads = None,
     as_json: Json = False,
@@ -53,7 +54,7 @@ def table(
     if not (results / "runs").is_dir():
         err.print(escape(f"no stored runs in {results}: start in the clone, or name its folder with --results"))
     with bars_shown() as bars:
-        result = jobs.table(name, results, row, size, unseen, seeds or int(fresh), variant, fresh, bars)
+        result = jobs.table(name, results, row, size, unseen, seeds or int(fresh), variant, fresh, bars, data)
     if as_json:
         print(result.model_dump_json(indent=1))
         return

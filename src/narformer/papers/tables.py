@@ -138,6 +138,14 @@ class Table(Part):
     columns: tuple[Column, ...] = Field(min_length=1)
     rows: tuple[Row, ...] = Field(min_length=1)
 
+    def on(self, data: str, train: int) -> "Table":
+        """The same table of another data set, with so many training networks wherever something is trained.
+
+        For data that the numbers were printed for: what keeps ours and the print apart is dropped.
+        """
+        columns = tuple(c if c.n is None else c.model_copy(update={"n": train}) for c in self.columns)
+        return self.model_copy(update={"data": data, "columns": columns, "other_data": False, "notes": ()})
+
     def row(self, system: str) -> Row:
         """The row of a system. Raises UnknownName."""
         return lookup({row.system: row for row in self.rows}, system, "row")
