@@ -175,6 +175,8 @@ def test_without_a_predictor_all_that_suit_answer(two_shipped, monkeypatch):
     monkeypatch.setattr(type(latency.out), "is_terminal", True)
     screen = CliRunner().invoke(app, ["predict", "squeezenet/1"]).stdout
     assert screen.count("trust") == 2
+    assert screen.count("narformer adapt") == 1
+    assert screen.count("layers by latency-here") == 1
     assert screen.count("by kind") == 1
 
 

@@ -110,7 +110,7 @@ def predict(
         answers = jobs.predict_latencies(nets, chosen, *bound(dim, input_))
         if best or ascending:
             answers = sorted(answers, key=lambda said: said[0].value, reverse=not ascending)[:best]
-        print_latencies(answers, everything, as_json)
+        print_latencies(answers, everything, as_json, shipped=predictor is None)
         return
     with bars_shown() as bars:
         answer = jobs.predict(nets, chosen[0], best, device, bars, ascending)

@@ -15,7 +15,7 @@ LAYERS = 10  # rows unless all are asked for
 BAR = 12  # columns
 
 
-def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json: bool) -> None:
+def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json: bool, shipped: bool) -> None:
     """A screen for each network with the answers of all predictors, and the layers by the first of them.
 
     A line for each answer where nobody watches, and on standard error what must not be trusted; with ``as_json`` a list
@@ -35,6 +35,8 @@ def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json
         _print_network(answers[0])
         for answer in answers:
             _print_head(answer)
+        if shipped:
+            out.print("these are times of that device: `narformer adapt` makes them those of this one", style="yellow")
         if answers[0].layers:
             _print_layers(answers[0], everything)
             _print_kinds(answers[0])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from narformer.cli.terminal import Json, Threads, bars_shown, err, jobs_with, out, print_json
 
@@ -46,7 +46,7 @@ def table(
         if as_json:
             print_json([{"name": n, "number": t.number, "title": t.title, "paper": t.paper} for n, t in listed])
             return
-        overview = Table("table", "printed as", "title")
+        overview = Table(Column("table", no_wrap=True), "printed as", "title")
         for n, printed in listed:
             overview.add_row(n, f"{printed.paper.partition(':')[0]}, {printed.number}", escape(printed.title))
         out.print(overview)

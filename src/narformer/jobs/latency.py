@@ -13,7 +13,6 @@ from narformer.arch.imported import Coverage, Imported, printable
 from narformer.arch.kernels import kernels
 from narformer.arch.onnx_file import read_onnx
 from narformer.arch.onnx_writer import to_onnx
-from narformer.arch.torch_module import trace_module
 from narformer.errors import BadArchitecture, BadPredictor
 from narformer.jobs.inspection import CONVENTIONS
 from narformer.jobs.networks import read_network
@@ -24,6 +23,8 @@ from narformer.tokens import NetworkTokenizer, Packed
 from narformer.tokens.kernels import KernelTokenizer
 
 __all__ = ["Latency", "Share", "latencies", "predict_latencies", "predict_latency", "predict_module"]
+
+DEFAULT = "latency_ort"  # ships with the package
 
 
 @dataclass(frozen=True)
@@ -105,22 +106,24 @@ def predict_latencies(
 
 def predict_latency(
     net: str | Path,
-    predictor: str,
+    predictor: str = DEFAULT,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Latency:
-    """What one predictor says of one network; as ``predict_latencies``."""
+    """What one predictor, a shipped one if none is named, says of one network; as ``predict_latencies``."""
     ((answer,),) = predict_latencies([net], [predictor], dims, shapes)
     return answer
 
 
 def predict_module(
-    module: torch.nn.Module, example_inputs: Sequence[torch.Tensor], predictor: str, name: str = ""
+    module: torch.nn.Module, example_inputs: Sequence[torch.Tensor], predictor: str = DEFAULT, name: str = ""
 ) -> Latency:
-    """What a predictor says of a PyTorch module on inputs of these shapes; nothing is computed.
+    """What a predictor says of a PyTorch module on inputs of these shapes, as ``predict_latency``; nothing is computed.
 
     Raises BadArchitecture where the module cannot be followed, BadPredictor as ``predict_latency``.
     """
+    from narformer.arch.torch_module import trace_module  # torch.export takes a second to import: files do not need it
+
     (answer,) = latencies(trace_module(module, example_inputs, name), {predictor: load_predictor(predictor)})
     return answer
 

@@ -12,7 +12,7 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri  # scipy.stats has the same under other names, and takes a second to import
 
 Float = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ class Calibration:
 
         Errors are taken as normal and independent: of two networks alike it says less than is known.
         """
-        deviations = stats.norm.ppf((1 + self.level) / 2)
+        deviations = ndtri((1 + self.level) / 2)
         apart_N = opinion_NE.mean(axis=1) - other_NE.mean(axis=1)
         sd_N = np.hypot(self.reach(opinion_NE), self.reach(other_NE)) / deviations
-        return np.asarray(stats.norm.cdf(apart_N / np.maximum(sd_N, 1e-12)))
+        return np.asarray(ndtr(apart_N / np.maximum(sd_N, 1e-12)))
