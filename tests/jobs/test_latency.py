@@ -127,6 +127,19 @@ def test_networks_are_put_in_the_order_that_is_asked_for(folder):
     assert CliRunner().invoke(app, [*words, "--device", "cuda"]).exit_code == 2
 
 
+def test_lists_and_tables_of_networks_are_read_from_where_they_lie(folder, tmp_path):
+    (tmp_path / "own.onnx").write_bytes(to_onnx(FAMILIES["squeezenet"].variant(3), "none"))
+    (tmp_path / "table.csv").write_text("architecture,latency_ms\nsqueezenet/1,3\nown.onnx,4\n")
+    (tmp_path / "list.txt").write_text("own.onnx\n")
+    (tmp_path / "none.json").write_text("[]")
+    files = [tmp_path / "table.csv", tmp_path / "list.txt"]
+    told = [answer.value for (answer,) in jobs.predict_latencies(files, [folder])]
+    expected = [jobs.predict_latency(net, folder).value for net in ("squeezenet/1", "squeezenet/3")]
+    assert told == [*expected, expected[1]]
+    with pytest.raises(BadArchitecture, match="no network was given"):
+        list(jobs.predict_latencies([tmp_path / "none.json"], [folder]))
+
+
 def test_in_a_pipe_what_must_not_be_trusted_is_told_beside_the_answer(folder):
     result = CliRunner().invoke(app, ["predict", "alexnet/0", "squeezenet/1", "--predictor", folder])
     assert len(result.stdout.splitlines()) == 2

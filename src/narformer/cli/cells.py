@@ -79,7 +79,9 @@ def train(
 def predict(
     nets: Annotated[
         list[str],
-        typer.Argument(help="Cells, files of cells, '-', or a space's name; or ONNX files and networks of families."),
+        typer.Argument(
+            help="Cells, files of cells, '-', or a space's name; or ONNX files, networks of families, lists of those."
+        ),
     ],
     predictor: Annotated[
         str | None,

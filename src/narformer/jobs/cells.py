@@ -14,7 +14,7 @@ from narformer.errors import BadArchitecture, BadFile, BadPredictor, lookup
 from narformer.spaces import SPACES
 from narformer.spaces.space import Space
 
-__all__ = ["read_architectures"]
+__all__ = ["read_architectures", "texts_of"]
 
 LARGEST_LIST = 2**28  # bytes of a file of cells
 LONGEST_NAME = 255  # characters of a file's name
@@ -27,7 +27,7 @@ def read_architectures(cells: Sequence[str], space: Space) -> Sequence[Architect
     if len(cells) == 1 and cells[0] in SPACES:
         raise BadPredictor(f"this predictor knows cells of {space.name}, not of {cells[0]}")
     architectures = []
-    for where, text in ((where, text) for item in cells for where, text in _texts(item)):
+    for where, text in ((where, text) for item in cells for where, text in texts_of(item)):
         try:
             architectures.append(space.parse(text))
         except BadArchitecture as error:
@@ -37,8 +37,8 @@ def read_architectures(cells: Sequence[str], space: Space) -> Sequence[Architect
     return Cells.of(architectures, space.vocabulary)
 
 
-def _texts(item: str) -> list[tuple[str, str]]:
-    """(where, text) of each cell that one argument stands for."""
+def texts_of(item: str) -> list[tuple[str, str]]:
+    """(where, text) of each cell, or of each network in a list, that one argument stands for."""
     if item == "-":
         return _lines("standard input", sys.stdin.read())
     if "|" in item or "{" in item or item.startswith("Genotype("):

@@ -14,8 +14,9 @@ from narformer.arch.kernels import kernels
 from narformer.arch.onnx_file import read_onnx
 from narformer.arch.onnx_writer import to_onnx
 from narformer.errors import BadArchitecture, BadPredictor
+from narformer.jobs.cells import texts_of
 from narformer.jobs.inspection import CONVENTIONS
-from narformer.jobs.networks import read_network
+from narformer.jobs.networks import LISTS, NUMBERED, read_network
 from narformer.jobs.ranking import load_predictor
 from narformer.models import KernelSum
 from narformer.predictors.neural import NeuralPredictor
@@ -93,15 +94,29 @@ def predict_latencies(
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Iterator[tuple[Latency, ...]]:
-    """What each predictor says of each network, which is given as ``read_network`` takes it, one network at a time.
+    """What each predictor says of each network, one at a time: given as ``read_network`` takes it, or lists of such.
 
     Raises BadFile, BadArchitecture, UnknownName; BadPredictor for one that does not read whole networks.
     """
     loaded = {name: load_predictor(name) for name in predictors}
-    for net in nets:
-        given = read_network(str(net), dims, shapes)
-        imported = given.imported or read_onnx(to_onnx(given.architecture, "none"))
-        yield latencies(imported, loaded)
+    listed = [one for net in nets for one in _listed(str(net))]
+    if not listed:
+        raise BadArchitecture("no network was given: give ONNX files, networks of families, or lists of them")
+    for net in listed:
+        yield latencies(_read(net, dims, shapes), loaded)
+
+
+def _listed(net: str) -> list[str]:
+    """The networks in a list or a table, whose files count from its folder; else the network itself."""
+    path = Path(net)
+    if path.suffix.lower() not in LISTS or not path.is_file():
+        return [net]
+    return [text if NUMBERED.fullmatch(text) else str(path.parent / text) for _, text in texts_of(net)]
+
+
+def _read(net: str, dims: Mapping[str, int] | None, shapes: Mapping[str, tuple[int, ...]] | None) -> Imported:
+    given = read_network(net, dims, shapes)
+    return given.imported or read_onnx(to_onnx(given.architecture, "none"))
 
 
 def predict_latency(
@@ -111,7 +126,7 @@ def predict_latency(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Latency:
     """What one predictor, a shipped one if none is named, says of one network; as ``predict_latencies``."""
-    ((answer,),) = predict_latencies([net], [predictor], dims, shapes)
+    (answer,) = latencies(_read(str(net), dims, shapes), {predictor: load_predictor(predictor)})
     return answer
 
 
