@@ -90,8 +90,9 @@ def test_what_is_given_and_the_predictor_go_together_or_both_are_named(folder, t
         assert jobs.suited([str(tmp_path / name)]) == jobs.suited(["resnet/0"])
         with pytest.raises(BadFile):
             jobs.predict_latency(tmp_path / name, folder)
+    for net in (str(tmp_path / "MODEL.ONNX"), "resnet/0"):
         with pytest.raises(BadPredictor, match="'nasbench201' predicts cells of nasbench201; found the network"):
-            jobs.predict([str(tmp_path / name)], "nasbench201")
+            jobs.predict([net], "nasbench201")
     with pytest.raises(BadFile, match="Name the networks one by one"):
         jobs.predict_latency(tmp_path / "cells.csv", folder)
 

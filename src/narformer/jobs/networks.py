@@ -11,7 +11,7 @@ from narformer.arch.onnx_file import read_onnx
 from narformer.errors import BadArchitecture, BadFile, lookup
 from narformer.spaces.families import FAMILIES
 
-__all__ = ["Given", "is_network", "read_network", "read_networks"]
+__all__ = ["Given", "is_network", "may_be_network", "read_network", "read_networks"]
 
 LISTS = (".txt", ".csv", ".json", ".jsonl")  # endings of files that hold cells
 NUMBERED = re.compile(r"([\w.-]+)/(-?[0-9]{1,18})")  # resnet/0
@@ -40,11 +40,14 @@ class Given:
 
 
 def is_network(text: str) -> bool:
-    """Whether a network is meant: by an ONNX file's name or a family's, or by a path that is no list of cells."""
-    if text.lower().endswith(".onnx") or NUMBERED.fullmatch(text):
-        return True
+    """Whether a network is meant, by an ONNX file's name or a family's."""
+    return text.lower().endswith(".onnx") or NUMBERED.fullmatch(text) is not None
+
+
+def may_be_network(text: str) -> bool:
+    """Whether a network is meant, or something lies there that does not look like a list of cells."""
     try:
-        return Path(text).exists() and Path(text).suffix.lower() not in LISTS
+        return is_network(text) or (Path(text).exists() and Path(text).suffix.lower() not in LISTS)
     except OSError:  # a name longer than any file's
         return False
 

@@ -18,7 +18,7 @@ from narformer.data.splits import VALIDATION
 from narformer.data.table_file import digest, is_table, read_table_file
 from narformer.errors import BadPredictor, lookup
 from narformer.jobs.cells import read_architectures
-from narformer.jobs.networks import is_network
+from narformer.jobs.networks import is_network, may_be_network
 from narformer.predictors import saved
 from narformer.predictors.manifest import Manifest
 from narformer.predictors.neural import NeuralPredictor
@@ -184,7 +184,7 @@ def suited(nets: Sequence[str]) -> tuple[str, ...]:
     Raises BadPredictor where none does, or several could.
     """
     shipped = {folder.name: saved.read_manifest(folder) for folder in _shipped()}
-    if all(is_network(net) for net in nets):
+    if all(may_be_network(net) for net in nets):
         found = tuple(name for name, manifest in shipped.items() if _of_networks(manifest))
     else:
         found = tuple(name for name, m in shipped.items() if not _of_networks(m) and set(nets) == {m.space})[:1]
