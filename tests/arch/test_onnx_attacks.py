@@ -313,7 +313,7 @@ def test_bodies_read_values_from_around_them_where_inputs_are_left_out():
     loop = helper.make_node("Loop", ["", "", "x"], ["y"], body=body)
     network = read_onnx(model([helper.make_node("Relu", ["x"], ["r"]), loop])).architecture
     assert [op.kind for op in network.ops] == ["Input", "Relu", "Loop"]
-    assert network.operands()[-1] == [(2, 0), (3, 1)]
+    assert network.operands()[-1] == ((2, 0), (3, 1))
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -156,8 +156,8 @@ def test_a_network_that_computes_nothing_is_refused(folder):
 
 def test_several_predictors_share_what_they_ask_of_a_network(folder, monkeypatch):
     asked = []
-    network = KernelTokenizer.network
-    monkeypatch.setattr(KernelTokenizer, "network", lambda self, net: asked.append(net) or network(self, net))
+    of_kernels = KernelTokenizer.of_kernels
+    monkeypatch.setattr(KernelTokenizer, "of_kernels", lambda *of: asked.append(of) or of_kernels(*of))
     shutil.copytree(folder, other := folder + "-other", dirs_exist_ok=True)
     (answers,) = jobs.predict_latencies(["squeezenet/1"], [folder, other])
     assert len(answers) == 2

@@ -45,7 +45,11 @@ def canonical(architecture: Architecture) -> Architecture:
 
 def fingerprint(architecture: Architecture) -> str:
     """SHA-256 of the canonical form, 64 hexadecimal digits. Names and weights do not enter."""
-    form = canonical(architecture)
+    return fingerprint_of(canonical(architecture))
+
+
+def fingerprint_of(form: Architecture) -> str:
+    """The fingerprint of what is in canonical form already."""
     ops = ",".join(_each_once(lambda op: _json([op.kind, op.attributes, op.shape]), form.ops))
     text = f"[{FORM},[{ops}],{_json(form.edges)},{_json(form.slots)}]"
     return hashlib.sha256(text.encode()).hexdigest()
@@ -84,7 +88,7 @@ def _canonical_order(architecture: Architecture) -> list[int]:
     return sorted(range(len(architecture)), key=lambda v: (depth[v], colours.of_vertex[v]))
 
 
-Ends = list[list[tuple[int, int]]]  # per vertex: (slot of the edge, vertex at its other end)
+Ends = Sequence[Sequence[tuple[int, int]]]  # per vertex: (slot of the edge, vertex at its other end)
 
 
 @dataclass
@@ -105,7 +109,7 @@ class _Colours:
         """First colours: the operation and everything before it and behind it, in one sweep each way."""
         count = len(architecture)
         operands = architecture.operands()
-        readers: Ends = [[] for _ in range(count)]
+        readers: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         for v, pairs in enumerate(operands):
             for slot, p in pairs:
                 readers[p].append((slot, v))

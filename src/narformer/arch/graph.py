@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from narformer.errors import BadArchitecture
 
@@ -92,14 +93,16 @@ class Architecture:
             parents[target].append(source)
         return parents
 
-    def operands(self) -> list[list[tuple[int, int]]]:
+    def operands(self) -> tuple[tuple[tuple[int, int], ...], ...]:
         """For each vertex its (slot, parent) pairs, ascending; every slot is 0 where the architecture has none."""
+        return self._operands
+
+    @cached_property
+    def _operands(self) -> tuple[tuple[tuple[int, int], ...], ...]:
         operands: list[list[tuple[int, int]]] = [[] for _ in self.ops]
         for (source, target), slot in zip(self.edges, self.slots or (0,) * len(self.edges), strict=True):
             operands[target].append((slot, source))
-        for pairs in operands:
-            pairs.sort()
-        return operands
+        return tuple([tuple(sorted(pairs)) for pairs in operands])
 
     def children(self) -> list[list[int]]:
         """For each vertex the vertices that read it, ascending."""

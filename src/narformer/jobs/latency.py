@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from narformer.arch.canonical import fingerprint
+from narformer.arch.canonical import canonical, fingerprint_of
 from narformer.arch.cost import cost
 from narformer.arch.imported import Coverage, Imported, printable
 from narformer.arch.kernels import kernels
@@ -20,7 +20,7 @@ from narformer.jobs.networks import LISTS, NUMBERED, read_network
 from narformer.jobs.ranking import load_predictor
 from narformer.models import KernelSum
 from narformer.predictors.neural import NeuralPredictor
-from narformer.tokens import NetworkTokenizer, Packed
+from narformer.tokens import NetworkTokenizer, Packed, packed
 from narformer.tokens.kernels import KernelTokenizer
 
 __all__ = ["Latency", "Share", "latencies", "predict_latencies", "predict_latency", "predict_module"]
@@ -158,7 +158,7 @@ class _Asked:
     def __init__(self, imported: Imported) -> None:
         self.imported = imported
         self.counted = cost(imported.architecture)
-        self.fingerprint = fingerprint(imported.architecture)
+        self.form = canonical(imported.architecture)
         self.kernels = kernels(imported.architecture)
         self._tokens: dict[NetworkTokenizer, Packed] = {}
         if not self.kernels:
@@ -167,13 +167,13 @@ class _Asked:
     def tokens(self, tokenizer: NetworkTokenizer) -> Packed:
         """Of its canonical form."""
         if tokenizer not in self._tokens:
-            self._tokens[tokenizer] = tokenizer.batch([self.imported.architecture])
+            self._tokens[tokenizer] = packed([tokenizer.network(self.form)])
         return self._tokens[tokenizer]
 
     @cached_property
     def as_written(self) -> Packed:
         """Its kernels, in the order in which they are written down."""
-        return KernelTokenizer().network(self.imported.architecture)
+        return KernelTokenizer().of_kernels(self.imported.architecture, self.kernels, self.counted)
 
 
 def _answer(asked: _Asked, name: str, predictor: NeuralPredictor) -> Latency:
@@ -188,7 +188,7 @@ def _answer(asked: _Asked, name: str, predictor: NeuralPredictor) -> Latency:
         (distance,), (nearest,) = predictor.domain.nearest(asked.tokens(KernelTokenizer()))
     return Latency(
         network=printable(imported.architecture.name),
-        fingerprint=asked.fingerprint,
+        fingerprint=fingerprint_of(asked.form),
         predictor=name,
         attribute=predictor.attribute.name,
         unit=predictor.attribute.unit,

@@ -3,6 +3,7 @@
 Letters: F numbers per kernel, Y edges between kernels.
 """
 
+from collections.abc import Sequence
 from math import log, log1p, prod
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
 from narformer.arch import Architecture
-from narformer.arch.cost import cost
+from narformer.arch.cost import Cost, cost
 from narformer.arch.kernels import ACTIVATIONS, PAIRS, VIEWS, Kernel, kernels
 from narformer.arch.ops import ALIASES, VALUE_BYTES
 from narformer.tokens.packed import Packed
@@ -57,8 +58,10 @@ class KernelTokenizer(NetworkTokenizer):
 
     def network(self, architecture: Architecture) -> Packed:
         """The kernels of one network and the edges between them."""
-        found = kernels(architecture)
-        counted = cost(architecture)
+        return self.of_kernels(architecture, kernels(architecture), cost(architecture))
+
+    def of_kernels(self, architecture: Architecture, found: Sequence[Kernel], counted: Cost) -> Packed:
+        """The same where its kernels and its cost are known."""
         operands = [[source for _, source in pairs] for pairs in architecture.operands()]
         home = {vertex: row for row, kernel in enumerate(found) for vertex in (*kernel.vertices, *kernel.repeated)}
         edges = sorted({(home[s], home[t]) for s, t in architecture.edges if s in home and home[s] != home[t]})
