@@ -232,3 +232,15 @@ def test_graphs_too_many_for_their_size_are_refused(tmp_path, monkeypatch):
     path = write_csv(tmp_path / "t.csv", [(GRAPH, 1)] * 3)
     with pytest.raises(BadFile, match="3 graphs of up to 3 vertices; expected at most 2 of this size"):
         read_table_file(path)
+
+
+def test_with_a_label_other_columns_may_hold_anything(tmp_path):
+    graph = '"{""ops"": [""in"", ""out""], ""edges"": [[0, 1]]}"'
+    (tmp_path / "t.csv").write_text(f"architecture,name,score\n{graph},mine,1.5\n")
+    data = read_table_file(tmp_path / "t.csv", "score")
+    assert list(data.labels) == ["score"]
+    assert data.labels["score"].tolist() == [1.5]
+    with pytest.raises(BadFile, match="--label reads one column"):
+        read_table_file(tmp_path / "t.csv")
+    with pytest.raises(UnknownName):
+        read_table_file(tmp_path / "t.csv", "scores")
