@@ -32,9 +32,10 @@ def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json
                 if answer.in_domain is False or answer.uncounted:
                     err.print(Text(f"{answer.network}: {_trust(answer)[0]} ({answer.predictor})"), soft_wrap=True)
             continue
-        _print_network(answers[0])
+        width = max(len("network"), *(len(answer.attribute) for answer in answers))
+        _print_network(answers[0], width)
         for answer in answers:
-            _print_head(answer)
+            _print_head(answer, width)
         if shipped:
             out.print("these are times of that device: `narformer adapt` makes them those of this one", style="yellow")
         if answers[0].layers:
@@ -44,25 +45,25 @@ def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json
             out.print("--all for every layer, --json for programs", style="dim", highlight=False)
 
 
-def _head() -> Table:
+def _head(width: int) -> Table:
     head = Table.grid(padding=(0, 2))
-    head.add_column(style="bold", no_wrap=True, min_width=len("network"))
+    head.add_column(style="bold", no_wrap=True, min_width=width)
     head.add_column(overflow="fold")
     return head
 
 
-def _print_network(answer: Any) -> None:
+def _print_network(answer: Any, width: int) -> None:
     """A file's names are Text: markup stays text."""
-    head = _head()
+    head = _head(width)
     head.add_row("network", Text(answer.network))
     totals = f"{amount(answer.macs)} MACs, {amount(answer.flops)} FLOPs, {amount(answer.params)} parameters"
     head.add_row("totals", f"{totals}, {amount(answer.activation_bytes)} bytes of activations")
     out.print(head)
 
 
-def _print_head(answer: Any) -> None:
+def _print_head(answer: Any, width: int) -> None:
     """What one predictor says, and how far to trust it."""
-    head = _head()
+    head = _head(width)
     value = f"{answer.value:.3g} {answer.unit}"
     if answer.confidence is not None:
         value += f"  [{answer.low:.3g} to {answer.high:.3g}, {answer.confidence:.0%}]"
