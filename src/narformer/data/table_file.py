@@ -106,7 +106,7 @@ def _of_csv(path: Path, text: str, label: str | None) -> tuple[list[str], list[R
     rows: list[Row] = []
     try:
         header = [name.strip() for name in next(lines, [])]
-        columns = _columns(path, header)
+        columns = _read(path, _columns(path, header), label)
         for fields in lines:
             where = f"line {lines.line_num}"
             if not fields:
@@ -114,27 +114,29 @@ def _of_csv(path: Path, text: str, label: str | None) -> tuple[list[str], list[R
             if len(fields) != len(header):
                 raise BadFile(path, f"{len(fields)} fields in {where}", f"{len(header)}, as in the first line")
             found = dict(zip(header, fields, strict=True))
-            numbers = [_number_of_text(path, where, name, found[name]) for name in _read(path, columns, label)]
+            numbers = [_number_of_text(path, where, name, found[name]) for name in columns]
             rows.append((where, fields[0], numbers))
     except csv.Error as error:
         raise BadFile(path, f"no CSV in line {lines.line_num} ({error})", _EXPECTED) from None
-    return _read(path, columns, label), rows
+    return columns, rows
 
 
 def _of_json(path: Path, text: str, label: str | None) -> tuple[list[str], list[Row]]:
     columns: list[str] = []
+    read: list[str] = []
     rows: list[Row] = []
     for where, entry in _entries(path, text):
         if not isinstance(entry, dict):
             raise BadFile(path, f"a JSON {type(entry).__name__} in {where}", f"an object with '{FIRST}' and numbers")
         if not rows:
             columns = _columns(path, [FIRST, *(key for key in entry if key != FIRST)] if FIRST in entry else [*entry])
+            read = _read(path, columns, label)
         if entry.keys() != {FIRST, *columns}:
             found = ", ".join(map(repr, entry))[:80] or "nothing"
             raise BadFile(path, f"the keys {found} in {where}", f"'{FIRST}', {', '.join(map(repr, columns))}, as above")
-        numbers = [_number(path, where, name, entry[name]) for name in _read(path, columns, label)]
+        numbers = [_number(path, where, name, entry[name]) for name in read]
         rows.append((where, entry[FIRST], numbers))
-    return _read(path, columns, label), rows
+    return read, rows
 
 
 def _read(path: Path, columns: list[str], label: str | None) -> list[str]:

@@ -41,7 +41,7 @@ class Given:
 
 def is_network(text: str) -> bool:
     """Whether a network is meant, by an ONNX file's name or a family's."""
-    return text.lower().endswith(".onnx") or NUMBERED.fullmatch(text) is not None
+    return text.lower().endswith(".onnx") or (NUMBERED.fullmatch(text) is not None and not Path(text).is_file())
 
 
 def may_be_network(text: str) -> bool:
