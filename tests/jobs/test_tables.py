@@ -65,6 +65,8 @@ def test_whoever_has_the_official_folder_gets_the_printed_table(official_folder,
     assert {column.n for column in unseen.columns if not column.mean} == {260 - 200}
 
 
-def test_a_data_set_of_cells_has_no_such_table():
+@pytest.mark.data
+def test_a_data_set_of_cells_has_no_such_table(data_folder, monkeypatch):
+    monkeypatch.setenv("NARFORMER_DATA", str(data_folder))
     with pytest.raises(BadRecipe, match="no split by its authors"):
         jobs.table("narformer_v2/latency", data="nasbench201")
