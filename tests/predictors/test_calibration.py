@@ -73,6 +73,54 @@ def test_the_probability_to_win_is_how_often_they_win():
         assert won[among].mean() == pytest.approx(said[among].mean(), abs=0.03)
 
 
+def test_errors_in_common_do_not_count_between_two_networks():
+    """All networks of a trial are off by the same amount, and each by a little of its own."""
+    won, said = [], []
+    for _ in range(200):
+        common, own = CHANCE.normal(), 0.5 * CHANCE.normal(size=300)
+        middle = CHANCE.normal(size=300)
+        true = middle + common + own
+        opinion = middle[:, None] + 0.1 * np.array([-1.0, 1.0])
+        calibration = Calibration.fit(opinion[:100], true[:100])
+        assert calibration.sharpness > 0.5
+        said.append(calibration.beats(opinion[100:200], opinion[200:]))
+        won.append(true[100:200] > true[200:])
+    said, won = np.concatenate(said), np.concatenate(won)
+    for low in np.arange(0.1, 0.9, 0.2):
+        among = (said >= low) & (said < low + 0.2)
+        assert won[among].mean() == pytest.approx(said[among].mean(), abs=0.04)
+
+
+def test_easy_validation_networks_are_told_by_another_predictor():
+    """Both predictors err more on some networks; where few of those validate, the other one's errors tell."""
+    held, alone = [], []
+    for _ in range(200):
+        difficulty = np.exp(CHANCE.normal(size=2000))
+        difficulty[:100] *= 0.6
+        error, other = (difficulty * CHANCE.normal(size=2000) for _ in range(2))
+        opinion, true = np.zeros((2000, 1)), error
+        control = np.abs(other[:100]), np.abs(other[100:1100])
+        for kept, calibration in (
+            (held, Calibration.fit(opinion[:100], true[:100], control=control)),
+            (alone, Calibration.fit(opinion[:100], true[:100])),
+        ):
+            kept.append(np.mean(np.abs(true[1100:]) <= calibration.reach(opinion[1100:])))
+    assert np.mean(alone) < 0.83
+    assert np.mean(held) == pytest.approx(0.9, abs=0.025)
+
+
+@pytest.mark.parametrize(
+    "control", [(np.ones(60), np.full(59, 2)), (np.zeros(60), np.ones(99)), (np.ones(60), np.zeros(99))]
+)
+def test_another_predictor_that_tells_nothing_changes_nothing(control):
+    opinion, true = made(60)
+    assert Calibration.fit(opinion, true, control=control) == Calibration.fit(opinion, true)
+
+
+def test_labels_all_alike_have_no_order():
+    assert Calibration.fit(made(60)[0], np.zeros(60)).sharpness == 1
+
+
 def test_two_networks_share_what_is_certain():
     calibration, (opinion, _) = Calibration.fit(*made(200)), made(50)
     forth, back = calibration.beats(opinion[:25], opinion[25:]), calibration.beats(opinion[25:], opinion[:25])

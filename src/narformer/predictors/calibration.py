@@ -4,41 +4,59 @@ Split conformal prediction (Vovk et al. 2005): the error of networks that were n
 ones of the same kind, whatever its distribution. Errors are taken in units of the members' spread, so that a network
 they disagree about gets a wider interval (Lei et al. 2018, Sec. 5.2). All in the units of targets.
 
-Letters: V validation networks, N networks, E members.
+Few validation networks may be easier than most, or harder, by chance. Where another predictor is at hand whose errors
+are known on more networks, how it fares on these few beside how it fares on those tells by how much: a control variate.
+
+Letters: V validation networks, O other networks, N networks, E members, P pairs of validation networks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri  # scipy.stats has the same under other names, and takes a second to import
+from scipy.optimize import minimize_scalar
+from scipy.special import log_ndtr, ndtr, ndtri  # scipy.stats has them under other names, and takes a second to import
 
 Float = NDArray[np.float64]
+PRIOR = 0.5  # deviation of the logarithm of the sharpness, about 0
+PAIRS = 40_000  # by which the sharpness is found
 
 
 @dataclass(frozen=True)
 class Calibration:
     """What validation networks told about errors.
 
-    level:  share of true values that an interval holds
-    floor:  added to the members' spread; 1 where there is one member, whose spread is 0
-    factor: so many of these units make half an interval
+    level:     share of true values that an interval holds
+    floor:     added to the members' spread; 1 where there is one member, whose spread is 0
+    factor:    so many of these units make half an interval
+    sharpness: by which a difference of two networks counts for more than independent errors would let it
     """
 
     level: float
     floor: float
     factor: float
+    sharpness: float = 1.0
 
     @classmethod
-    def fit(cls, opinion_VE: Float, target_V: Float, level: float = 0.9) -> "Calibration | None":
-        """From opinions on networks that were not trained on; None where they are too few for the level."""
-        rank = ceil((len(target_V) + 1) * level)
-        if rank > len(target_V):
+    def fit(
+        cls,
+        opinion_VE: Float,
+        target_V: Float,
+        level: float = 0.9,
+        control: tuple[Float, Float] | None = None,
+    ) -> "Calibration | None":
+        """From opinions on networks that were not trained on; None where they are too few for the level.
+
+        control: absolute errors (V,) of another predictor on the same networks, and (O,) on more of the same kind
+        """
+        if _rank(len(target_V), level) > len(target_V):
             return None
         floor = float(np.median(opinion_VE.std(axis=1))) or 1.0
         error_V = np.abs(target_V - opinion_VE.mean(axis=1)) / (opinion_VE.std(axis=1) + floor)
-        return cls(level, floor, float(np.sort(error_V)[rank - 1]))
+        wider = 1.0 if control is None else _wider(*control, level)
+        one = cls(level, floor, _bound(error_V, level) * wider)
+        return replace(one, sharpness=one._sharpest(opinion_VE, target_V))
 
     def reach(self, opinion_NE: Float) -> Float:
         """(N,) half of each interval."""
@@ -47,9 +65,51 @@ class Calibration:
     def beats(self, opinion_NE: Float, other_NE: Float) -> Float:
         """(N,) probability that the true value of each network is larger than that of the other one.
 
-        Errors are taken as normal and independent: of two networks alike it says less than is known.
+        Errors are taken as normal. Networks alike have errors alike, so that their difference says more than if errors
+        were independent: how much more, the pairs of validation networks have told.
         """
-        deviations = ndtri((1 + self.level) / 2)
-        apart_N = opinion_NE.mean(axis=1) - other_NE.mean(axis=1)
-        sd_N = np.hypot(self.reach(opinion_NE), self.reach(other_NE)) / deviations
-        return np.asarray(ndtr(apart_N / np.maximum(sd_N, 1e-12)))
+        return np.asarray(ndtr(self.sharpness * self._apart(opinion_NE, other_NE)))
+
+    def _apart(self, opinion_NE: Float, other_NE: Float) -> Float:
+        """(N,) differences in deviations of independent errors."""
+        sd_N = np.hypot(self.reach(opinion_NE), self.reach(other_NE)) / ndtri((1 + self.level) / 2)
+        return np.asarray((opinion_NE.mean(axis=1) - other_NE.mean(axis=1)) / np.maximum(sd_N, 1e-12))
+
+    def _sharpest(self, opinion_VE: Float, target_V: Float) -> float:
+        """The sharpness by which the pairs of networks are likeliest: V are as good as V independent pairs."""
+        first_P, second_P = _pairs(len(target_V))
+        won_P = np.sign(target_V[first_P] - target_V[second_P])
+        right_P = (self._apart(opinion_VE[first_P], opinion_VE[second_P]) * won_P)[won_P != 0]
+        if not len(right_P):
+            return 1.0
+
+        def unlikely(log: float) -> float:
+            return float(-len(target_V) * log_ndtr(np.exp(log) * right_P).mean() + (log / PRIOR) ** 2 / 2)
+
+        return float(np.exp(minimize_scalar(unlikely, bounds=(-3, 3), method="bounded").x))
+
+
+def _pairs(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every pair of so many networks, or each with the next ones where all would be more than PAIRS."""
+    farthest = max(1, min(count // 2, PAIRS // count))
+    first_P = np.tile(np.arange(count), farthest)
+    return first_P, (first_P + np.repeat(np.arange(1, farthest + 1), count)) % count
+
+
+def _rank(count: int, level: float) -> int:
+    """Which of so many errors, the smallest first, bounds a new one with the probability ``level``."""
+    return ceil((count + 1) * level)
+
+
+def _bound(error_V: Float, level: float) -> float:
+    return float(np.sort(error_V)[min(_rank(len(error_V), level), len(error_V)) - 1])
+
+
+def _wider(error_V: Float, error_O: Float, level: float) -> float:
+    """How much wider intervals are to be than V networks say, as far as O can tell: not at all where O are fewer."""
+    if len(error_O) < len(error_V):
+        return 1.0
+    here, there = _bound(error_V, level), _bound(error_O, level)
+    if here <= 0 or there <= 0:
+        return 1.0
+    return float((there / here) ** (len(error_O) / (len(error_O) + len(error_V))))

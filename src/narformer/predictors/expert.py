@@ -33,13 +33,17 @@ MOST = 1000  # cells it holds: asking it costs as many, and with more labels the
 TUNED = 500  # cells by which the kernel is chosen, at most: the cost of a step grows with their cube
 DOUBLE = frozenset({"amplitude", "length", "center", "alpha"})  # terms of an opinion nearly cancel
 FEW, FOLDS = 30, 10  # validation cells below which both opinions count alike; parts in which shares are checked
+ROUNDS = 20  # of reweighted least squares, by which shares settle
 
 
 class Expert(nn.Module):
     """Cells to the opinion of a Gaussian process, and to its blend with the opinions of a model.
 
-    All that it holds are buffers, so that it is saved with the model's weights.
+    All that it holds are buffers, so that it is saved with the model's weights; but for ``off_n``, after ``fit``: by
+    how much it is off on each training cell when it does not hold that cell.
     """
+
+    off_n: NDArray[np.float64]
 
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
@@ -102,8 +106,9 @@ class Expert(nn.Module):
         ``pool`` are unlabelled cells, by which features are standardised.
         """
         rng = np.random.default_rng([seed, 4_000_000])
-        drawn = rng.permutation(len(cells))[:MOST]
-        cells, target_n = cells.take(drawn), target_n[drawn]
+        shuffled = rng.permutation(len(cells))
+        rest, rest_target = cells.take(shuffled[MOST:]), target_n[shuffled[MOST:]]
+        cells, target_n = cells.take(shuffled[:MOST]), target_n[shuffled[:MOST]]
         K, C, D = networks, len(cells.vocabulary), cls.Config.width
         weights = (rng.standard_normal((2, K, C, D, D)) * D**-0.5).astype(np.float32)
         biases = (rng.standard_normal((2, K, C, D)) * 0.5).astype(np.float32)
@@ -126,10 +131,12 @@ class Expert(nn.Module):
         }
         for name, value in held.items():
             expert.get_buffer(name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
-        expert._fit(torch.from_numpy(target_n) - expert.center, steps, advance)
+        left_out_n = expert._fit(torch.from_numpy(target_n) - expert.center, steps, advance)
+        expert.off_n = np.abs(np.concatenate([left_out_n, expert(rest).numpy() - rest_target]))
         return expert
 
-    def _fit(self, target_n: Tensor, steps: int, advance: Callable[[int], None]) -> None:
+    def _fit(self, target_n: Tensor, steps: int, advance: Callable[[int], None]) -> NDArray[np.float64]:
+        """(n,) errors on each cell by all others (Rasmussen & Williams, eq. 5.12), with the kernel of all."""
         G = len(self._held)
         log = torch.zeros(3 * G + 2, dtype=torch.double)
         log[-1] = NOISE
@@ -153,10 +160,11 @@ class Expert(nn.Module):
                 log.clamp_(-FARTHEST, FARTHEST)
             advance(step + 1)
         with torch.no_grad():
-            alpha_n, _ = solved((_distances(x, x) for x in self._held), target_n)
+            alpha_n, lower_nn = solved((_distances(x, x) for x in self._held), target_n)
             self.alpha.copy_(alpha_n)
             self.amplitude.copy_(log[: G + 1].exp())
             self.length.copy_(log[G + 1 : -1].view(2, G).exp())
+            return np.asarray((alpha_n / torch.cholesky_inverse(lower_nn).diagonal()).numpy())
 
     @property
     def trained(self) -> Cells:
@@ -205,7 +213,7 @@ class Expert(nn.Module):
     def balance(
         self, cells: Cells, opinion_VE: NDArray[np.float64], target_V: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Choose the shares of the blend by least squares on validation cells; none is negative; halves below FEW.
+        """Choose the shares of the blend by validation cells (``_shares``); none is negative; halves below FEW.
 
         (V, E) blends of these cells, each by shares found without it, so that they tell how far others will be off.
         """
@@ -261,6 +269,13 @@ def _kernel(distances: Iterable[Tensor], amplitude: Tensor, length_2G: Tensor) -
 
 
 def _shares(both_V2: NDArray[np.float64], target_V: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2,) of the model and of the expert; halves where neither is of use."""
-    share = nnls(both_V2, target_V)[0]
+    """(2,) of the model and of the expert; halves where neither is of use.
+
+    Large errors count by their size, not by its square: one training that failed would decide alone.
+    """
+    share = np.array([0.5, 0.5])
+    for _ in range(ROUNDS):
+        error_V = np.abs(target_V - both_V2 @ share)
+        weight_V = (1 + (error_V / (np.median(error_V) or 1.0)) ** 2) ** -0.25
+        share = nnls(both_V2 * weight_V[:, None], target_V * weight_V)[0]
     return np.asarray(share if share.any() else [0.5, 0.5])

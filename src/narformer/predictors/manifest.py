@@ -43,6 +43,7 @@ class CalibrationFacts(BaseModel):
     level: float = Field(gt=0, lt=1)
     floor: float = Field(gt=0)
     factor: float = Field(ge=0)
+    sharpness: float = Field(default=1.0, gt=0)
 
 
 class ExpertFacts(BaseModel):

@@ -185,7 +185,8 @@ def _read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, to
                         f"{path}: tensor '{name}': found shape {found.get(name)}, expected {shapes.get(name)}; "
                         "the weights do not belong to this manifest"
                     )
-            weights = {name: file.get_tensor(name).to(value.dtype) for name, value in expected.items()}
+            # copied, since products of numbers that do not begin at a full vector round otherwise on some processors
+            weights = {n: file.get_tensor(n).to(value.dtype, copy=True) for n, value in expected.items()}
     except (OSError, SafetensorError) as error:
         raise BadPredictor(f"{path}: not a readable safetensors file ({error}); copy or train it again") from None
     _agree_finite(weights, path)

@@ -109,15 +109,17 @@ def train(
         precision=getattr(torch, recipe.training.precision),
         domain=None if of_cells else Domain.fit(training),
     )
-    opinion_VE = predictor.opinions(validation)
+    opinion_VE, control = predictor.opinions(validation), None
     if of_cells and recipe.expert is not None:
         started = time.perf_counter()
         simplified = of_cells[0].simplified(of_cells[1])
         expert = _expert(recipe.expert, simplified, rows.train, target_M, seed, progress)
-        opinion_VE = expert.balance(simplified.take(rows.validation), opinion_VE, fit.validation_V)
+        validating = simplified.take(rows.validation)
+        opinion_VE = expert.balance(validating, opinion_VE, fit.validation_V)
+        control = np.abs(expert(validating).numpy() - fit.validation_V), expert.off_n
         predictor.expert = expert
         facts |= {"expert_seconds": time.perf_counter() - started, "shares": expert.share.tolist()}
-    predictor.calibration = Calibration.fit(opinion_VE, fit.validation_V)
+    predictor.calibration = Calibration.fit(opinion_VE, fit.validation_V, control=control)
     facts["saved_validation_tau"] = kendall_tau(opinion_VE.mean(axis=1), fit.validation_V)
     facts |= {
         "system": recipe.system,
