@@ -51,6 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pairs counted alike": {"loss.pairs": "equal"},
     "pairwise loss alone": {"loss.regression": "none"},
     "pairwise loss twice as heavy": {"loss.pairwise": 4.0},
+    "consistency of two dropouts, 0.5": {"loss.consistency": 0.5},
     "standardised targets": {"target.transform": "standard"},
     "averaged weights .99": {"optimiser.ema": 0.99},
     "averaged weights .998": {"optimiser.ema": 0.998},

@@ -118,6 +118,8 @@ class Fit:
             batch, target_B = self.tokens.take(rows).to(self.device), self.target_tensor_M[rows]
             if twin_tokens is not None:
                 batch = stack(batch, twin_tokens.take(rows).to(self.device))
+            elif self.recipe.loss.consistency:  # of the same networks under another dropout
+                batch = stack(batch, batch)
             loss = self.loss(self.model(batch), target_B) + self.model.strain
             self.step(loss)
             total += loss.detach().cpu()

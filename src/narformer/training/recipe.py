@@ -68,6 +68,7 @@ class TargetSection(Section):
 class Loss(Section):
     """regression + ranking λ1 · SR + consistency λ2 · AC + pairwise · logistic ranking loss.
 
+    Consistency is between the twins of an augmentation; without one, between two dropouts (R-Drop, Liang et al. 2021).
     pairs: ``equal`` counts all pairs alike, ``gap`` by how far their targets are apart
     """
 
