@@ -95,6 +95,9 @@ def test_predict_reads_texts_files_and_standard_input_alike(predictor: tuple[str
     for words, stdin in ((texts, None), ([str(tmp_path / "cells.txt")], None), ([str(tmp_path / "cells.json")], None)):
         result = CliRunner().invoke(app, ["predict", *words, "-p", folder, "--json"], input=stdin)
         answers.append(json.loads(result.stdout)["ranked"])
+    (tmp_path / "marked.txt").write_text("\ufeff" + "\n".join(texts))  # as some editors write it
+    marked = CliRunner().invoke(app, ["predict", str(tmp_path / "marked.txt"), "-p", folder, "--json"])
+    answers.append(json.loads(marked.stdout)["ranked"])
     piped = CliRunner().invoke(app, ["predict", "-", "-p", folder, "--json"], input="\n".join(texts))
     answers.append(json.loads(piped.stdout)["ranked"])
     assert all(answer == answers[0] for answer in answers)
@@ -108,6 +111,7 @@ def test_a_pipe_gets_one_whole_cell_a_line(predictor: tuple[str, str]) -> None:
     lines = CliRunner().invoke(app, ["predict", *texts, "-p", folder]).stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["1", "2", "3", "4"]
     assert sorted(line.split("\t")[2] for line in lines) == sorted(texts)
+    assert [texts[int(line.split("\t")[3]) - 1] for line in lines] == [line.split("\t")[2] for line in lines]
 
 
 def test_best_keeps_only_the_first(predictor: tuple[str, str]) -> None:

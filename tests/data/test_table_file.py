@@ -94,6 +94,17 @@ def test_a_column_is_chosen_the_first_by_default(tmp_path):
         read_table_file(path, "latancy")
 
 
+def test_with_a_label_other_columns_may_come_and_go(tmp_path):
+    path = tmp_path / "t.jsonl"
+    rows = [{"accuracy": 1, "latency": 3}, {"accuracy": 2}, {"note": "again", "accuracy": 3}]
+    path.write_text("".join(json.dumps({"architecture": GRAPH} | row) + "\n" for row in rows))
+    assert read_table_file(path, "accuracy").labels["accuracy"].tolist() == [1, 2, 3]
+    with pytest.raises(BadFile, match="line 2"):
+        read_table_file(path)
+    with pytest.raises(BadFile, match="line 2"):
+        read_table_file(path, "latency")
+
+
 def test_what_spreadsheets_add_is_understood(tmp_path):
     path = tmp_path / "T.CSV"
     path.write_bytes(f"\ufeffarchitecture,value\r\n{CELL_101},1e-3\r\n\r\n{CELL_101}, 2 \r\n".encode())

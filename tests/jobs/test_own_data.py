@@ -16,6 +16,7 @@ from narformer import jobs
 from narformer.arch.cost import cost
 from narformer.arch.onnx_writer import to_onnx
 from narformer.cli import app
+from narformer.data import table_networks
 from narformer.data.splits import load_split
 from narformer.data.table_file import read_table_file
 from narformer.errors import BadArchitecture, BadFile, BadPredictor, BadRecipe
@@ -249,6 +250,48 @@ def test_cells_that_compute_the_same_get_one_answer(tmp_path: Path) -> None:
         [dead.format(kind) for kind in ("nor_conv_1x1", "avg_pool_3x3")], str(tmp_path / "run")
     ).ranked
     assert ranked[0].value == pytest.approx(ranked[1].value, rel=1e-6)
+
+
+def test_intervals_hold_new_networks_where_a_table_repeats_each_of_them(tmp_path: Path) -> None:
+    """Four measurements of each: the other rows of a training network would tell its label, a new network has none."""
+    chance, space = np.random.default_rng(0), SPACES["nasbench101"]
+    cells = [space.format(space.sample(chance)) for _ in range(100)]
+
+    def measured(cell: str) -> float:
+        return cell.count("conv3x3") - 0.5 * cell.count("maxpool") + 0.1 * len(cell) + chance.normal()
+
+    rows = [{"architecture": cell, "score": measured(cell)} for cell in cells for _ in range(4)]
+    (tmp_path / "table.json").write_text(json.dumps(rows))
+    facts = jobs.train(data=tmp_path / "table.json", out=tmp_path / "run", changes=SMALL | {"expert.steps": 40})
+    assert facts["scores"]["coverage"] > 0.8
+    fresh = [space.format(space.sample(chance)) for _ in range(300)]
+    answer = jobs.predict(fresh, str(tmp_path / "run"))
+    inside = [entry.low <= measured(fresh[entry.row - 1]) <= entry.high for entry in answer.ranked]
+    assert np.mean(inside) > 0.8
+
+
+def test_another_table_is_scored_by_the_column_that_was_learned(table: Path, tmp_path: Path) -> None:
+    jobs.train(data=table, out=tmp_path / "run", changes=SMALL)
+    entries = [json.loads(line) for line in table.read_text().splitlines()]
+    turned = [{"architecture": e["architecture"], "latency": e["latency"], "score": e["score"]} for e in entries]
+    (tmp_path / "turned.json").write_text(json.dumps(turned))
+    (tmp_path / "same.json").write_text(json.dumps(entries))
+    scores = [jobs.evaluate(str(tmp_path / "run"), str(tmp_path / f"{name}.json")) for name in ("same", "turned")]
+    assert scores[0] == scores[1]
+
+
+def test_files_of_a_table_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, rows = [], []
+    whole = table_networks.read_onnx
+    monkeypatch.setattr(table_networks, "read_onnx", lambda path, *more: read.append(path) or whole(path, *more))
+    for number in range(12):
+        name = f"{number}.onnx"
+        (tmp_path / name).write_bytes(to_onnx(FAMILIES["squeezenet"].variant(number), "none"))
+        rows.append({"architecture": name, "ms": 1.0 + number})
+    (tmp_path / "table.json").write_text(json.dumps(rows))
+    changes = {"training.epochs": 1, "model.width": 8, "model.members": 1}
+    jobs.train(data=tmp_path / "table.json", out=tmp_path / "run", changes=changes)
+    assert len(read) == 12
 
 
 def test_intervals_end_near_the_labels_of_training(table: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def write_table(tmp_path):
     [(10, 6, 2, 500), (400, 240, 80, 400), (1000, 600, 200, 200), (1250, 800, 200, 150), (2204, 1564, 200, 100)],
 )
 def test_the_fewer_rows_the_more_epochs(write_table, rows, train, validation, epochs):
-    recipe = recipe_for_table(write_table(rows))
+    recipe = recipe_for_table(write_table(rows))[0]
     assert (recipe.data.train, recipe.data.validation, recipe.training.epochs) == (train, validation, epochs)
     assert (recipe.data.split, recipe.data.split_seed, recipe.system) == ("holdout", 0, "relational")
 
@@ -57,7 +57,7 @@ def test_no_network_that_was_measured_three_times_stands_in_two_parts(tmp_path):
             lines.append(json.dumps({"architecture": graph, "network": i, "score": chance.normal()}))
     path = tmp_path / "t.jsonl"
     path.write_text("\n".join(chance.permutation(lines)))
-    data = recipe_for_table(path, "score").data
+    data = recipe_for_table(path, "score")[0].data
     dataset = load_dataset(data)
     drawn = split(dataset, data.split, data.train, data.split_seed, data.validation)
     rows = drawn.train, drawn.validation, drawn.test
@@ -68,27 +68,27 @@ def test_no_network_that_was_measured_three_times_stands_in_two_parts(tmp_path):
 
 def test_changes_and_a_recipe_of_ones_own_count(write_table, content, tmp_path):
     path = write_table()
-    changed = recipe_for_table(path, changes={"training.epochs": 3, "data.split_seed": 7})
+    changed = recipe_for_table(path, changes={"training.epochs": 3, "data.split_seed": 7})[0]
     assert (changed.training.epochs, changed.data.split_seed) == (3, 7)
     own = tmp_path / "own.toml"
     own.write_text('system = "mine"\n[data]\nname = "nasbench201"\ntrain = 781\n[tokenizer]\nname = "relational"\n')
     with pytest.raises(BadRecipe, match=r"own\.toml: model"):
         recipe_for_table(path, recipe=own)
     own.write_text(own.read_text() + '[model]\nname = "relational"\n[training]\nepochs = 2\nbatch = 4\n')
-    recipe = recipe_for_table(path, "b", own)
+    recipe = recipe_for_table(path, "b", own)[0]
     assert (recipe.system, recipe.data.name, recipe.data.train, recipe.data.label) == ("mine", "t.jsonl", 12, "b")
 
 
 def test_the_hash_stands_for_the_content_wherever_it_lies(write_table, tmp_path):
     path = write_table()
-    hashes = [recipe_for_table(path).hash()]
+    hashes = [recipe_for_table(path)[0].hash()]
     shutil.copy(path, tmp_path / "moved.jsonl")
-    hashes.append(recipe_for_table(tmp_path / "moved.jsonl").hash())
-    hashes.append(Recipe.of(recipe_for_table(path).model_dump(mode="json"), "again").hash())
+    hashes.append(recipe_for_table(tmp_path / "moved.jsonl")[0].hash())
+    hashes.append(Recipe.of(recipe_for_table(path)[0].model_dump(mode="json"), "again").hash())
     assert len(set(hashes)) == 1
-    hashes.append(recipe_for_table(path, "a").hash())
-    hashes.append(recipe_for_table(path, "b").hash())
-    hashes.append(recipe_for_table(write_table(shift=1)).hash())
+    hashes.append(recipe_for_table(path, "a")[0].hash())
+    hashes.append(recipe_for_table(path, "b")[0].hash())
+    hashes.append(recipe_for_table(write_table(shift=1))[0].hash())
     assert len(set(hashes)) == 4
 
 

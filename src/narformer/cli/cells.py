@@ -115,13 +115,14 @@ def predict(
         print_latencies(answers, everything, as_json, shipped=predictor is None)
         return
     with bars_shown() as bars:
-        answer = jobs.predict(nets, chosen[0], best, device, bars, ascending)
+        wanted = best if best or as_json or not out.is_terminal else SHOWN
+        answer = jobs.predict(nets, chosen[0], wanted, device, bars, ascending)
     if as_json:
         print_json(dataclasses.asdict(answer))
         return
     if not out.is_terminal:  # for programs that read lines: one whole cell in each
         for entry in answer.ranked:
-            print(f"{entry.rank}\t{entry.value:.6g}\t{entry.text}")
+            print(f"{entry.rank}\t{entry.value:.6g}\t{entry.text}\t{entry.row}")
         if guesses := sum(bool(entry.larger) for entry in answer.ranked):
             err.print(f"{guesses:,} of {len(answer.ranked):,} {LARGER}", highlight=False)
         return
@@ -131,16 +132,15 @@ def predict(
     intervals = [(f"{answer.confidence:.0%} of {label}", "right"), ("beats next", "right")] if sure else []
     for title, side in (("rank", "right"), (escape(answer.unit or "value"), "right"), *intervals, ("cell", "left")):
         table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
-    shown = answer.ranked if best else answer.ranked[:SHOWN]
-    for entry in shown:
+    for entry in answer.ranked:
         beats = "" if entry.beats_next is None else f"{entry.beats_next:.0%}"
         certainty = [f"{entry.low:.4f} to {entry.high:.4f}", beats] if sure else []
         sign = "* " if entry.larger else ""
         table.add_row(str(entry.rank), f"{entry.value:.4f}", *certainty, sign + escape(entry.text))
     out.print(table)
-    if any(entry.larger for entry in shown):
+    if any(entry.larger for entry in answer.ranked):
         out.print(f"* {LARGER}", style="yellow", highlight=False)
-    if len(shown) < len(answer.ranked):
+    if not best and len(answer.ranked) < answer.scored:
         out.print(f"the best {SHOWN}; --best for another number, --json or a pipe for all", highlight=False)
 
 

@@ -2,6 +2,6 @@
 
 from narformer.data.dataset import Attribute, Dataset, Example, Split
 from narformer.data.folder import load
-from narformer.data.splits import split
+from narformer.data.splits import network_numbers, split
 
-__all__ = ["Attribute", "Dataset", "Example", "Split", "load", "split"]
+__all__ = ["Attribute", "Dataset", "Example", "Split", "load", "network_numbers", "split"]

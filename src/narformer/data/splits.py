@@ -125,13 +125,13 @@ def portions(dataset: Dataset) -> tuple[int, int]:
     return rows - validation - fifth, validation
 
 
-def network_numbers(dataset: Dataset) -> NDArray[np.int64]:
+def network_numbers(dataset: Dataset, rows: Rows | None = None) -> NDArray[np.int64]:
     """(M,) numbers from 0 on, equal for rows that hold the same network, counted by first appearance.
 
-    Cells are the same where they are the same graph, in nasbench201 where they compute the same function; networks
-    where they have the same fingerprint.
+    Of all rows, or of these. Cells are the same where they are the same graph, in nasbench201 where they compute the
+    same function; networks where they have the same fingerprint.
     """
-    cells = dataset.architectures
+    cells = dataset.architectures if rows is None else dataset.rows(rows)
     if not isinstance(cells, Cells):
         keys_M = np.array([fingerprint(architecture) for architecture in cells])
     else:

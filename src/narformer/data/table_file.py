@@ -131,7 +131,7 @@ def _of_json(path: Path, text: str, label: str | None) -> tuple[list[str], list[
         if not rows:
             columns = _columns(path, [FIRST, *(key for key in entry if key != FIRST)] if FIRST in entry else [*entry])
             read = _read(path, columns, label)
-        if entry.keys() != {FIRST, *columns}:
+        if not {FIRST, *read} <= entry.keys() or (label is None and len(entry) > 1 + len(columns)):
             found = ", ".join(map(repr, entry))[:80] or "nothing"
             raise BadFile(path, f"the keys {found} in {where}", f"'{FIRST}', {', '.join(map(repr, columns))}, as above")
         numbers = [_number(path, where, name, entry[name]) for name in read]

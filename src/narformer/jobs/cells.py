@@ -53,10 +53,10 @@ def texts_of(item: str) -> list[tuple[str, str]]:
     if path.stat().st_size > LARGEST_LIST:
         raise BadFile(path, f"{path.stat().st_size} bytes", f"at most {LARGEST_LIST}", "Split it.")
     try:
-        content = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise BadFile(path, "bytes that are not UTF-8 text", "one cell per line") from None
-    if path.suffix.lower() == ".csv" and content.partition("\n")[0].partition(",")[0].strip('\ufeff" \r') == FIRST:
+    if path.suffix.lower() == ".csv" and content.partition("\n")[0].partition(",")[0].strip('" \r') == FIRST:
         return _first_column(path, content)
     if path.suffix != ".json":
         return _lines(str(path), content)

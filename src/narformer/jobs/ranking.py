@@ -49,6 +49,7 @@ class Ranked:
     """One architecture of an answer.
 
     rank:       1 is best
+    row:        its place among the architectures that were given, from 1
     value:      in the attribute's unit; low and high bound it with the answer's confidence, None if that is not known
     beats_next: probability that it is truly better (larger, or smaller in an ascending answer) than the next one
     text:       in the space's form
@@ -57,6 +58,7 @@ class Ranked:
     """
 
     rank: int
+    row: int
     value: float
     text: str
     low: float | None = None
@@ -125,6 +127,7 @@ def predict(
         ranked=[
             Ranked(
                 rank,
+                int(row) + 1,
                 float(value_M[row]),
                 space.format(architectures[int(row)]),
                 *sure[rank - 1],
@@ -249,7 +252,7 @@ def _scored(loaded: NeuralPredictor, predictor: str, data: str | None) -> Datase
     if data is None and not Path(path).is_file():
         raise BadPredictor(f"'{predictor}' was trained on '{path}', which is not there; say with --data where it is")
     at_home = digest(path) == table.get("sha256")
-    dataset = read_table_file(path, table.get("label"), table.get("sha256") if data is None else None)
+    dataset = read_table_file(path, own.get("label"), table.get("sha256") if data is None else None)
     name = own["data"] if at_home else f"{path}, another table"
     return replace(dataset, name=name)
 

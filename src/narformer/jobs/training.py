@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from narformer.data.dataset import Dataset
 from narformer.data.splits import save_split
 from narformer.data.table_file import repeated
 from narformer.errors import BadFile, BadRecipe
@@ -35,7 +36,7 @@ def train(
     from its folder; a finished one is not trained again.
     Raises BadRecipe where there is neither recipe nor table.
     """
-    read = _recipe(recipe, changes, data, label)
+    read, dataset = _recipe(recipe, changes, data, label)
     folder = out or Path("runs") / f"{read.system}-{read.hash()}-s{seed}"
     if folder.exists() and not folder.is_dir():
         raise BadFile(folder, "a file", "a folder for the run", "Choose another --out.")
@@ -47,7 +48,7 @@ def train(
                 result, f"the result of recipe {facts.get('recipe_hash')}", read.hash(), "Choose another --out."
             )
         return facts
-    trained = experiment.train(read, seed, folder=folder, progress=progress, device=device)
+    trained = experiment.train(read, seed, dataset, folder, progress=progress, device=device)
     scores = score(trained.predictor, trained.dataset, trained.split, progress)
     trained.predictor.facts |= {"scores": scores}
     saved.save(trained.predictor, folder / "predictor")
@@ -61,11 +62,13 @@ def train(
     return facts
 
 
-def _recipe(recipe: Path | None, changes: dict[str, Any] | None, data: Path | None, label: str | None) -> Recipe:
+def _recipe(
+    recipe: Path | None, changes: dict[str, Any] | None, data: Path | None, label: str | None
+) -> tuple[Recipe, Dataset | None]:
     if data is not None:
         return recipe_for_table(data, label, recipe, changes)
     if recipe is None:
         raise BadRecipe("nothing to train on: give a recipe, or a table of your own with --data")
     if label is not None:
         raise BadRecipe("--label names a column of the table given with --data; without one: --set data.label=NAME")
-    return Recipe.read(recipe, changes)
+    return Recipe.read(recipe, changes), None

@@ -28,7 +28,11 @@ class Relational(Model):
 
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
-        """kinds: operations of the vocabulary; features, whole: numbers of a token and of a network; members: E."""
+        """kinds: operations of the vocabulary; features, whole: numbers of a token and of a network; members: E.
+
+        relations, graph_step: whether attention and the feed-forward part know the edges; what they are worth is told
+        by leaving them out
+        """
 
         kinds: Size
         features: int
@@ -39,6 +43,8 @@ class Relational(Model):
         inner: Size = 192
         members: Size = 1
         dropout: Rate = 0.1
+        relations: bool = True
+        graph_step: bool = True
 
         def __post_init__(self) -> None:
             if self.width % self.heads or self.inner % 2:
@@ -53,7 +59,8 @@ class Relational(Model):
         E, D = config.members, config.width
         self.kind = Members(E, config.kinds, D, inputs=1)  # a sum of one row, not of kinds many
         self.feature = Members(E, config.features, D, bias=False) if config.features else None
-        self.relation = nn.Parameter(torch.zeros(E, len(RELATIONS), config.layers * config.heads))
+        zeros_ERX = torch.zeros(E, len(RELATIONS), config.layers * config.heads)
+        self.relation = nn.Parameter(zeros_ERX, requires_grad=config.relations)
         self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
         self.head = Members(E, 2 * D + config.whole, D)
         self.out = Members(E, D, 1)
@@ -111,8 +118,9 @@ class Layer(nn.Module):
         x_EXD = x_EXD + dropout(self.attended(z_EXD), p, self.training)
         own_EXI, gate_EXI = self.inner(normalised(x_EXD).to(adj_BNN.dtype)).chunk(2, -1)
         parents, children = gate_EXI.reshape(E, B, N, -1).chunk(2, -1)
-        summed = torch.cat([adj_BNN.transpose(1, 2) @ parents, adj_BNN @ children], -1)
-        hidden_EXI = functional.relu(own_EXI + summed.flatten(1, 2))
+        if config.graph_step:
+            parents, children = adj_BNN.transpose(1, 2) @ parents, adj_BNN @ children
+        hidden_EXI = functional.relu(own_EXI + torch.cat([parents, children], -1).flatten(1, 2))
         return x_EXD + dropout(self.outer(hidden_EXI), p, self.training)
 
 

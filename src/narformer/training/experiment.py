@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from narformer.arch.cells import Cells
-from narformer.data import load, split
+from narformer.data import load, network_numbers, split
 from narformer.data.dataset import Dataset, Split
 from narformer.data.table_file import read_table_file
 from narformer.errors import BadRecipe
@@ -116,10 +116,12 @@ def train(
         expert = _expert(recipe.expert, simplified, rows.train, target_M, seed, progress)
         validating = simplified.take(rows.validation)
         opinion_VE = expert.balance(validating, opinion_VE, fit.validation_V)
-        control = np.abs(expert(validating).numpy() - fit.validation_V), expert.off_n
+        if recipe.data.split != "holdout":  # there a training network's other rows would tell it, a new one has none
+            control = np.abs(expert(validating).numpy() - fit.validation_V), expert.off_n
         predictor.expert = expert
         facts |= {"expert_seconds": time.perf_counter() - started, "shares": expert.share.tolist()}
-    predictor.calibration = Calibration.fit(opinion_VE, fit.validation_V, control=control)
+    alone_V = _first_rows(dataset, rows)
+    predictor.calibration = Calibration.fit(opinion_VE[alone_V], fit.validation_V[alone_V], control=control)
     facts["saved_validation_tau"] = kendall_tau(opinion_VE.mean(axis=1), fit.validation_V)
     facts |= {
         "system": recipe.system,
@@ -146,6 +148,13 @@ def train(
     facts["measured_error"] = {"validation_mean_absolute_error": float(np.abs(error).mean())}
     predictor.facts = facts
     return Trained(predictor, dataset, rows, facts)
+
+
+def _first_rows(dataset: Dataset, rows: Split) -> NDArray[np.int64]:
+    """Places among the validation rows by which errors are judged: one of each network whose rows are kept together."""
+    if rows.name != "holdout":
+        return np.arange(len(rows.validation))
+    return np.sort(np.unique(network_numbers(dataset, rows.validation), return_index=True)[1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from narformer.arch.cells import Cells
+from narformer.data.dataset import Dataset
 from narformer.data.splits import portions
 from narformer.data.table_file import digest, read_table_file
 from narformer.errors import BadFile
@@ -19,8 +20,8 @@ SPLIT_SEED = 0
 
 def recipe_for_table(
     table: Path, label: str | None = None, recipe: Path | None = None, changes: Mapping[str, Any] | None = None
-) -> Recipe:
-    """The recipe with the table in place of its data; without one our own predictor, for so many training networks.
+) -> tuple[Recipe, Dataset]:
+    """The recipe with the table in place of its data, and the table; without one our own predictor, for its size.
 
     The rows are split by chance with seed 0, those of one network together: a fifth tests, 200 or a fifth validate,
     the rest trains. Raises BadFile for the table, BadRecipe for the recipe or where the networks are too few.
@@ -48,7 +49,7 @@ def recipe_for_table(
         "validation": validation,
         "label": label,
     }
-    return Recipe.of(content, "the default recipe" if recipe is None else str(recipe), changes)
+    return Recipe.of(content, "the default recipe" if recipe is None else str(recipe), changes), dataset
 
 
 def _default(name: str, train: int) -> dict[str, Any]:
