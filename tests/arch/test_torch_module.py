@@ -255,3 +255,11 @@ def test_three_routes_give_one_fingerprint(name, traced):
     assert any(exported.modules)
     by_hand = read_onnx(hand_built.HAND_BUILT[name](module, x.shape).SerializeToString())
     agree(name, fingerprint(by_hand.architecture) == fingerprint(exported.architecture), DIFFERENCES)
+
+
+def test_one_image_without_a_batch_costs_what_it_costs_in_a_batch_of_one():
+    layers = nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.ConvTranspose2d(32, 4, 2))
+    alone, batched = (trace_module(layers, [torch.zeros(shape)]) for shape in ((3, 16, 16), (1, 3, 16, 16)))
+    assert cost(alone.architecture).macs == cost(batched.architecture).macs > 0
+    assert alone.precision == batched.precision == "float32"
+    assert trace_module(layers, torch.zeros(1, 3, 16, 16)).architecture == batched.architecture

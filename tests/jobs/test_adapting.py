@@ -45,6 +45,12 @@ def test_probes_are_small_and_of_every_family():
         assert cost(FAMILIES[family].variant(int(number))).flops <= adapting.MOST_FLOPS
 
 
+def test_every_family_with_several_probes_tells_the_error():
+    names = [*(f"a/{number}" for number in range(10)), "b/0", "c/0", "c/4", *(f"d/{number}" for number in range(3))]
+    told = [name for name, tells in zip(names, adapting._held_out(names), strict=True) if tells]
+    assert told == ["a/4", "a/9", "c/4", "d/2"]
+
+
 def test_it_measures_adapts_and_says_what_that_was_worth(folder, store, tmp_path, monkeypatch):
     monkeypatch.setattr(adapting, "probes", lambda each: FEW)
     phases = set()
@@ -64,6 +70,7 @@ def test_it_measures_adapts_and_says_what_that_was_worth(folder, store, tmp_path
     assert adapted.facts["adapted"]["after"] == pytest.approx(done.after)
     answer = jobs.predict_latency("squeezenet/9", str(tmp_path / "here"))
     assert answer.device == adapted.attribute.note
+    assert answer.attribute == "latency_ort"
     assert jobs.predict_latency("squeezenet/9", folder).device == "a slow device"
 
 

@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
 from typer.testing import CliRunner
 
 from narformer import jobs
+from narformer.arch import canonical
 from narformer.arch.onnx_writer import to_onnx
 from narformer.cli import app, latency
 from narformer.errors import BadArchitecture, BadFile, BadPredictor
@@ -38,7 +40,8 @@ def test_parts_add_up_and_name_what_the_file_names(folder, tmp_path):
     assert sum(layer.ms for layer in answer.layers) == pytest.approx(answer.value)
     assert [layer.ms for layer in answer.layers] == sorted((layer.ms for layer in answer.layers), reverse=True)
     computed = sum(1 + len(layer.joined) for layer in answer.layers)
-    assert computed == sum(op.kind != "Input" for op in network.ops)
+    assert computed == sum(op.kind != "Input" for op in canonical(network).ops)
+    assert all(layer.name for layer in answer.layers)
     assert sum(count for _, count, _, _ in answer.kinds()) == len(answer.layers)
     assert sum(ms for _, _, ms, _ in answer.kinds()) == pytest.approx(answer.value)
     assert answer.in_domain
@@ -66,6 +69,72 @@ def test_a_module_and_its_file_have_one_answer(folder, tmp_path):
     assert module.fingerprint == file.fingerprint
     assert module.value == file.value
     assert any("stem" in layer.module for layer in module.layers)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_layers_are_those_behind_the_value(family, folder):
+    """Of ways of writing that a canonical form unifies, too: x sigmoid(x), BatchNormalization, a global pool."""
+    answer, loaded = jobs.predict_latency(f"{family}/0", folder), saved.load(Path(folder))
+    batch = loaded.tokenizer.batch([FAMILIES[family].variant(0)])
+    with torch.no_grad():
+        sums_E = loaded.model.kernels(batch).exp().sum(1)
+    assert loaded.target.inverse(sums_E.log().mean().numpy()) == pytest.approx(answer.value, rel=1e-4)
+    assert len(answer.layers) == len(batch.x_NF)
+    assert all(layer.name for layer in answer.layers)
+
+
+def test_what_became_one_has_the_name_of_what_does_the_work(folder):
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.SiLU(), nn.Conv2d(8, 8, 3), nn.Sigmoid())
+    answer = jobs.predict_module(layers, torch.zeros(1, 3, 32, 32), folder)
+    told = sorted((layer.module, layer.kind, layer.joined) for layer in answer.layers)
+    assert told == [("0", "Conv", ("Swish",)), ("3", "Conv", ("Sigmoid",))]
+
+
+def test_a_single_input_may_come_without_a_list(folder):
+    layers, example = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), torch.zeros(2, 3, 16, 16)
+    one, other = (jobs.predict_module(layers, given, folder) for given in (example, [example]))
+    assert one == other
+    assert one.macs == 2 * 8 * 14 * 14 * 27
+
+
+def test_another_batch_or_precision_than_was_measured_is_out_of_the_domain(tmp_path, tiny_predictor):
+    measured = tiny_predictor(np.linspace(1, 9, 40), "a device, float32, 1 thread, batch 1")
+    saved.save(measured, tmp_path / "measured")
+    network = FAMILIES["squeezenet"].variant(3)
+    onnx_bytes = to_onnx(network, "none")
+    (tmp_path / "own.onnx").write_bytes(onnx_bytes)
+    model = onnx.load_from_string(onnx_bytes)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    for tensor in model.graph.initializer:
+        tensor.data_type = onnx.TensorProto.FLOAT16
+    onnx.save(model, tmp_path / "half.onnx")
+    model = onnx.load_from_string(onnx_bytes)
+    name = model.graph.input[0].name
+    place = str(tmp_path / "measured")
+    shape = {name: (4, *FAMILIES["squeezenet"].variant(3).ops[0].shape[1:])}
+    own, half = (jobs.predict_latency(tmp_path / f"{name}.onnx", place) for name in ("own", "half"))
+    many = jobs.predict_latency(tmp_path / "own.onnx", place, shapes=shape)
+    assert (own.unlike, own.in_domain) == ((), True)
+    assert (half.unlike, half.in_domain) == (("float16, measured with float32",), False)
+    assert (many.unlike, many.in_domain) == (("batch 4, measured with batch 1",), False)
+    double = jobs.predict_module(Small().double(), torch.zeros(1, 3, 32, 32).double(), place)
+    assert double.unlike == ("float64, measured with float32",)
+
+
+def test_networks_of_families_leave_nothing_open(folder):
+    for dims, shapes in (({"batch": 4}, {}), ({}, {"Input_0": (4, 3, 224, 224)})):
+        with pytest.raises(BadArchitecture, match="leaves nothing open"):
+            jobs.predict_latency("squeezenet/0", folder, dims, shapes)
+
+
+def test_one_broken_file_does_not_lose_the_others(folder, tmp_path):
+    (tmp_path / "broken.onnx").write_bytes(b"none")
+    nets = ["squeezenet/0", str(tmp_path / "broken.onnx"), "squeezenet/1", "nofamily/3"]
+    result = CliRunner().invoke(app, ["predict", *nets, "--predictor", folder, "--json"])
+    assert [answer["network"] for answer in json.loads(result.stdout)] == ["squeezenet/0", "squeezenet/1"]
+    assert isinstance(result.exception, BadArchitecture)
+    assert all(name in str(result.exception) for name in ("broken.onnx", "nofamily"))
 
 
 def test_what_is_far_or_not_counted_is_flagged(folder):
@@ -122,7 +191,7 @@ def test_networks_are_put_in_the_order_that_is_asked_for(folder):
     nets = [f"squeezenet/{number}" for number in range(4)]
     values = sorted(jobs.predict_latency(net, folder).value for net in nets)
     words = ["predict", *nets, "--predictor", folder, "--json"]
-    for options, expected in ((["--ascending"], values), (["--best", "2"], values[:1:-1])):
+    for options, expected in ((["--ascending"], values), (["--best", "2"], values[:2])):  # the fastest are best
         told = json.loads(CliRunner().invoke(app, [*words, *options]).stdout)
         assert [answer["value"] for answer in told] == expected
     assert CliRunner().invoke(app, [*words, "--device", "cuda"]).exit_code == 2
@@ -150,18 +219,19 @@ def test_in_a_pipe_what_must_not_be_trusted_is_told_beside_the_answer(folder):
 
 
 def test_a_network_that_computes_nothing_is_refused(folder):
-    with pytest.raises(BadArchitecture, match="no operation that takes any time"):
-        jobs.predict_module(nn.Identity(), [torch.zeros(1, 3, 8, 8)], folder)
+    for nothing in (nn.Identity(), nn.Dropout()):
+        with pytest.raises(BadArchitecture, match="no operation that takes any time"):
+            jobs.predict_module(nothing, torch.zeros(1, 3, 8, 8), folder)
 
 
 def test_several_predictors_share_what_they_ask_of_a_network(folder, monkeypatch):
     asked = []
-    of_kernels = KernelTokenizer.of_kernels
-    monkeypatch.setattr(KernelTokenizer, "of_kernels", lambda *of: asked.append(of) or of_kernels(*of))
+    network = KernelTokenizer.network
+    monkeypatch.setattr(KernelTokenizer, "network", lambda *of: asked.append(of) or network(*of))
     shutil.copytree(folder, other := folder + "-other", dirs_exist_ok=True)
     (answers,) = jobs.predict_latencies(["squeezenet/1"], [folder, other])
     assert len(answers) == 2
-    assert len(asked) == 2, "its canonical form, and as it is written"
+    assert len(asked) == 1
 
 
 def test_a_folder_that_was_moved_still_answers(folder, tmp_path):

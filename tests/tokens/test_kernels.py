@@ -57,6 +57,17 @@ def test_one_convolution_by_hand():
     assert {name: told[name] for name in expected} == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["Gemm", "MatMul"])
+def test_the_channels_of_a_dense_layer_are_its_last_axis(kind):
+    """Of a text of 127 words, each 256 numbers; rows of another example are no positions."""
+    ops = (Op.of("Input", (2, 127, 256)), Op.of(kind, (2, 127, 1024), bias=0))
+    graph = KernelTokenizer().network(Architecture(ops, ((0, 1),)))
+    told = dict(zip(FEATURES, graph.x_NF[0].tolist(), strict=True))
+    expected = {"channels in": 256, "channels out": 1024, "positions in": 127, "positions out": 127}
+    assert {name: np.expm1(told[name]) for name in expected} == pytest.approx(expected, rel=1e-5)
+    assert [told[f"channels {way} by 16"] for way in ("in", "out")] == [1, 1]
+
+
 def test_a_network_without_operations_has_no_kernels():
     graph = KernelTokenizer().network(Architecture((Op.of("Input", (1, 3)),), ()))
     assert (graph.x_NF.shape, graph.edge_2Y.shape) == ((0, len(FEATURES)), (2, 0))

@@ -18,7 +18,7 @@ from narformer.arch.graph import Architecture, Op
 from narformer.arch.ops import filled
 from narformer.arch.rewriting import rewritten
 
-__all__ = ["FORM", "canonical", "fingerprint"]
+__all__ = ["FORM", "canonical", "canonical_and_origins", "fingerprint", "fingerprint_of"]
 
 FORM = 3  # of the fingerprint: raise it when the canonical form of any network changes
 # How many trial refinements may tell alike vertices apart. Networks of many long identical branches reach it; from
@@ -35,12 +35,18 @@ def canonical(architecture: Architecture) -> Architecture:
     Identity, where it alone marks as an output a value that is used elsewhere, too.
     Operations that are not in the op table are kept as they are.
     """
+    return canonical_and_origins(architecture)[0]
+
+
+def canonical_and_origins(architecture: Architecture) -> tuple[Architecture, tuple[int | None, ...]]:
+    """``canonical``, and for each of its vertices that of ``architecture`` with its value; None where there is none."""
     with collector_paused():
-        plain = rewritten(replace(architecture, ops=tuple(_each_once(filled, architecture.ops))))
+        plain, origins = rewritten(replace(architecture, ops=tuple(_each_once(filled, architecture.ops))))
         order = _canonical_order(plain)
         rank = {vertex: position for position, vertex in enumerate(order)}
         edges = tuple([(rank[i], rank[j]) for i, j in plain.edges])
-        return Architecture(tuple([plain.ops[v] for v in order]), edges, architecture.name, plain.slots)
+        form = Architecture(tuple([plain.ops[v] for v in order]), edges, architecture.name, plain.slots)
+        return form, tuple([origins[v] if origins[v] < len(architecture) else None for v in order])
 
 
 def fingerprint(architecture: Architecture) -> str:

@@ -50,6 +50,7 @@ class Imported:
     names:        per vertex, what the source calls the operation; printable, for people
     modules:      per vertex, the path of its module ("layer1.0.conv1") where the source tells, else ""
     external:     stored values whose contents lie in other files, by name; they were not opened
+    precision:    format of most of its stored numbers ("float32", "int8"), else of its inputs; "" where it has another
     """
 
     architecture: Architecture
@@ -57,6 +58,7 @@ class Imported:
     names: tuple[str, ...]
     modules: tuple[str, ...]
     external: tuple[str, ...] = ()
+    precision: str = ""
 
 
 @dataclass

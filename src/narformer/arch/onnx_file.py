@@ -5,8 +5,10 @@ functions are expanded or its shapes inferred (``onnx_guard``).
 """
 
 import re
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ __all__ = ["read_onnx"]
 DOMAINS = ("", "ai.onnx")
 MODULE_KEY = "pkg.torch.onnx.name_scopes"  # a list of texts, outermost module first, the operation's own name last
 KIND = re.compile(r"[^A-Za-z0-9_.:-]")
+FORMATS = {1: "float32", 2: "uint8", 3: "int8", 10: "float16", 11: "float64", 16: "bfloat16"}  # of TensorProto
 PARTS = 1000  # kinds of nodes that are remembered; more than networks have
 PLACE = "operand"  # stands for whatever vertex a node reads
 
@@ -69,7 +72,16 @@ def _read(data: wire.Bytes, dims: dict[str, int], inputs: dict[str, tuple[int, .
     _bind(model, dims, inputs, path)
     name = printable(model.graph.name) if path == "the given bytes" else Path(path).stem
     imported = _Reading(_library(_inferred, model, path), path).imported(name)
-    return replace(imported, external=tuple(map(printable, external)))
+    return replace(imported, external=tuple(map(printable, external)), precision=_precision(model.graph))
+
+
+def _precision(graph: onnx.GraphProto) -> str:
+    sizes: Counter[int] = Counter()
+    for tensor in graph.initializer:
+        sizes[tensor.data_type] += prod(tensor.dims)
+    for value in graph.input if not sizes.total() else ():
+        sizes[value.type.tensor_type.elem_type] += 1
+    return FORMATS.get(max(sizes, key=lambda format_: sizes[format_], default=0), "")
 
 
 def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -30,8 +30,11 @@ PLAIN_SUMS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")
 Rule = Callable[[Sketch, int, Op], bool]
 
 
-def rewritten(architecture: Architecture) -> Architecture:
-    """The architecture with all rules applied until none applies, values of constants dropped."""
+def rewritten(architecture: Architecture) -> tuple[Architecture, list[int]]:
+    """The architecture with all rules applied until none applies, values of constants dropped.
+
+    And of each of its vertices the one of ``architecture`` whose value it has, a number beyond those for a new one.
+    """
     sketch = Sketch.of(architecture)
     changed = True
     while changed:
@@ -47,7 +50,7 @@ def rewritten(architecture: Architecture) -> Architecture:
             sketch.ops[vertex] = replace(op, attributes=tuple(a for a in op.attributes if a[0] != "value"))
         if op.kind in OPS and OPS[op.kind].commutative:
             sketch.operands[vertex] = [(0, source) for _, source in sketch.operands[vertex]]
-    return sketch.drawn(architecture.name)[0]
+    return sketch.drawn(architecture.name)
 
 
 def only(sketch: Sketch, vertex: int) -> tuple[int, Op] | None:

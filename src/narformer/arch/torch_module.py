@@ -4,7 +4,9 @@ What is read is the network at inference: the module is put into evaluation mode
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,14 +20,18 @@ from narformer.errors import BadArchitecture
 __all__ = ["trace_module"]
 
 
-def trace_module(module: torch.nn.Module, example_inputs: Sequence[torch.Tensor], name: str = "") -> Imported:
-    """The network that ``module`` computes on inputs of these shapes.
+def trace_module(
+    module: torch.nn.Module, example_inputs: torch.Tensor | Sequence[torch.Tensor], name: str = ""
+) -> Imported:
+    """The network that ``module`` computes on inputs of these shapes; a single input may come without a list.
 
     Module and inputs may lie on the meta device, then nothing is ever allocated. Operations that are not in the table
     of ``torch_ops`` are kept under their own name ("aten.roll") and listed in the coverage.
 
     Raises BadArchitecture where ``torch.export`` cannot follow the module (a branch on values, say).
     """
+    if isinstance(example_inputs, torch.Tensor):
+        example_inputs = [example_inputs]
     if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
         example_inputs = [tensor.to("meta") for tensor in example_inputs]
     training = [part for part in module.modules() if part.training]
@@ -42,7 +48,11 @@ def trace_module(module: torch.nn.Module, example_inputs: Sequence[torch.Tensor]
     finally:
         for part in training:
             part.training = True
-    return _imported(program, name or type(module).__name__)
+    imported = _imported(program, name or type(module).__name__)
+    sizes: Counter[str] = Counter()
+    for tensor in (*module.parameters(), *(() if any(True for _ in module.parameters()) else example_inputs)):
+        sizes[str(tensor.dtype).removeprefix("torch.")] += tensor.numel()
+    return replace(imported, precision=max(sizes, key=lambda format_: sizes[format_], default=""))
 
 
 def _imported(program: torch.export.ExportedProgram, name: str) -> Imported:

@@ -22,9 +22,14 @@ def _conv(call: Call) -> int:
         pads = both(wide(0 if call["padding"] == "valid" else call["padding"], axes))
     extra = wide(call["output_padding"] or 0, axes) if transposed else (0,)
     dynamic = call["weight"] if isinstance(call["weight"], int) else None
-    return call.add(
+    image, out = call["input"], call.out
+    alone = out is not None and len(out) == axes + 1  # one image without a batch
+    if alone:
+        image, out = call.add("Unsqueeze", [image], (1, *call.shapes["input"]), axes=(0,)), (1, *out)
+    found = call.add(
         "ConvTranspose" if transposed else "Conv",
-        [call["input"], dynamic],
+        [image, dynamic],
+        out,
         kernel_shape=tuple(weights[2:]),
         strides=strides,
         pads=pads,
@@ -33,6 +38,7 @@ def _conv(call: Call) -> int:
         bias=int(call["bias"] is not None),
         output_padding=extra if any(extra) else None,
     )
+    return call.add("Squeeze", [found], axes=(0,)) if alone else found
 
 
 def _linear(call: Call) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from narformer.cli.terminal import (
     trained_on,
     training_time,
 )
+from narformer.errors import NarformerError
 
 LARGER = "larger than any cell trained on: its value is a guess"
 SHOWN = 20  # rows of a ranking when nobody said how many
@@ -98,7 +100,7 @@ def predict(
 ) -> None:
     """Rank cells by their predicted attribute, the best first; or tell a whole network's latency, layer by layer.
 
-    The best is the largest, or with --ascending the smallest.
+    The best cell is the one with the largest value, or with --ascending the smallest; the best network is the fastest.
 
     Example: narformer predict nasbench201 --predictor nasbench201 --best 10
 
@@ -109,10 +111,18 @@ def predict(
     if jobs.reads_networks(chosen[0]):
         if device != "cpu":
             raise typer.BadParameter("latencies of whole networks are computed on the CPU", param_hint="--device")
-        answers = jobs.predict_latencies(nets, chosen, *bound(dim, input_))
-        if best or ascending:
-            answers = sorted(answers, key=lambda said: said[0].value, reverse=not ascending)[:best]
-        print_latencies(answers, everything, as_json, shipped=predictor is None)
+        refused: list[NarformerError] = []
+
+        def answers() -> Iterator[Sequence[Any]]:
+            try:
+                yield from jobs.predict_latencies(nets, chosen, *bound(dim, input_))
+            except NarformerError as error:  # after all others were answered
+                refused.append(error)
+
+        told = sorted(answers(), key=lambda said: said[0].value)[:best] if best or ascending else answers()
+        print_latencies(told, everything, as_json, shipped=predictor is None)
+        if refused:
+            raise refused[0]
         return
     with bars_shown() as bars:
         wanted = best if best or as_json or not out.is_terminal else SHOWN

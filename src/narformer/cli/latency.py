@@ -27,7 +27,7 @@ def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json
     for answers in networks:
         if not out.is_terminal:  # for programs that read lines
             for answer in answers:
-                bounds = [f"{bound:.6g}" for bound in (answer.low, answer.high) if bound is not None]
+                bounds = ["" if bound is None else f"{bound:.6g}" for bound in (answer.low, answer.high)]
                 print("\t".join([answer.network, f"{answer.value:.6g}", *bounds, answer.predictor]))
                 if answer.in_domain is False or answer.uncounted:
                     err.print(Text(f"{answer.network}: {_trust(answer)[0]} ({answer.predictor})"), soft_wrap=True)
@@ -68,7 +68,8 @@ def _print_head(answer: Any, width: int) -> None:
     if answer.confidence is not None:
         value += f"  [{answer.low:.3g} to {answer.high:.3g}, {answer.confidence:.0%}]"
     head.add_row(Text(answer.attribute), Text(f"{value}  predicted"))
-    head.add_row("device", Text(f"{answer.device}  (predictor {answer.predictor})"))
+    named = "" if answer.predictor == answer.attribute else f"  (predictor {answer.predictor})"
+    head.add_row("device", Text(f"{answer.device}{named}"))
     head.add_row("trust", Text(*_trust(answer)))
     out.print(head)
 
@@ -78,6 +79,7 @@ def _trust(answer: Any) -> tuple[str, str]:
     parts = [str(answer.coverage)]
     if answer.uncounted:
         parts.append(f"{answer.uncounted} operations not counted, the value is too small")
+    parts += answer.unlike
     if answer.distance is not None:
         where = "in the domain" if answer.in_domain else "OUT OF DOMAIN, the interval does not hold"
         parts.append(f"{where} (nearest: {answer.nearest or 'unnamed'}, at {answer.distance:.2f} of its edge)")

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from narformer.arch.cost import cost
 from narformer.data.dataset import Attribute
@@ -22,7 +23,7 @@ from narformer.training.loop import Progress, silent
 
 __all__ = ["Adapted", "adapt", "probes"]
 
-EACH, HELD_OUT = 5, 5  # probes of a family; one in so many only tells the error
+EACH, HELD_OUT = 5, 5  # probes of a family at most; one in so many of them only tells the error
 LOOKED_AT, MOST_FLOPS = 60, 8e9  # networks of a family of which small ones are probes, so that all of them take minutes
 REPEATS, ROUNDS, WARMUP = 20, 4, 1
 # The shipped predictor that is nearest to each runtime.
@@ -81,10 +82,10 @@ def adapt(
     found = {m.measurement.name: m.measurement for m in measured}
     times = np.array([m.median_ms for m in found.values()])
     networks = [read_network(name).architecture for name in found]
-    tells_N = np.arange(len(networks)) % HELD_OUT == HELD_OUT - 1
+    tells_N = _held_out(list(found))
     first = next(iter(found.values()))
     note = f"{first.runtime}, {first.device}, {first.threads} thread{'s' * (first.threads > 1)}, batch {first.batch}"
-    attribute = Attribute(loaded.attribute.name, "ms", note)
+    attribute = Attribute(f"latency_{first.runtime}", "ms", note)
     learned = [network for network, tells in zip(networks, tells_N, strict=True) if not tells]
     told = [network for network, tells in zip(networks, tells_N, strict=True) if tells]
     if len(told) < 2:
@@ -106,6 +107,15 @@ def adapt(
     adapted.facts = dict(loaded.facts) | {"adapted": vars(result) | {"from": predictor}}
     saved.save(adapted, out)
     return result
+
+
+def _held_out(names: list[str]) -> NDArray[np.bool_]:
+    """(N,) one in so many probes of each family, the last of those that have fewer."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name.partition("/")[0], []).append(place)
+    told = [place for own in places.values() for place in own[HELD_OUT - 1 :: HELD_OUT] or own[1:][-1:]]
+    return np.isin(np.arange(len(names)), told)
 
 
 def probes(each: int = EACH) -> list[str]:

@@ -1,5 +1,6 @@
 """What a network takes on a device, without running it: the whole, how sure that is, and which layer takes what."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,17 +8,17 @@ from pathlib import Path
 
 import torch
 
-from narformer.arch.canonical import canonical, fingerprint_of
+from narformer.arch.canonical import canonical_and_origins, fingerprint_of
 from narformer.arch.cost import cost
 from narformer.arch.imported import Coverage, Imported, printable
 from narformer.arch.kernels import kernels
 from narformer.arch.onnx_file import read_onnx
 from narformer.arch.onnx_writer import to_onnx
-from narformer.errors import BadArchitecture, BadPredictor
+from narformer.errors import BadArchitecture, BadFile, BadPredictor, UnknownName
 from narformer.jobs.cells import texts_of
 from narformer.jobs.inspection import CONVENTIONS
 from narformer.jobs.networks import LISTS, NUMBERED, read_network
-from narformer.jobs.ranking import load_predictor
+from narformer.jobs.ranking import DEFAULT, load_predictor
 from narformer.models import KernelSum
 from narformer.predictors.neural import NeuralPredictor
 from narformer.tokens import NetworkTokenizer, Packed, packed
@@ -25,7 +26,8 @@ from narformer.tokens.kernels import KernelTokenizer
 
 __all__ = ["Latency", "Share", "latencies", "predict_latencies", "predict_latency", "predict_module"]
 
-DEFAULT = "latency_ort"  # ships with the package
+BATCH = re.compile(r"\bbatch (\d+)\b")  # as the note of an attribute states what was measured
+PRECISION = re.compile(r"\b(float32|float16|float64|bfloat16|int8|uint8)\b")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Latency:
     device:           what was measured for the training of the predictor
     distance:         from the nearest training network, ``nearest``; 1 is the edge of the domain
     in_domain:        whether the interval can be trusted; None where the predictor does not tell
+    unlike:           how it differs from what was measured for the training: another batch, another precision
     uncounted:        operations whose cost is not known, so that the value is too small
     layers:           the most expensive first; empty for predictors that do not tell
     """
@@ -72,6 +75,7 @@ class Latency:
     in_domain: bool | None
     distance: float | None
     nearest: str
+    unlike: tuple[str, ...]
     layers: tuple[Share, ...]
     macs: int
     flops: int
@@ -96,14 +100,25 @@ def predict_latencies(
 ) -> Iterator[tuple[Latency, ...]]:
     """What each predictor says of each network, one at a time: given as ``read_network`` takes it, or lists of such.
 
-    Raises BadFile, BadArchitecture, UnknownName; BadPredictor for one that does not read whole networks.
+    Raises BadFile, BadArchitecture, UnknownName; of several networks those are left out, and named by BadArchitecture
+    after all others were answered. BadPredictor for a predictor that does not read whole networks.
     """
     loaded = {name: load_predictor(name) for name in predictors}
     listed = [one for net in nets for one in _listed(str(net))]
     if not listed:
         raise BadArchitecture("no network was given: give ONNX files, networks of families, or lists of them")
+    refused: list[str] = []
     for net in listed:
-        yield latencies(_read(net, dims, shapes), loaded)
+        try:
+            answers = latencies(_read(net, dims, shapes), loaded)
+        except (BadFile, BadArchitecture, UnknownName) as error:
+            if len(listed) == 1:
+                raise
+            refused.append(str(error))
+            continue
+        yield answers
+    if refused:
+        raise BadArchitecture("; ".join(refused))
 
 
 def _listed(net: str) -> list[str]:
@@ -131,10 +146,14 @@ def predict_latency(
 
 
 def predict_module(
-    module: torch.nn.Module, example_inputs: Sequence[torch.Tensor], predictor: str = DEFAULT, name: str = ""
+    module: torch.nn.Module,
+    example_inputs: torch.Tensor | Sequence[torch.Tensor],
+    predictor: str = DEFAULT,
+    name: str = "",
 ) -> Latency:
     """What a predictor says of a PyTorch module on inputs of these shapes, as ``predict_latency``; nothing is computed.
 
+    A single input may come without a list.
     Raises BadArchitecture where the module cannot be followed, BadPredictor as ``predict_latency``.
     """
     from narformer.arch.torch_module import trace_module  # torch.export takes a second to import: files do not need it
@@ -158,8 +177,8 @@ class _Asked:
     def __init__(self, imported: Imported) -> None:
         self.imported = imported
         self.counted = cost(imported.architecture)
-        self.form = canonical(imported.architecture)
-        self.kernels = kernels(imported.architecture)
+        self.form, self._origins = canonical_and_origins(imported.architecture)
+        self.kernels = kernels(self.form)
         self._tokens: dict[NetworkTokenizer, Packed] = {}
         if not self.kernels:
             raise BadArchitecture(f"'{printable(imported.architecture.name)}' holds no operation that takes any time")
@@ -171,9 +190,28 @@ class _Asked:
         return self._tokens[tokenizer]
 
     @cached_property
-    def as_written(self) -> Packed:
-        """Its kernels, in the order in which they are written down."""
-        return KernelTokenizer().of_kernels(self.imported.architecture, self.kernels, self.counted)
+    def _written(self) -> tuple[tuple[tuple[int, ...], ...], frozenset[int]]:
+        """Operands of each operation as it is written down, and the operations whose values the canonical form has."""
+        operands = tuple(tuple(source for _, source in pairs) for pairs in self.imported.architecture.operands())
+        return operands, frozenset(origin for origin in self._origins if origin is not None)
+
+    def label(self, vertex: int) -> tuple[str, str]:
+        """Name and module, as the source has them, of what does the work of a vertex of the canonical form.
+
+        Where several operations became one it is the first of its kind on the way back, such as the convolution before
+        a BatchNormalization, else the last of them.
+        """
+        (operands, kept), wanted = self._written, self.form.ops[vertex].kind
+        origin, ops = self._origins[vertex], self.imported.architecture.ops
+        if origin is None:
+            return "", ""
+        waiting = [origin]
+        for found in waiting:  # grows while it is read
+            if ops[found].kind == wanted:
+                origin = found
+                break
+            waiting += [source for source in operands[found] if source not in kept]
+        return self.imported.names[origin], self.imported.modules[origin]
 
 
 def _answer(asked: _Asked, name: str, predictor: NeuralPredictor) -> Latency:
@@ -186,6 +224,7 @@ def _answer(asked: _Asked, name: str, predictor: NeuralPredictor) -> Latency:
     distance, nearest = None, ""
     if predictor.domain is not None:
         (distance,), (nearest,) = predictor.domain.nearest(asked.tokens(KernelTokenizer()))
+    unlike = _unlike(imported, predictor.attribute.note)
     return Latency(
         network=printable(imported.architecture.name),
         fingerprint=fingerprint_of(asked.form),
@@ -199,9 +238,10 @@ def _answer(asked: _Asked, name: str, predictor: NeuralPredictor) -> Latency:
         confidence=None if predictor.calibration is None else predictor.calibration.level,
         coverage=imported.coverage,
         uncounted=len(counted.unknown),
-        in_domain=None if distance is None else bool(distance <= 1 and not counted.unknown),
+        in_domain=None if distance is None else bool(distance <= 1 and not counted.unknown and not unlike),
         distance=None if distance is None else float(distance),
         nearest=nearest,
+        unlike=unlike,
         layers=_layers(asked, predictor, value),
         macs=counted.macs,
         flops=counted.flops,
@@ -211,17 +251,29 @@ def _answer(asked: _Asked, name: str, predictor: NeuralPredictor) -> Latency:
     )
 
 
+def _unlike(imported: Imported, note: str) -> tuple[str, ...]:
+    """In what a network is not as those that were measured, so far as the note tells of them."""
+    shapes = [op.shape for op in imported.architecture.ops if op.kind == "Input"]
+    batch = next((shape[0] for shape in shapes if shape is not None and len(shape) > 1), None)
+    pairs = ((BATCH, "batch {}", batch), (PRECISION, "{}", imported.precision))
+    found = []
+    for stated, form, own in pairs:
+        measured = stated.search(note)
+        if measured and own and str(own) != measured[1]:
+            found.append(f"{form.format(own)}, measured with {form.format(measured[1])}")
+    return tuple(found)
+
+
 def _layers(asked: _Asked, predictor: NeuralPredictor, value: float) -> tuple[Share, ...]:
-    """The kernels of the network as it is written down; their parts add up to the value of its canonical form."""
-    imported, model = asked.imported, predictor.model
-    if not isinstance(model, KernelSum):
+    """The kernels of the canonical form, whose times add up to the value, by the names that the source gives them."""
+    model = predictor.model
+    if not isinstance(model, KernelSum) or not isinstance(predictor.tokenizer, NetworkTokenizer):
         return ()
     with torch.inference_mode():
-        share_K = model.kernels(asked.as_written).softmax(1).mean(0)
+        share_K = model.kernels(asked.tokens(predictor.tokenizer)).softmax(1).mean(0)
     layers = []
     for kernel, share in zip(asked.kernels, share_K.tolist(), strict=True):
-        kinds = {vertex: imported.architecture.ops[vertex].kind for vertex in kernel.vertices}
+        kinds = {vertex: asked.form.ops[vertex].kind for vertex in kernel.vertices}
         joined = tuple(kind for vertex, kind in kinds.items() if vertex != kernel.anchor)
-        name, module = imported.names[kernel.anchor], imported.modules[kernel.anchor]
-        layers.append(Share(name, module, kinds[kernel.anchor], joined, share * value, share))
+        layers.append(Share(*asked.label(kernel.anchor), kinds[kernel.anchor], joined, share * value, share))
     return tuple(sorted(layers, key=lambda layer: -layer.ms))

@@ -66,6 +66,9 @@ def read_network(
     except OSError:  # a name longer than any file's
         is_file = is_there = False
     numbered = NUMBERED.fullmatch(text)
+    if numbered and not is_file and (dims or shapes):
+        bound = next(iter(dims or shapes))
+        raise BadArchitecture(f"'{bound}' is bound, but {text} is a network of a family, which leaves nothing open")
     if numbered and not is_file:
         family = lookup(FAMILIES, numbered[1], "family of networks")
         architecture = family.variant(int(numbered[2]))
@@ -83,8 +86,11 @@ def read_network(
 def read_networks(
     texts: list[str], dims: Mapping[str, int] | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None
 ) -> list[Given]:
-    """The networks of several texts, each once; ``dims`` and ``shapes`` are for those that are files."""
-    given = [read_network(text, dims, shapes) for text in dict.fromkeys(texts)]
-    if dims and all(net.imported is None for net in given):
-        raise BadArchitecture(f"a dimension '{next(iter(dims))}' is bound, but networks of families leave none open")
-    return given
+    """The networks of several texts, each once; ``dims`` and ``shapes`` are for those that are files.
+
+    Raises as ``read_network``; BadArchitecture where there are no files for them.
+    """
+    whole = [text for text in dict.fromkeys(texts) if NUMBERED.fullmatch(text) and not Path(text).is_file()]
+    if len(whole) == len(set(texts)):
+        return [read_network(text, dims, shapes) for text in whole]
+    return [read_network(text) if text in whole else read_network(text, dims, shapes) for text in dict.fromkeys(texts)]

@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
+DEFAULT = "latency_ort"  # of those that ship for whole networks, the first to answer
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def suited(nets: Sequence[str]) -> tuple[str, ...]:
     """
     shipped = {folder.name: saved.read_manifest(folder) for folder in _shipped()}
     if all(may_be_network(net) for net in nets):
-        found = tuple(name for name, manifest in shipped.items() if _of_networks(manifest))
+        found = tuple(sorted((n for n, m in shipped.items() if _of_networks(m)), key=lambda name: name != DEFAULT))
     else:
         found = tuple(name for name, m in shipped.items() if not _of_networks(m) and set(nets) == {m.space})[:1]
     if not found:

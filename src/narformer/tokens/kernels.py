@@ -3,7 +3,6 @@
 Letters: F numbers per kernel, Y edges between kernels.
 """
 
-from collections.abc import Sequence
 from math import log, log1p, prod
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
 from narformer.arch import Architecture
-from narformer.arch.cost import Cost, cost
+from narformer.arch.cost import cost
 from narformer.arch.kernels import ACTIVATIONS, PAIRS, VIEWS, Kernel, kernels
 from narformer.arch.ops import ALIASES, VALUE_BYTES
 from narformer.tokens.packed import Packed
@@ -39,6 +38,7 @@ FEATURES = (
 )
 # Channels, or positions of a row of the output, that are computed at once: a rest goes another, slower way.
 BLOCKS, ROW_BLOCKS = (4, 8, 16), (2, 4)
+ON_LAST_AXIS = {"Gemm", "MatMul", "LayerNormalization"}
 _KIND = {kind: index for index, kind in enumerate(KINDS)}
 
 
@@ -57,11 +57,8 @@ class KernelTokenizer(NetworkTokenizer):
         return len(KINDS)
 
     def network(self, architecture: Architecture) -> Packed:
-        """The kernels of one network and the edges between them."""
-        return self.of_kernels(architecture, kernels(architecture), cost(architecture))
-
-    def of_kernels(self, architecture: Architecture, found: Sequence[Kernel], counted: Cost) -> Packed:
-        """The same where its kernels and its cost are known."""
+        """The kernels of one network, as ``kernels`` orders them, and the edges between them."""
+        found, counted = kernels(architecture), cost(architecture)
         operands = [[source for _, source in pairs] for pairs in architecture.operands()]
         home = {vertex: row for row, kernel in enumerate(found) for vertex in (*kernel.vertices, *kernel.repeated)}
         edges = sorted({(home[s], home[t]) for s, t in architecture.edges if s in home and home[s] != home[t]})
@@ -96,7 +93,8 @@ def _features(
     written, weights = VALUE_BYTES * prod(out), VALUE_BYTES * weights
     group = anchor.get("group", 1)
     group = group if isinstance(group, int) else 1
-    channels_in, channels_out = (shape[1] if len(shape) > 1 else 1 for shape in (first, out))
+    last = _kind(architecture, kernel.anchor) in ON_LAST_AXIS
+    (channels_in, positions_in), (channels_out, positions_out) = (_apart(shape, last) for shape in (first, out))
     kinds = {_kind(architecture, vertex) for vertex in vertices if vertex != kernel.anchor}
     return [
         log1p(flops),
@@ -106,8 +104,8 @@ def _features(
         log((flops + 1) / (read + written + weights + 1)),
         log1p(channels_in),
         log1p(channels_out),
-        log1p(prod(first[2:])),
-        log1p(prod(out[2:])),
+        log1p(positions_in),
+        log1p(positions_out),
         log(_extent(anchor.get("kernel_shape"))),
         log(_extent(anchor.get("strides"))),
         log(max(group, 1)),
@@ -120,7 +118,7 @@ def _features(
         float(bool(kinds & VIEWS)),
         float(any(vertex in unknown for vertex in vertices)),
         *(float(channels % block == 0) for channels in (channels_in, channels_out) for block in BLOCKS),
-        *(float((out[-1] if len(out) > 2 else 1) % block == 0) for block in ROW_BLOCKS),
+        *(float((out[-1] if len(out) > 2 and not last else 1) % block == 0) for block in ROW_BLOCKS),
     ]
 
 
@@ -139,6 +137,13 @@ def _kind(architecture: Architecture, vertex: int) -> str:
 
 def _shape(architecture: Architecture, vertex: int) -> tuple[int, ...]:
     return architecture.ops[vertex].shape or ()
+
+
+def _apart(shape: tuple[int, ...], last: bool) -> tuple[int, int]:
+    """Channels, and positions of each: of dense layers the last axis and the rows of one example, else images."""
+    if last and len(shape) > 2:
+        return shape[-1], prod(shape[1:-1])
+    return (shape[1] if len(shape) > 1 else 1), prod(shape[2:])
 
 
 def _extent(value: object) -> int:
