@@ -144,22 +144,22 @@ def stored() -> list[dict[str, Any]]:
 
 
 def page() -> str:
-    """Means over the draws for each setting, and over all settings."""
+    """Means over the draws of each setting, and of these means over all settings."""
     found = stored()
     settings = list(dict.fromkeys(run["setting"] for run in found))
     methods = ("adapted", "from scratch")
-    titles = ["setting", "source", *(f"{name}, {n}" for n in SAMPLES for name in methods)]
+    titles = ["setting", "draws", "source", *(f"{name}, {n}" for n in SAMPLES for name in methods)]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    for setting in [*settings, "all"]:
-        mine = [run for run in found if setting in ("all", run["setting"])]
-        parts = [f"{statistics.fmean(run['spearman']['source'] for run in mine):.3f}"]
-        for n in SAMPLES:
+    means: dict[str, list[float]] = {}
+    for setting in settings:
+        mine = [run for run in found if run["setting"] == setting]
+        means[setting] = [statistics.fmean(run["spearman"]["source"] for run in mine)]
+        for n, name in product(SAMPLES, methods):
             same = [run for run in mine if run["samples"] == n]
-            for name in methods:
-                rho = statistics.fmean(run["spearman"][name] for run in same)
-                error = statistics.fmean(run["mape"][name] for run in same)
-                parts.append(f"{rho:.3f} ({error:.1f} %)")
-        lines.append(f"| {setting} | {' | '.join(parts)} |")
+            means[setting] += [statistics.fmean(run[score][name] for run in same) for score in ("spearman", "mape")]
+        lines.append(_line(setting, str(len({run["draw"] for run in mine})), means[setting]))
+    if means:
+        lines.append(_line("mean of settings", "", [statistics.fmean(x) for x in zip(*means.values(), strict=True)]))
     seconds = statistics.fmean(run["seconds"]["adapted"] for run in found)
     return (
         "\n\n".join(
@@ -167,7 +167,7 @@ def page() -> str:
                 "# A new device by a few measurements",
                 "HELP's latencies of NAS-Bench-201 (Lee et al. 2021), the settings that were measured. Spearman's rank "
                 "correlation on 500 networks that were never measured on the device, and in brackets the mean absolute "
-                f"percentage error; means over the draws of the samples (at most {DRAWS}; {len(settings)} settings of "
+                f"percentage error; means over the draws of the samples ({len(settings)} settings of "
                 f"{len(measured(DATA))} were run). *source* is trained on "
                 f"{TRAIN} networks with the mean latency of all other hardware, and is not adapted: it has no unit. "
                 "*from scratch* is the same model trained on the samples alone.",
@@ -181,6 +181,12 @@ def page() -> str:
         )
         + "\n"
     )
+
+
+def _line(name: str, draws: str, means: list[float]) -> str:
+    """A row of the page: the source's correlation, then pairs of correlation and error."""
+    pairs = [f"{rho:.3f} ({error:.1f} %)" for rho, error in zip(means[1::2], means[2::2], strict=True)]
+    return f"| {name} | {draws} | {means[0]:.3f} | {' | '.join(pairs)} |"
 
 
 def main() -> None:

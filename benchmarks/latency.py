@@ -64,18 +64,18 @@ def file_to_answer_ms(repeats: int = 15) -> float:
 
 
 def chain_alone(system: str, count: int) -> tuple[float, float]:
-    """Seconds from a chain's graph to the answer, and the peak memory (MB) it adds, in a process of its own."""
+    """Seconds from a chain's file to the answer, and the peak memory (MB) it adds, in a process of its own."""
     command = [sys.executable, __file__, "--chain", system, str(count)]
     seconds, megabytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(seconds), float(megabytes)
 
 
 def predict_chain(system: str, count: int) -> None:
-    imported, loaded = read_onnx(chain(count)), predictor(system)
+    data, loaded = chain(count), predictor(system)
     latencies(read_onnx(chain(8)), loaded)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
-    latencies(imported, loaded)
+    latencies(read_onnx(data), loaded)
     print(time.perf_counter() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3)
 
 
@@ -137,7 +137,7 @@ def draw(seconds: dict[str, list[float]]) -> None:
         axes.plot(SIZES, values, marker="o", label=system)
     line = np.array(SIZES) / SIZES[-1]
     axes.plot(SIZES, line, color="0.7", linestyle="--", label="proportional")
-    axes.set(xscale="log", yscale="log", xlabel="operations", ylabel="seconds, graph to answer")
+    axes.set(xscale="log", yscale="log", xlabel="operations", ylabel="seconds, file to answer")
     axes.set_title("A residual chain, one thread: cost grows with edges")
     axes.legend()
     axes.grid(alpha=0.3)
@@ -159,7 +159,7 @@ def main() -> None:
         for count in SIZES:
             spent, megabytes = zip(*(chain_alone(system, count) for _ in range(3)), strict=True)
             seconds.setdefault(system, []).append(median(spent))
-            measured[f"{system}, {count:,} operations: graph to answer (s)"] = median(spent)
+            measured[f"{system}, {count:,} operations: file to answer (s)"] = median(spent)
             measured[f"{system}, {count:,} operations: memory (MB)"] = max(megabytes)
     by_edges, one_by_one, apart = v2_epochs()
     measured["NAR-Former V2, training epoch: graph by graph / by edges"] = one_by_one / by_edges

@@ -191,6 +191,7 @@ def predictors(as_json: Json = False) -> None:
         scores = entry["scores"] or {}
         told = [f"τ {scores['tau']:.3f}"] if "tau" in scores else []
         told += [f"{scores['mape']:.1f} % off"] if "mape" in scores else []
+        told += [f"intervals hold {scores['coverage']:.0%}"] if "coverage" in scores else []
         table.add_row(
             escape(entry["name"]),
             escape(f"{entry['attribute']} ({entry['unit']})"),
