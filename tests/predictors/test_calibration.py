@@ -91,32 +91,6 @@ def test_errors_in_common_do_not_count_between_two_networks():
         assert won[among].mean() == pytest.approx(said[among].mean(), abs=0.04)
 
 
-def test_easy_validation_networks_are_told_by_another_predictor():
-    """Both predictors err more on some networks; where few of those validate, the other one's errors tell."""
-    held, alone = [], []
-    for _ in range(200):
-        difficulty = np.exp(CHANCE.normal(size=2000))
-        difficulty[:100] *= 0.6
-        error, other = (difficulty * CHANCE.normal(size=2000) for _ in range(2))
-        opinion, true = np.zeros((2000, 1)), error
-        control = np.abs(other[:100]), np.abs(other[100:1100])
-        for kept, calibration in (
-            (held, Calibration.fit(opinion[:100], true[:100], control=control)),
-            (alone, Calibration.fit(opinion[:100], true[:100])),
-        ):
-            kept.append(np.mean(np.abs(true[1100:]) <= calibration.reach(opinion[1100:])))
-    assert np.mean(alone) < 0.83
-    assert np.mean(held) == pytest.approx(0.9, abs=0.025)
-
-
-@pytest.mark.parametrize(
-    "control", [(np.ones(60), np.full(59, 2)), (np.zeros(60), np.ones(99)), (np.ones(60), np.zeros(99))]
-)
-def test_another_predictor_that_tells_nothing_changes_nothing(control):
-    opinion, true = made(60)
-    assert Calibration.fit(opinion, true, control=control) == Calibration.fit(opinion, true)
-
-
 def test_labels_all_alike_have_no_order():
     assert Calibration.fit(made(60)[0], np.zeros(60)).sharpness == 1
 

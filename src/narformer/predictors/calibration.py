@@ -4,10 +4,7 @@ Split conformal prediction (Vovk et al. 2005): the error of networks that were n
 ones of the same kind, whatever its distribution. Errors are taken in units of the members' spread, so that a network
 they disagree about gets a wider interval (Lei et al. 2018, Sec. 5.2). All in the units of targets.
 
-Few validation networks may be easier than most, or harder, by chance. Where another predictor is at hand whose errors
-are known on more networks, how it fares on these few beside how it fares on those tells by how much: a control variate.
-
-Letters: V validation networks, O other networks, N networks, E members, P pairs of validation networks.
+Letters: V validation networks, N networks, E members, P pairs of validation networks.
 """
 
 from dataclasses import dataclass, replace
@@ -39,23 +36,14 @@ class Calibration:
     sharpness: float = 1.0
 
     @classmethod
-    def fit(
-        cls,
-        opinion_VE: Float,
-        target_V: Float,
-        level: float = 0.9,
-        control: tuple[Float, Float] | None = None,
-    ) -> "Calibration | None":
-        """From opinions on networks that were not trained on; None where they are too few for the level.
-
-        control: absolute errors (V,) of another predictor on the same networks, and (O,) on more of the same kind
-        """
-        if _rank(len(target_V), level) > len(target_V):
+    def fit(cls, opinion_VE: Float, target_V: Float, level: float = 0.9) -> "Calibration | None":
+        """From opinions on networks that were not trained on; None where they are too few for the level."""
+        rank = ceil((len(target_V) + 1) * level)
+        if rank > len(target_V):
             return None
         floor = float(np.median(opinion_VE.std(axis=1))) or 1.0
         error_V = np.abs(target_V - opinion_VE.mean(axis=1)) / (opinion_VE.std(axis=1) + floor)
-        wider = 1.0 if control is None else _wider(*control, level)
-        one = cls(level, floor, _bound(error_V, level) * wider)
+        one = cls(level, floor, float(np.sort(error_V)[rank - 1]))
         return replace(one, sharpness=one._sharpest(opinion_VE, target_V))
 
     def reach(self, opinion_NE: Float) -> Float:
@@ -94,22 +82,3 @@ def _pairs(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     farthest = max(1, min(count // 2, PAIRS // count))
     first_P = np.tile(np.arange(count), farthest)
     return first_P, (first_P + np.repeat(np.arange(1, farthest + 1), count)) % count
-
-
-def _rank(count: int, level: float) -> int:
-    """Which of so many errors, the smallest first, bounds a new one with the probability ``level``."""
-    return ceil((count + 1) * level)
-
-
-def _bound(error_V: Float, level: float) -> float:
-    return float(np.sort(error_V)[min(_rank(len(error_V), level), len(error_V)) - 1])
-
-
-def _wider(error_V: Float, error_O: Float, level: float) -> float:
-    """How much wider intervals are to be than V networks say, as far as O can tell: not at all where O are fewer."""
-    if len(error_O) < len(error_V):
-        return 1.0
-    here, there = _bound(error_V, level), _bound(error_O, level)
-    if here <= 0 or there <= 0:
-        return 1.0
-    return float((there / here) ** (len(error_O) / (len(error_O) + len(error_V))))

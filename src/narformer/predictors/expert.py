@@ -39,11 +39,8 @@ ROUNDS = 20  # of reweighted least squares, by which shares settle
 class Expert(nn.Module):
     """Cells to the opinion of a Gaussian process, and to its blend with the opinions of a model.
 
-    All that it holds are buffers, so that it is saved with the model's weights; but for ``off_n``, after ``fit``: by
-    how much it is off on each training cell when it does not hold that cell.
+    All that it holds are buffers, so that it is saved with the model's weights.
     """
-
-    off_n: NDArray[np.float64]
 
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
@@ -106,9 +103,8 @@ class Expert(nn.Module):
         ``pool`` are unlabelled cells, by which features are standardised.
         """
         rng = np.random.default_rng([seed, 4_000_000])
-        shuffled = rng.permutation(len(cells))
-        rest, rest_target = cells.take(shuffled[MOST:]), target_n[shuffled[MOST:]]
-        cells, target_n = cells.take(shuffled[:MOST]), target_n[shuffled[:MOST]]
+        drawn = rng.permutation(len(cells))[:MOST]
+        cells, target_n = cells.take(drawn), target_n[drawn]
         K, C, D = networks, len(cells.vocabulary), cls.Config.width
         weights = (rng.standard_normal((2, K, C, D, D)) * D**-0.5).astype(np.float32)
         biases = (rng.standard_normal((2, K, C, D)) * 0.5).astype(np.float32)
@@ -131,12 +127,10 @@ class Expert(nn.Module):
         }
         for name, value in held.items():
             expert.get_buffer(name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
-        left_out_n = expert._fit(torch.from_numpy(target_n) - expert.center, steps, advance)
-        expert.off_n = np.abs(np.concatenate([left_out_n, expert(rest).numpy() - rest_target]))
+        expert._fit(torch.from_numpy(target_n) - expert.center, steps, advance)
         return expert
 
-    def _fit(self, target_n: Tensor, steps: int, advance: Callable[[int], None]) -> NDArray[np.float64]:
-        """(n,) errors on each cell by all others (Rasmussen & Williams, eq. 5.12), with the kernel of all."""
+    def _fit(self, target_n: Tensor, steps: int, advance: Callable[[int], None]) -> None:
         G = len(self._held)
         log = torch.zeros(3 * G + 2, dtype=torch.double)
         log[-1] = NOISE
@@ -160,11 +154,10 @@ class Expert(nn.Module):
                 log.clamp_(-FARTHEST, FARTHEST)
             advance(step + 1)
         with torch.no_grad():
-            alpha_n, lower_nn = solved((_distances(x, x) for x in self._held), target_n)
+            alpha_n, _ = solved((_distances(x, x) for x in self._held), target_n)
             self.alpha.copy_(alpha_n)
             self.amplitude.copy_(log[: G + 1].exp())
             self.length.copy_(log[G + 1 : -1].view(2, G).exp())
-            return np.asarray((alpha_n / torch.cholesky_inverse(lower_nn).diagonal()).numpy())
 
     @property
     def trained(self) -> Cells:

@@ -109,19 +109,16 @@ def train(
         precision=getattr(torch, recipe.training.precision),
         domain=None if of_cells else Domain.fit(training),
     )
-    opinion_VE, control = predictor.opinions(validation), None
+    opinion_VE = predictor.opinions(validation)
     if of_cells and recipe.expert is not None:
         started = time.perf_counter()
         simplified = of_cells[0].simplified(of_cells[1])
         expert = _expert(recipe.expert, simplified, rows.train, target_M, seed, progress)
-        validating = simplified.take(rows.validation)
-        opinion_VE = expert.balance(validating, opinion_VE, fit.validation_V)
-        if recipe.data.split != "holdout":  # there a training network's other rows would tell it, a new one has none
-            control = np.abs(expert(validating).numpy() - fit.validation_V), expert.off_n
+        opinion_VE = expert.balance(simplified.take(rows.validation), opinion_VE, fit.validation_V)
         predictor.expert = expert
         facts |= {"expert_seconds": time.perf_counter() - started, "shares": expert.share.tolist()}
     alone_V = _first_rows(dataset, rows)
-    predictor.calibration = Calibration.fit(opinion_VE[alone_V], fit.validation_V[alone_V], control=control)
+    predictor.calibration = Calibration.fit(opinion_VE[alone_V], fit.validation_V[alone_V])
     facts["saved_validation_tau"] = kendall_tau(opinion_VE.mean(axis=1), fit.validation_V)
     facts |= {
         "system": recipe.system,
