@@ -50,7 +50,7 @@ def trace_module(
             part.training = True
     imported = _imported(program, name or type(module).__name__)
     sizes: Counter[str] = Counter()
-    for tensor in (*module.parameters(), *(() if any(True for _ in module.parameters()) else example_inputs)):
+    for tensor in list(module.parameters()) or example_inputs:
         sizes[str(tensor.dtype).removeprefix("torch.")] += tensor.numel()
     return replace(imported, precision=max(sizes, key=lambda format_: sizes[format_], default=""))
 
