@@ -49,7 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no relations in the attention": {"model.relations": False},
     "no graph step in the feed-forward part": {"model.graph_step": False},
     "neither: edges tell the sinks alone": {"model.relations": False, "model.graph_step": False},
-    "cells as they are, not contracted": {"tokenizer": {"name": "relational"}},
+    "cells as they are, not simplified": {"tokenizer": {"name": "relational"}},
     "no pairwise loss": {"loss.pairwise": 0.0},
     "pairs counted alike": {"loss.pairs": "equal"},
     "pairwise loss alone": {"loss.regression": "none"},

@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.data import Attribute
 from narformer.errors import MissingData
 from narformer.models import NarFormerV2

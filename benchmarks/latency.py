@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from narformer.arch.onnx_file import read_onnx
 from narformer.data import Attribute
+from narformer.formats.onnx_reader import read_onnx
 from narformer.jobs import load_predictor
 from narformer.jobs.latency import latencies
 from narformer.measure import environment

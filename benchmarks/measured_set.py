@@ -21,13 +21,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from narformer.arch import Architecture
-from narformer.arch.cost import cost
 from narformer.data.ten_families import BESIDE, MeasuredSet, write_measured
 from narformer.errors import BadArchitecture
 from narformer.measure import RUNTIMES, Adaptive, environment
 from narformer.measure.runtime import Runtime
 from narformer.measure.timing import Measurement, Timing
+from narformer.network import Architecture
+from narformer.network.cost import cost
 from narformer.spaces.drawing import Drawing
 from narformer.spaces.families import FAMILIES, variants
 from narformer.store import Store

@@ -20,10 +20,10 @@ from onnx import TensorProto, helper
 from rich.console import Console
 from rich.table import Table
 
-from narformer.arch import fingerprint
-from narformer.arch.onnx_file import read_onnx
-from narformer.arch.onnx_writer import to_onnx
+from narformer.formats.onnx_reader import read_onnx
+from narformer.formats.onnx_writer import to_onnx
 from narformer.measure import environment
+from narformer.network import fingerprint
 from narformer.spaces.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,7 +66,7 @@ def fresh(count: int) -> tuple[float, float]:
 
 def printed_by_tests() -> list[str]:
     """How many models of the onnx package are imported and refused, and what each attack costs until it is refused."""
-    tests = [str(ROOT / "tests" / "arch" / name) for name in ("test_onnx_file.py", "test_onnx_attacks.py")]
+    tests = [str(ROOT / "tests" / "formats" / name) for name in ("test_onnx_reader.py", "test_onnx_attacks.py")]
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-n", "0", "-k", "onnx_wheel or in_a_second", *tests]
     lines = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.splitlines()
     told = re.compile(r"\d+ models: | refused \d+: |: \d+\.\d+ s, \d+ MB: ")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from narformer.arch.onnx_writer import to_onnx
 from narformer.cli import app
+from narformer.formats.onnx_writer import to_onnx
 from narformer.spaces.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import TypeVar
 
 T = TypeVar("T")
+NAME_LENGTH = 200  # characters of a name that people see; longer ones are cut
 
 
 class NarformerError(Exception):
@@ -88,3 +89,11 @@ def needs(module: str, extra: str) -> ModuleType:
         raise MissingExtra(
             f"this needs the package '{package}', which is not installed: pip install 'narformer[{extra}]'"
         ) from None
+
+
+def printable(name: str) -> str:
+    """The name without control characters, cut to a length that people can read."""
+    text = name[: NAME_LENGTH + 1]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= NAME_LENGTH else text[: NAME_LENGTH - 1] + "…"

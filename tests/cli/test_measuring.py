@@ -14,11 +14,11 @@ import pytest
 from onnx import TensorProto
 
 from narformer import jobs
-from narformer.arch import Architecture, Op
-from narformer.arch.onnx_writer import to_onnx
 from narformer.cli.measuring import milliseconds
+from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs import measuring
 from narformer.measure import RUNTIMES, environment
+from narformer.network import Architecture, Op
 from narformer.store import Store
 
 MODULES = {"ort": "onnxruntime", "openvino": "openvino", "openvino-float32": "openvino"}

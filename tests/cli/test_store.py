@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from narformer.arch import Architecture, Op, fingerprint
 from narformer.measure import Environment, Machine, Measurement
+from narformer.network import Architecture, Op, fingerprint
 from narformer.store import Store
 
 HERE = Environment(Machine("6502", "", "mos", 1), "Apple II", "3.11", "", ())

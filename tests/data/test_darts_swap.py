@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.data import darts_swap, folder, load, split
 from narformer.data.facts import Facts
 from narformer.data.sources import SOURCES

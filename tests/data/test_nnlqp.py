@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from narformer.arch import fingerprint
-from narformer.arch.onnx_writer import to_onnx
 from narformer.data import folder, load, nnlqp, split
 from narformer.data.facts import Facts
 from narformer.data.parquet import read_columns
 from narformer.data.sources import SOURCES
 from narformer.errors import BadFile, BadRecipe, MissingData
+from narformer.formats.onnx_writer import to_onnx
+from narformer.network import fingerprint
 from narformer.spaces.families import FAMILIES
 
 # family as NNLQP calls it -> ours; 10 networks of each, in the order of the names of the files

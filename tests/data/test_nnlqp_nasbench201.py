@@ -3,10 +3,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from narformer.arch.cost import cost
 from narformer.data import folder, load, nnlqp_nasbench201, split
 from narformer.data.parquet import read_columns
 from narformer.errors import BadFile
+from narformer.network.cost import cost
 from narformer.spaces.families import FAMILIES
 
 FILE = "nnlqp_nasbench201_decoded.parquet"

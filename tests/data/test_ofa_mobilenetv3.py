@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from narformer.arch import cost
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.data import folder, load, ofa_mobilenetv3, split
 from narformer.data.facts import Facts
 from narformer.data.sources import SOURCES
 from narformer.data.splits import network_numbers
 from narformer.errors import BadFile
+from narformer.network import cost
 from narformer.spaces.ofa_mobilenetv3 import VOCABULARY, OfaMobileNetV3
 
 SPACE = OfaMobileNetV3()

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture, Op
+from narformer.cells.columns import Cells
 from narformer.data import Attribute, Dataset, Split, nasbench101, nasbench201, split
 from narformer.data.splits import SPLITS, load_split, network_numbers, portions, save_split
 from narformer.errors import BadFile, BadRecipe, UnknownName
+from narformer.network.graph import Architecture, Op
 from narformer.spaces.nasbench201 import NasBench201, function_classes
 
 

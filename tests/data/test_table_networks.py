@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from narformer.arch.canonical import fingerprint
-from narformer.arch.onnx_writer import to_onnx
 from narformer.data.splits import network_numbers, portions
 from narformer.data.table_file import read_table_file, repeated
 from narformer.data.table_networks import is_network, unit_of
 from narformer.errors import BadFile
+from narformer.formats.onnx_writer import to_onnx
+from narformer.network.canonical import fingerprint
 from narformer.spaces.families import FAMILIES
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narformer.arch import fingerprint
 from narformer.data.ten_families import BESIDE, FACTS, MeasuredSet, Variants, packaged, read_measured, write_measured
 from narformer.errors import BadFile
 from narformer.measure import Environment, Machine, Measurement
+from narformer.network import fingerprint
 from narformer.spaces.families import FAMILIES
 
 MACHINE = Machine("A CPU", "6/1/2", "x86_64", 2, ("avx2",))

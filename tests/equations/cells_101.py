@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from narformer.arch.cells import PADDING, Cells
+from narformer.cells.columns import PADDING, Cells
 from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
 from narformer.spaces.nasbench101_cell import INTERIOR, fits, pruned
 

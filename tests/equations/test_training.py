@@ -17,7 +17,7 @@ from training_loop import (
     sr_loss,
 )
 
-from narformer.arch.cells import PADDING
+from narformer.cells.columns import PADDING
 from narformer.metrics import kendall_tau
 from narformer.training import losses
 from narformer.training.augmentation import twins

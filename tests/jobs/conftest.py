@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from narformer.arch import Architecture
 from narformer.data.dataset import Attribute, Dataset
 from narformer.jobs import measuring
 from narformer.measure import Runtime
+from narformer.network import Architecture
 from narformer.predictors.neural import NeuralPredictor
 from narformer.spaces.families import FAMILIES
 from narformer.training.experiment import train

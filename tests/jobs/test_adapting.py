@@ -9,11 +9,11 @@ import torch
 from typer.testing import CliRunner
 
 from narformer import jobs
-from narformer.arch.cost import cost
 from narformer.cli import app
 from narformer.errors import BadPredictor, BadRecipe
 from narformer.jobs import adapting
 from narformer.measure import RUNTIMES
+from narformer.network.cost import cost
 from narformer.predictors import saved
 from narformer.spaces.families import FAMILIES
 from narformer.store import open_store

@@ -11,10 +11,10 @@ import pytest
 from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
-from narformer.arch import cost, fingerprint
 from narformer.cli import app, main
 from narformer.errors import BadArchitecture
 from narformer.jobs.inspection import LEVELS, Inspection, inspect
+from narformer.network import cost, fingerprint
 from narformer.spaces.families import FAMILIES
 
 RESNET50 = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_resnet50.onnx"

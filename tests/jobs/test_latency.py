@@ -13,11 +13,11 @@ from torch import nn
 from typer.testing import CliRunner
 
 from narformer import jobs
-from narformer.arch import canonical
-from narformer.arch.onnx_writer import to_onnx
 from narformer.cli import app, latency
 from narformer.errors import BadArchitecture, BadFile, BadPredictor
+from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs import ranking
+from narformer.network import canonical
 from narformer.predictors import saved
 from narformer.spaces.families import FAMILIES
 from narformer.tokens.kernels import KernelTokenizer

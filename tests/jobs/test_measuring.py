@@ -9,11 +9,11 @@ import pytest
 from onnx import helper
 
 from narformer import jobs
-from narformer.arch import Architecture, Op, cost, fingerprint
-from narformer.arch.onnx_writer import to_onnx
 from narformer.errors import MixedMachines
+from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs import measuring
 from narformer.measure import environment
+from narformer.network import Architecture, Op, cost, fingerprint
 from narformer.spaces.families import FAMILIES
 from narformer.store import Store
 

@@ -13,14 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from narformer import jobs
-from narformer.arch.cost import cost
-from narformer.arch.onnx_writer import to_onnx
 from narformer.cli import app
 from narformer.data import table_networks
 from narformer.data.splits import load_split
 from narformer.data.table_file import read_table_file
 from narformer.errors import BadArchitecture, BadFile, BadPredictor, BadRecipe
+from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs.networks import read_network
+from narformer.network.cost import cost
 from narformer.spaces import SPACES
 from narformer.spaces.families import FAMILIES
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from narformer import jobs
-from narformer.arch import fingerprint
 from narformer.errors import BadFile, UnknownName
+from narformer.network import fingerprint
 from narformer.spaces.families import FAMILIES
 
 CELLS = [f"nasbench201/{number}" for number in (1462, 7, 8)]

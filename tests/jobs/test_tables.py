@@ -7,12 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from narformer import jobs
-from narformer.arch.cost import cost
-from narformer.arch.onnx_writer import to_onnx
 from narformer.cli import app
 from narformer.data.facts import Facts
 from narformer.data.sources import SOURCES
 from narformer.errors import BadRecipe
+from narformer.formats.onnx_writer import to_onnx
+from narformer.network.cost import cost
 from narformer.spaces.families import FAMILIES
 
 COUNT = {"alexnet": 130, "squeezenet": 130, "vgg": 130}

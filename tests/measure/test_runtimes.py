@@ -8,11 +8,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from narformer.arch import Architecture, Op, fingerprint
-from narformer.arch.onnx_writer import to_onnx
 from narformer.errors import BadArchitecture, BadFile, MissingExtra, TooManyThreads
+from narformer.formats.onnx_writer import to_onnx
 from narformer.measure import RUNTIMES, environment, measure, measure_rounds
 from narformer.measure.network import precision, random_input
+from narformer.network import Architecture, Op, fingerprint
 
 MODULES = {"ort": "onnxruntime", "openvino": "openvino", "openvino-float32": "openvino"}
 EACH = pytest.mark.parametrize(

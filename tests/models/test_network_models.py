@@ -9,9 +9,9 @@ from safetensors.torch import load, save
 from torch import nn
 from torch.nn import functional
 
-from narformer.arch import Architecture, Op
 from narformer.models import MODELS
 from narformer.models.kernel_sum import BYTES, EDGE
+from narformer.network import Architecture, Op
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.tokens import Batch, Packed, packed
 from narformer.tokens.kernels import FEATURES

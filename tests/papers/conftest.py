@@ -8,9 +8,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from narformer.arch.cost import cost
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.nnlqp import official_split
+from narformer.network.cost import cost
 from narformer.papers.runs import Machine, Run, keep
 from narformer.spaces.families import FAMILIES
 from narformer.spaces.nasbench201 import from_arch_strings

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from narformer.arch import fingerprint
 from narformer.data import Attribute, Dataset
 from narformer.data.help_latency import measured
+from narformer.network import fingerprint
 from narformer.spaces.nasbench201 import NasBench201
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.data.dataset import Attribute
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.neural import NeuralPredictor

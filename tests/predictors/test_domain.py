@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from narformer.arch import Architecture, Op
 from narformer.data.dataset import Attribute
 from narformer.errors import BadPredictor
+from narformer.network import Architecture, Op
 from narformer.predictors import domain as module
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.domain import Domain, described

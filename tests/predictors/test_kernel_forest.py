@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from narformer.arch import Architecture, Op, cost
-from narformer.arch.kernels import kernels
 from narformer.errors import BadRecipe
 from narformer.metrics import mape
+from narformer.network import Architecture, Op, cost
+from narformer.network.kernels import kernels
 from narformer.predictors.kernel_forest import DEPTHWISE, FEW, SHARED, KernelForest, KernelTable
 from narformer.spaces.drawing import Drawing
 from narformer.spaces.families import FAMILIES, variants

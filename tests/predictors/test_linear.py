@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from narformer.arch import Architecture, Op, cost
 from narformer.errors import BadArchitecture, BadRecipe, UnknownName
+from narformer.network import Architecture, Op, cost
 from narformer.predictors.linear import COLUMNS, CostLine
 from narformer.spaces.families import FAMILIES, variants
 

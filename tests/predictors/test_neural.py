@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from narformer.arch.graph import Architecture, Op
 from narformer.errors import BadArchitecture, BadRecipe, UnknownName
 from narformer.models import MODELS
+from narformer.network.graph import Architecture, Op
 from narformer.predictors import neural
 from narformer.predictors.build import check_options, make_model, make_tokenizer, model_options
 from narformer.spaces.nasbench101 import VOCABULARY

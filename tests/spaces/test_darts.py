@@ -2,8 +2,8 @@
 
 import pytest
 
-from narformer.arch import Architecture, Op, cost
 from narformer.errors import BadArchitecture
+from narformer.network import Architecture, Op, cost
 from narformer.spaces.darts import Darts
 
 SPACE = Darts()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narformer.arch import Architecture, Op, cost, fingerprint
 from narformer.errors import BadArchitecture
+from narformer.network import Architecture, Op, cost, fingerprint
 from narformer.spaces import SPACES
 from narformer.spaces.families import FAMILIES, family, mobilenetv3, resnet, variants, vgg
 from narformer.spaces.families.nasbench201 import CELLS, cell_of, number_of

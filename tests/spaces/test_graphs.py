@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narformer.arch.canonical import fingerprint
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture, Op
+from narformer.cells.columns import Cells
 from narformer.errors import BadArchitecture
+from narformer.network.canonical import fingerprint
+from narformer.network.graph import Architecture, Op
 from narformer.spaces import SPACES, Graphs, space_called
 from narformer.spaces.graphs import LONGEST_TEXT, read_graph, vocabulary_of
 

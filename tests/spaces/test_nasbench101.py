@@ -6,8 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from narformer.arch import Architecture, Cells, Op, cost
+from narformer.cells import Cells
 from narformer.errors import BadArchitecture
+from narformer.network import Architecture, Op, cost
 from narformer.spaces.nasbench101 import NasBench101, from_strings, module_hash, prune, with_vertices
 from narformer.spaces.nasbench101_hash import graph_keys
 from narformer.spaces.nasbench101_network import vertex_channels

@@ -5,15 +5,15 @@ import time
 import numpy as np
 import pytest
 
-from narformer.arch import Architecture, Op, cost
 from narformer.errors import BadArchitecture
+from narformer.network import Architecture, Op, cost
 from narformer.spaces.nasbench201 import (
     OPERATIONS,
     NasBench201,
-    contracted,
     edge_ops,
     from_arch_strings,
     function_classes,
+    simplified,
 )
 
 SPACE = NasBench201()
@@ -94,7 +94,7 @@ def test_enumeration_holds_every_cell_once():
 
 
 def test_contraction_counts_how_often_a_value_is_added():
-    small = contracted(from_arch_strings([cell(*"ssssss"), cell(*"nnnnnn"), cell(*"3sns1n")]))
+    small = simplified(from_arch_strings([cell(*"ssssss"), cell(*"nnnnnn"), cell(*"3sns1n")]))
     assert small[0] == Architecture((Op("input"), Op("output")), ((0, 1),) * 4)
     assert small[1] == Architecture((Op("input"), Op("output")), ())
     assert small[2] == Architecture(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from narformer.arch import Architecture, Op, cost
 from narformer.errors import BadArchitecture
+from narformer.network import Architecture, Op, cost
 from narformer.spaces.ofa_mobilenetv3 import VOCABULARY, OfaMobileNetV3, from_settings
 
 SPACE = OfaMobileNetV3()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from narformer.arch import cost
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
+from narformer.network import cost
 from narformer.spaces import SPACES
 
 

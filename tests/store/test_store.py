@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from narformer.arch import Architecture, Op, canonical, fingerprint
 from narformer.errors import BadFile, MissingData, MissingExtra, MixedMachines
 from narformer.measure import Environment, Machine, Measurement
-from narformer.store import Imported, Store, latencies
+from narformer.network import Architecture, Op, canonical, fingerprint
+from narformer.store import ImportSummary, Store, latencies
 from narformer.store.records import architecture_of, architecture_text, measurement_of, measurement_record
 
 MACHINE = Machine("6502", "6/2", "mos", 1, ("adc", "sbc"))
@@ -146,8 +146,8 @@ def test_export_and_import_lose_nothing_and_take_nothing_twice(store, tmp_path):
     assert store.export(tmp_path / "a.jsonl") == 3
     with Store(f"sqlite:///{tmp_path}/other.sqlite") as other:
         other.add(taken(4, 2), net(4))
-        assert other.import_(tmp_path / "a.jsonl") == Imported(added=2, duplicates=1, networks=1)
-        assert other.import_(tmp_path / "a.jsonl") == Imported(added=0, duplicates=3, networks=0)
+        assert other.import_(tmp_path / "a.jsonl") == ImportSummary(added=2, duplicates=1, networks=1)
+        assert other.import_(tmp_path / "a.jsonl") == ImportSummary(added=0, duplicates=3, networks=0)
         assert other.find() == store.find()
         other.export(tmp_path / "b.jsonl")
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()

@@ -7,8 +7,8 @@ import sqlite3
 import time
 from dataclasses import replace
 
-from narformer.arch import Architecture, Op, fingerprint
 from narformer.measure import Environment, Machine, Measurement
+from narformer.network import Architecture, Op, fingerprint
 from narformer.store import Store
 
 FORK = multiprocessing.get_context("fork")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from narformer.arch import Architecture, Op
-from narformer.arch.cost import cost
-from narformer.arch.graph import topological_order
+from narformer.network import Architecture, Op
+from narformer.network.cost import cost
+from narformer.network.graph import topological_order
 from narformer.spaces.families import FAMILIES
 from narformer.tokens.kernels import FEATURES, KINDS, KernelTokenizer
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from narformer.arch import Architecture, Op
-from narformer.arch.cost import cost
+from narformer.network import Architecture, Op
+from narformer.network.cost import cost
 from narformer.spaces.families import FAMILIES
 from narformer.tokens.nnlqp import (
     KINDS,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture, Op
+from narformer.cells.columns import Cells
 from narformer.errors import BadArchitecture
+from narformer.network.graph import Architecture, Op
 from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
 from narformer.tokens import (
     TOKENIZERS,

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from narformer.arch import Architecture, Op
-from narformer.arch.cost import cost
 from narformer.data.dataset import Attribute, Dataset
 from narformer.errors import BadRecipe
 from narformer.metrics import mape, spearman_rho
+from narformer.network import Architecture, Op
+from narformer.network.cost import cost
 from narformer.predictors import saved
 from narformer.training.adaptation import adapt
 from narformer.training.experiment import train

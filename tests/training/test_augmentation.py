@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from narformer.arch.canonical import fingerprint
-from narformer.arch.cells import PADDING, Cells
+from narformer.cells.columns import PADDING, Cells
+from narformer.network.canonical import fingerprint
 from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
 from narformer.spaces.nasbench201 import NasBench201
 from narformer.training.augmentation import twins

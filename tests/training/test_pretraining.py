@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.errors import BadRecipe
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.training.experiment import train

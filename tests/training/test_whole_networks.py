@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from narformer.arch import Architecture, Op
-from narformer.arch.cost import cost
 from narformer.data.dataset import Attribute, Dataset
 from narformer.errors import BadRecipe
 from narformer.metrics import mape
+from narformer.network import Architecture, Op
+from narformer.network.cost import cost
 from narformer.predictors import saved
 from narformer.training.evaluate import evaluate
 from narformer.training.experiment import train

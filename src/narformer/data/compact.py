@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch.cells import PADDING, Cells
+from narformer.cells.columns import PADDING, Cells
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import require_file
 from narformer.data.npz import DAMAGE, write_npz

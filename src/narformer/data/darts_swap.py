@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.data.csv_file import finite, read_rows
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import Facts, verify

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture
+from narformer.cells.columns import Cells
+from narformer.network.graph import Architecture
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import platformdirs
 
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.data import compact
 from narformer.data.dataset import Dataset
 from narformer.data.facts import require_file, verify

@@ -14,10 +14,10 @@ from typing import overload
 
 import numpy as np
 
-from narformer.arch.graph import Architecture
 from narformer.data.dataset import Attribute, Dataset, Split
 from narformer.data.facts import Facts, require_file
 from narformer.errors import BadFile
+from narformer.network.graph import Architecture
 
 __all__ = ["FACTS", "LABEL", "TEXTS", "OnnxFiles", "Row", "official_split", "read_folder", "read_rows"]
 
@@ -187,7 +187,7 @@ def _row(path: Path, where: str, fields: list[str]) -> Row:
 
 
 def _network(folder: Path, row: Row) -> Architecture:
-    from narformer.arch.onnx_file import read_onnx  # a tenth of a second that other data sets do not need
+    from narformer.formats.onnx_reader import read_onnx  # a tenth of a second that other data sets do not need
 
     file = folder / row.path
     read = read_onnx(file)

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture
+from narformer.cells.columns import Cells
 from narformer.data.csv_file import finite, read_rows
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import Facts, verify
 from narformer.data.parquet import read_columns
 from narformer.errors import BadArchitecture, BadFile
+from narformer.network.graph import Architecture
 from narformer.spaces.ofa_mobilenetv3 import VOCABULARY, OfaMobileNetV3, from_settings
 
 __all__ = ["ATTRIBUTES", "FACTS", "FILES", "read_csvs", "read_parquet"]

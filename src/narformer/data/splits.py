@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch.canonical import fingerprint
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.data.dataset import Dataset, Split
 from narformer.data.facts import require_file
 from narformer.errors import BadFile, BadRecipe, lookup
+from narformer.network.canonical import fingerprint
 from narformer.spaces.nasbench101_hash import graph_keys
 from narformer.spaces.nasbench201 import function_classes
 

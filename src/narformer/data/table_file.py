@@ -15,13 +15,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture
+from narformer.cells.columns import Cells
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import require_file
 from narformer.data.splits import network_numbers
 from narformer.data.table_networks import SPACE, WHAT, is_network, read_networks, unit_of
 from narformer.errors import BadArchitecture, BadFile, lookup
+from narformer.network.graph import Architecture
 from narformer.spaces import SPACES, Graphs, Space
 from narformer.spaces.graphs import echo, read_graph, vocabulary_of
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from narformer.arch.graph import Architecture
-from narformer.arch.onnx_file import read_onnx
 from narformer.errors import BadArchitecture, BadFile, NarformerError
+from narformer.formats.onnx_reader import read_onnx
+from narformer.network.graph import Architecture
 from narformer.spaces.families import FAMILIES
 from narformer.spaces.graphs import echo
 

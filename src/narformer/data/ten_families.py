@@ -22,13 +22,13 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch import Architecture
 from narformer.data.dataset import Attribute, Dataset
 from narformer.data.facts import Facts, require_file
 from narformer.data.nnlqp import official_split
 from narformer.data.npz import DAMAGE, write_npz
 from narformer.errors import BadFile
 from narformer.measure import Environment, Machine, Measurement
+from narformer.network import Architecture
 from narformer.spaces.families import FAMILIES
 
 __all__ = [

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch.cost import cost
 from narformer.data.dataset import Attribute
 from narformer.errors import BadRecipe, lookup
 from narformer.jobs.measuring import measure
 from narformer.jobs.networks import read_network
 from narformer.jobs.ranking import load_predictor
 from narformer.metrics import mape
+from narformer.network.cost import cost
 from narformer.predictors import saved
 from narformer.spaces.families import FAMILIES
 from narformer.training.adaptation import adapt as adapt_to

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from narformer.arch import Architecture
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.data.table_file import FIRST
 from narformer.errors import BadArchitecture, BadFile, BadPredictor, lookup
+from narformer.network import Architecture
 from narformer.spaces import SPACES
 from narformer.spaces.space import Space
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 
-from narformer.arch.canonical import fingerprint
-from narformer.arch.cost import Cost, cost
-from narformer.arch.imported import Coverage, Imported, printable
-from narformer.arch.onnx_file import read_onnx
-from narformer.arch.onnx_writer import to_onnx
+from narformer.errors import printable
+from narformer.formats.onnx_reader import read_onnx
+from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs.networks import read_network
+from narformer.network.canonical import fingerprint
+from narformer.network.cost import Cost, cost
+from narformer.network.source_network import Coverage, SourceNetwork
 
 __all__ = ["CONVENTIONS", "Coverage", "Inspection", "Layer", "Part", "inspect"]
 
@@ -130,7 +131,7 @@ def inspect(
     )
 
 
-def _layers(imported: Imported, counted: Cost) -> tuple[Layer, ...]:
+def _layers(imported: SourceNetwork, counted: Cost) -> tuple[Layer, ...]:
     rank, total = (counted.macs_N, counted.macs) if counted.macs else (counted.flops_N, counted.flops)
     sizes = (counted.macs_N, counted.flops_N, counted.params_N, counted.read_N, counted.written_N)
     columns = ([None if isnan(size) else int(size) for size in column.tolist()] for column in sizes)

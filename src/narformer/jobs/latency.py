@@ -8,18 +8,18 @@ from pathlib import Path
 
 import torch
 
-from narformer.arch.canonical import canonical_and_origins, fingerprint_of
-from narformer.arch.cost import cost
-from narformer.arch.imported import Coverage, Imported, printable
-from narformer.arch.kernels import kernels
-from narformer.arch.onnx_file import read_onnx
-from narformer.arch.onnx_writer import to_onnx
-from narformer.errors import BadArchitecture, BadFile, BadPredictor, UnknownName
+from narformer.errors import BadArchitecture, BadFile, BadPredictor, UnknownName, printable
+from narformer.formats.onnx_reader import read_onnx
+from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs.cells import texts_of
 from narformer.jobs.inspection import CONVENTIONS
 from narformer.jobs.networks import LISTS, NUMBERED, read_network
 from narformer.jobs.ranking import DEFAULT, load_predictor
 from narformer.models import KernelSum
+from narformer.network.canonical import canonical_and_origins, fingerprint_of
+from narformer.network.cost import cost
+from narformer.network.kernels import kernels
+from narformer.network.source_network import Coverage, SourceNetwork
 from narformer.predictors.neural import NeuralPredictor
 from narformer.tokens import NetworkTokenizer, Packed, packed
 from narformer.tokens.kernels import KernelTokenizer
@@ -129,7 +129,7 @@ def _listed(net: str) -> list[str]:
     return [text if NUMBERED.fullmatch(text) else str(path.parent / text) for _, text in texts_of(net)]
 
 
-def _read(net: str, dims: Mapping[str, int] | None, shapes: Mapping[str, tuple[int, ...]] | None) -> Imported:
+def _read(net: str, dims: Mapping[str, int] | None, shapes: Mapping[str, tuple[int, ...]] | None) -> SourceNetwork:
     given = read_network(net, dims, shapes)
     return given.imported or read_onnx(to_onnx(given.architecture, "none"))
 
@@ -156,13 +156,15 @@ def predict_module(
     A single input may come without a list.
     Raises BadArchitecture where the module cannot be followed, BadPredictor as ``predict_latency``.
     """
-    from narformer.arch.torch_module import trace_module  # torch.export takes a second to import: files do not need it
+    from narformer.formats.torch_module import (
+        trace_module,  # torch.export takes a second to import: files do not need it
+    )
 
     (answer,) = latencies(trace_module(module, example_inputs, name), {predictor: load_predictor(predictor)})
     return answer
 
 
-def latencies(imported: Imported, predictors: Mapping[str, NeuralPredictor]) -> tuple[Latency, ...]:
+def latencies(imported: SourceNetwork, predictors: Mapping[str, NeuralPredictor]) -> tuple[Latency, ...]:
     """What each predictor, by its name, says of one network that was read.
 
     Raises BadArchitecture for a network that computes nothing, BadPredictor as ``predict_latency``.
@@ -174,7 +176,7 @@ def latencies(imported: Imported, predictors: Mapping[str, NeuralPredictor]) -> 
 class _Asked:
     """A network, and what is asked of it again and again."""
 
-    def __init__(self, imported: Imported) -> None:
+    def __init__(self, imported: SourceNetwork) -> None:
         self.imported = imported
         self.counted = cost(imported.architecture)
         self.form, self._origins = canonical_and_origins(imported.architecture)
@@ -251,7 +253,7 @@ def _answer(asked: _Asked, name: str, predictor: NeuralPredictor) -> Latency:
     )
 
 
-def _unlike(imported: Imported, note: str) -> tuple[str, ...]:
+def _unlike(imported: SourceNetwork, note: str) -> tuple[str, ...]:
     """In what a network is not as those that were measured, so far as the note tells of them."""
     shapes = [op.shape for op in imported.architecture.ops if op.kind == "Input"]
     batch = next((shape[0] for shape in shapes if shape is not None and len(shape) > 1), None)

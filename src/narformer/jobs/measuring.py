@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from narformer.arch import cost
 from narformer.errors import BadArchitecture, lookup
 from narformer.jobs.networks import Given, read_networks
 from narformer.measure import RUNTIMES, Interrupted, Measurement, Runtime, environment, measure_rounds, unstable
 from narformer.measure.environment import mixed
 from narformer.measure.network import refuse_external
+from narformer.network import cost
 from narformer.store import Store, open_store
 
 __all__ = ["GROUP_BYTES", "GROUP_NETWORKS", "Measured", "measure"]

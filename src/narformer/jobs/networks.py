@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from narformer.arch import Architecture, cost
-from narformer.arch.imported import Imported, printable
-from narformer.arch.onnx_file import read_onnx
-from narformer.errors import BadArchitecture, BadFile, lookup
+from narformer.errors import BadArchitecture, BadFile, lookup, printable
+from narformer.formats.onnx_reader import read_onnx
+from narformer.network import Architecture, cost
+from narformer.network.source_network import SourceNetwork
 from narformer.spaces.families import FAMILIES
 
 __all__ = ["Given", "is_network", "may_be_network", "read_network", "read_networks"]
@@ -28,7 +28,7 @@ class Given:
 
     architecture: Architecture
     source: Path | Architecture
-    imported: Imported | None
+    imported: SourceNetwork | None
     dims: Mapping[str, int] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch import Architecture
-from narformer.arch.cells import Cells
-from narformer.arch.imported import printable
+from narformer.cells.columns import Cells
 from narformer.data import load as load_data
 from narformer.data import split as split_data
 from narformer.data.dataset import Dataset, Split
 from narformer.data.splits import VALIDATION
 from narformer.data.table_file import digest, is_table, read_table_file
-from narformer.errors import BadPredictor, lookup
+from narformer.errors import BadPredictor, lookup, printable
 from narformer.jobs.cells import read_architectures
 from narformer.jobs.networks import is_network, may_be_network
+from narformer.network import Architecture
 from narformer.predictors import saved
 from narformer.predictors.manifest import Manifest
 from narformer.predictors.neural import NeuralPredictor

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from narformer.arch import fingerprint
 from narformer.errors import UnknownName, lookup
 from narformer.jobs.networks import read_network
 from narformer.measure import RUNTIMES, Measurement
-from narformer.store import Imported, Store, open_store
+from narformer.network import fingerprint
+from narformer.store import ImportSummary, Store, open_store
 
 __all__ = ["Found", "export_store", "import_store", "query"]
 
@@ -69,7 +69,7 @@ def export_store(path: Path, store: str | None = None) -> int:
         return opened.export(path)
 
 
-def import_store(path: Path, store: str | None = None) -> Imported:
+def import_store(path: Path, store: str | None = None) -> ImportSummary:
     """Add what another store has exported, all or nothing. Raises BadFile, MixedMachines."""
     with open_store(store) as opened:
         return opened.import_(path)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch import Architecture, fingerprint
-from narformer.arch import onnx_wire as wire
-from narformer.arch.imported import Imported
-from narformer.arch.onnx_file import read_onnx
-from narformer.arch.onnx_writer import to_onnx
 from narformer.errors import BadArchitecture, BadFile
+from narformer.formats import onnx_wire as wire
+from narformer.formats.onnx_reader import read_onnx
+from narformer.formats.onnx_writer import to_onnx
+from narformer.network import Architecture, fingerprint
+from narformer.network.source_network import SourceNetwork
 
 __all__ = ["Network", "network", "precision", "random_input", "refuse_external"]
 
@@ -82,7 +82,7 @@ def precision(quantised: bool, dtypes: Iterable[str]) -> str:
     return "int8" if quantised else next((dtype for dtype in dtypes if dtype.startswith("float")), "float32")
 
 
-def refuse_external(imported: Imported, path: Path | str) -> None:
+def refuse_external(imported: SourceNetwork, path: Path | str) -> None:
     """Raise BadFile where a model's weights lie in other files: a runtime would open what they name."""
     if imported.external:
         more = f" and {len(imported.external) - 1} more" if len(imported.external) > 1 else ""

@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from narformer.arch import Architecture
-from narformer.arch.imported import printable
-from narformer.errors import BadArchitecture, TooManyThreads
+from narformer.errors import BadArchitecture, TooManyThreads, printable
 from narformer.measure.environment import environment
 from narformer.measure.network import Network, network
+from narformer.network import Architecture
 
 __all__ = ["Runtime"]
 

@@ -14,7 +14,7 @@ from math import comb
 from statistics import median, quantiles
 from typing import Protocol
 
-from narformer.arch.collector import collector_paused
+from narformer.garbage_collection import collection_paused
 from narformer.measure.environment import Environment, busy_seconds, environment
 
 __all__ = ["Adaptive", "Interrupted", "Measurement", "Session", "measure", "measure_rounds", "unstable"]
@@ -231,7 +231,7 @@ class Timing:
     def watching(self) -> Iterator[None]:
         """Hold off the garbage collector, and count what other programs take."""
         busy_s, own_s, started = busy_seconds(), time.process_time(), time.perf_counter()
-        with collector_paused():
+        with collection_paused():
             yield
         self.seconds += time.perf_counter() - started
         now_s = busy_seconds()

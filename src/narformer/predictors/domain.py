@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from narformer.arch.graph import Architecture
-from narformer.arch.imported import printable
+from narformer.errors import printable
 from narformer.models.kernel_sum import BANDWIDTH, FLOPS, OVERHEAD
 from narformer.models.sizes import STRICT, Size
+from narformer.network.graph import Architecture
 from narformer.tokens.kernels import FEATURES, KINDS, KernelTokenizer
 from narformer.tokens.packed import Packed
 from narformer.tokens.tokenizer import Names

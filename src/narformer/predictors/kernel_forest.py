@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from narformer.arch.graph import Architecture
 from narformer.errors import BadRecipe, needs
+from narformer.network.graph import Architecture
 from narformer.predictors.linear import positive_labels
 from narformer.tokens import Packed
 from narformer.tokens.kernels import DEPTHWISE, FEATURES, KINDS, POINTWISE, KernelTokenizer
@@ -168,7 +168,7 @@ class KernelForest:
         return np.concatenate(parts)[:, None]
 
     def kernels(self, architecture: Architecture) -> NDArray[np.float64]:
-        """(K,) milliseconds of each kernel, in the order of ``arch.kernels.kernels``."""
+        """(K,) milliseconds of each kernel, in the order of ``network.kernels.kernels``."""
         return self._times(KernelTable.of(KernelTokenizer().network(architecture)))
 
     def _times(self, table: KernelTable) -> NDArray[np.float64]:

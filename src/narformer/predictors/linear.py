@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch.cost import Cost, cost
-from narformer.arch.graph import Architecture
 from narformer.errors import BadArchitecture, BadRecipe, lookup
+from narformer.network.cost import Cost, cost
+from narformer.network.graph import Architecture
 
 __all__ = ["COLUMNS", "CostLine", "positive_labels"]
 

@@ -47,10 +47,10 @@ class CalibrationFacts(BaseModel):
 
 
 class ExpertFacts(BaseModel):
-    """The fields of an Expert's Config."""
+    """The fields of an GaussianProcess's Config."""
 
     model_config = ConfigDict(extra="forbid")
-    cells: int = Field(gt=0, le=1000)  # as many as an Expert keeps
+    cells: int = Field(gt=0, le=1000)  # as many as an GaussianProcess keeps
     vertices: int = Field(gt=0, le=2**10)
     kinds: int = Field(gt=0, le=127)
     features: int = Field(gt=0, le=2**20)

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture
+from narformer.cells.columns import Cells
 from narformer.data.dataset import Attribute
 from narformer.models import Model
+from narformer.network.graph import Architecture
 from narformer.predictors.calibration import Calibration
 from narformer.predictors.domain import Domain
-from narformer.predictors.expert import Expert
+from narformer.predictors.gaussian_process import GaussianProcess
 from narformer.predictors.target import Target
 from narformer.tokens import Batch, CellTokenizer, Packed, Tokenizer
 
@@ -41,7 +41,7 @@ class NeuralPredictor:
     facts: dict[str, Any] = field(default_factory=dict)
     precision: torch.dtype = torch.float32
     calibration: Calibration | None = None
-    expert: Expert | None = None
+    expert: GaussianProcess | None = None
     domain: Domain | None = None
 
     def predict(

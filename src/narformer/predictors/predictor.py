@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch.graph import Architecture
+from narformer.network.graph import Architecture
 
 
 class Predictor(Protocol):

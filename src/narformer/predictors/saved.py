@@ -8,14 +8,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from narformer.arch.cells import MOST_EDGES
+from narformer.cells.columns import MOST_EDGES
 from narformer.data.dataset import Attribute
 from narformer.errors import BadPredictor, NarformerError
 from narformer.models import MODELS, Model
 from narformer.predictors.build import DERIVED, make_model, make_tokenizer, model_options
 from narformer.predictors.calibration import Calibration
 from narformer.predictors.domain import Domain
-from narformer.predictors.expert import Expert
+from narformer.predictors.gaussian_process import GaussianProcess
 from narformer.predictors.manifest import FORMAT, printed, read_manifest, validated
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.target import Target
@@ -92,7 +92,7 @@ def load(folder: Path) -> NeuralPredictor:
         with torch.device("meta"):  # shapes only: nothing is allocated before the weights are seen to fit
             model = make_model(manifest.model.name, {k: v for k, v in options.items() if k not in DERIVED}, tokenizer)
             facts = manifest.expert
-            expert = None if facts is None else Expert(Expert.Config(**facts.model_dump()))
+            expert = None if facts is None else GaussianProcess(GaussianProcess.Config(**facts.model_dump()))
             held = manifest.domain
             domain = None if held is None else Domain(Domain.Config(**held.model_dump()))
         for name, value in model_options(model).items():
@@ -125,7 +125,7 @@ def load(folder: Path) -> NeuralPredictor:
     )
 
 
-def _parts(model: Model, expert: Expert | None, domain: Domain | None) -> dict[str, torch.Tensor]:
+def _parts(model: Model, expert: GaussianProcess | None, domain: Domain | None) -> dict[str, torch.Tensor]:
     """All tensors of a predictor by their names in the file."""
     parts = model.state_dict()
     for prefix, part in ((EXPERT, expert), (DOMAIN, domain)):
@@ -141,7 +141,7 @@ def _check_domain(domain: Domain, folder: Path) -> None:
         raise BadPredictor(f"{folder}: '{DOMAIN}scale' or '{DOMAIN}reach' is below zero; it is damaged, train it again")
 
 
-def _check_expert(expert: Expert, tokenizer: Tokenizer, folder: Path) -> None:
+def _check_expert(expert: GaussianProcess, tokenizer: Tokenizer, folder: Path) -> None:
     """Raise BadPredictor where its numbers describe no cells and no kernel."""
     kinds = len(tokenizer.vocabulary)
     real_nN = expert.kind >= 0

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture, Op
+from narformer.cells.columns import Cells
 from narformer.errors import BadArchitecture, UnknownName, lookup
+from narformer.network.graph import Architecture, Op
 from narformer.spaces.darts_network import network
 
 __all__ = ["OPERATIONS", "VOCABULARY", "Darts"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from narformer.arch.graph import Architecture
+from narformer.network.graph import Architecture
 from narformer.spaces.drawing import Drawing
 
 STEM_WIDTH = 3  # times the channels of the first cell

@@ -2,8 +2,8 @@
 
 from math import prod
 
-from narformer.arch.graph import Architecture, Op, Value
-from narformer.arch.ops import OPS
+from narformer.network.graph import Architecture, Op, Value
+from narformer.network.ops import OPS
 
 
 class Drawing:

@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture, Op
+from narformer.cells.columns import Cells
 from narformer.errors import BadArchitecture, UnknownName, lookup
+from narformer.network.graph import Architecture, Op
 
 __all__ = ["MOST_OPERATIONS", "MOST_VERTICES", "Graphs", "echo", "read_graph", "vocabulary_of"]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from narformer.arch.cells import PADDING, Cells
-from narformer.arch.graph import Architecture, topological_order
+from narformer.cells.columns import PADDING, Cells
 from narformer.errors import BadArchitecture
+from narformer.network.graph import Architecture, topological_order
 from narformer.spaces.nasbench101_cell import (
     INTERIOR,
     MAX_EDGES,

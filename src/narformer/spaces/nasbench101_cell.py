@@ -5,8 +5,8 @@ A cell has one input, the first vertex, and one output, the last; every vertex l
 
 from collections.abc import Sequence
 
-from narformer.arch.graph import Architecture, Op
 from narformer.errors import BadArchitecture, UnknownName, lookup
+from narformer.network.graph import Architecture, Op
 
 VOCABULARY = ("input", "conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3", "output")
 INTERIOR = VOCABULARY[1:-1]

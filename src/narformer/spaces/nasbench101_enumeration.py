@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from narformer.arch.cells import PADDING, Cells
+from narformer.cells.columns import PADDING, Cells
 from narformer.spaces.nasbench101_cell import INTERIOR, MAX_EDGES, VOCABULARY
 from narformer.spaces.nasbench101_hash import graph_keys
 

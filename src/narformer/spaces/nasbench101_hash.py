@@ -10,7 +10,7 @@ from hashlib import md5
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch.cells import PADDING, Cells
+from narformer.cells.columns import PADDING, Cells
 from narformer.spaces.mixing import mix
 
 # The number by which the official hash knows each operation.

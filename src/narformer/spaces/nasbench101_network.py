@@ -1,6 +1,6 @@
 """The network NAS-Bench-101 trained for a cell (Ying et al. 2019): stem, three stacks of three cells, classifier."""
 
-from narformer.arch.graph import Architecture
+from narformer.network.graph import Architecture
 from narformer.spaces.drawing import Drawing
 
 STEM_CHANNELS = 128

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch import contraction
-from narformer.arch.cells import PADDING, Cells
-from narformer.arch.graph import Architecture, Op
+from narformer.cells.columns import PADDING, Cells
+from narformer.cells.simplification import simplified as without_identities
 from narformer.errors import BadArchitecture, UnknownName, lookup
+from narformer.network.graph import Architecture, Op
 from narformer.spaces.mixing import mix
 from narformer.spaces.nasbench201_network import network
 
@@ -26,10 +26,10 @@ __all__ = [
     "OPERATIONS",
     "VOCABULARY",
     "NasBench201",
-    "contracted",
     "edge_ops",
     "from_arch_strings",
     "function_classes",
+    "simplified",
 ]
 
 VOCABULARY = ("input", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "skip_connect", "none", "output")
@@ -130,19 +130,19 @@ def edge_ops(cells: Cells) -> NDArray[np.int8]:
     return (cells.kind_MN[:, 1:-1] - 1).astype(np.int8)
 
 
-def contracted(cells: Cells) -> Cells:
-    """The cells without ``none`` and ``skip_connect``: M cells of at most eight vertices (arch/contraction.py)."""
+def simplified(cells: Cells) -> Cells:
+    """The cells without ``none`` and ``skip_connect``: M cells of at most eight vertices (cells/simplification.py)."""
     edge_ops(cells)
-    return contraction.contracted(cells, absent=("none",), identities=("skip_connect",))
+    return without_identities(cells, absent=("none",), identities=("skip_connect",))
 
 
 def function_classes(cells: Cells) -> NDArray[np.int64]:
     """(M,) class numbers, equal for cells that compute the same function, counted by first appearance.
 
-    A vertex of the contracted cell is the expression "its operation, applied to the multiset of its summands", and a
+    A vertex of the simplified cell is the expression "its operation, applied to the multiset of its summands", and a
     cell is the expression of its output. The whole space has 4,930 classes.
     """
-    small = contracted(cells)
+    small = simplified(cells)
     kind_MN, adj_MNN = small.kind_MN, small.adj_MNN.astype(np.uint64)
     # Expressions are named by 64-bit numbers; a sum of mixed numbers does not depend on the order of its summands.
     value_MN = np.zeros(kind_MN.shape, dtype=np.uint64)

@@ -5,7 +5,7 @@ Dong & Yang 2020; operations run in the order ReLU, convolution, batch normalisa
 
 from collections.abc import Sequence
 
-from narformer.arch.graph import Architecture
+from narformer.network.graph import Architecture
 from narformer.spaces.drawing import Drawing
 
 STAGES = 3

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture, Op
+from narformer.cells.columns import Cells
 from narformer.errors import BadArchitecture
+from narformer.network.graph import Architecture, Op
 from narformer.spaces.ofa_mobilenetv3_network import network
 
 __all__ = ["DEPTHS", "EXPANSIONS", "KERNELS", "STAGES", "VOCABULARY", "OfaMobileNetV3", "from_settings"]

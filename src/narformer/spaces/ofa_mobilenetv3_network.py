@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from narformer.arch.graph import Architecture
+from narformer.network.graph import Architecture
 from narformer.spaces.families.inverted import Block, inverted_residual
 from narformer.spaces.families.mobilenetv3 import squeezed
 from narformer.spaces.families.variation import VariedDrawing

@@ -4,8 +4,8 @@ from typing import Protocol
 
 import numpy as np
 
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture
+from narformer.cells.columns import Cells
+from narformer.network.graph import Architecture
 
 
 class Space(Protocol):

@@ -2,6 +2,6 @@
 
 from narformer.store.dataset import latencies
 from narformer.store.place import open_store
-from narformer.store.store import Imported, Store
+from narformer.store.store import ImportSummary, Store
 
-__all__ = ["Imported", "Store", "latencies", "open_store"]
+__all__ = ["ImportSummary", "Store", "latencies", "open_store"]

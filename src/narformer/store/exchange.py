@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from narformer.arch import Architecture, fingerprint
-from narformer.arch.canonical import FORM
 from narformer.errors import BadArchitecture, BadFile
 from narformer.measure import Measurement
+from narformer.network import Architecture, fingerprint
+from narformer.network.canonical import FORM
 from narformer.store.records import Record, architecture_of, checked, measurement_of, written
 
-__all__ = ["Imported", "read", "write"]
+__all__ = ["ImportSummary", "read", "write"]
 
 FORMAT = 1
 HEAD = {"format": int, "form": int, "networks": int, "measurements": int}
@@ -23,7 +23,7 @@ MOST_LINE_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportSummary:
     """What an import did: measurements added, measurements refused as known, networks added."""
 
     added: int

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from types import UnionType
 from typing import Any, TypeAlias
 
-from narformer.arch import Architecture, Op, canonical
 from narformer.errors import BadArchitecture
 from narformer.measure import Environment, Machine, Measurement
+from narformer.network import Architecture, Op, canonical
 
 __all__ = [
     "Record",

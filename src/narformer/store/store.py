@@ -18,13 +18,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from narformer.arch import Architecture, fingerprint
-from narformer.arch.canonical import FORM
 from narformer.errors import BadFile, needs
 from narformer.measure import Machine, Measurement
 from narformer.measure.environment import mixed
+from narformer.network import Architecture, fingerprint
+from narformer.network.canonical import FORM
 from narformer.store import exchange
-from narformer.store.exchange import Imported
+from narformer.store.exchange import ImportSummary
 from narformer.store.records import (
     architecture_of,
     architecture_text,
@@ -35,7 +35,7 @@ from narformer.store.records import (
 )
 from narformer.store.schema import DEVICES, ENVIRONMENTS, MEASUREMENTS, NETWORKS, migrate
 
-__all__ = ["Imported", "Store"]
+__all__ = ["ImportSummary", "Store"]
 
 PATIENCE_S = 30.0  # how long a writer waits for others
 SECRETS = ("password", "sslpassword", "passfile", "sslkey")  # of an address, besides the one before the @
@@ -132,7 +132,7 @@ class Store:
         exchange.write(path, networks, records)
         return len(records)
 
-    def import_(self, path: Path) -> Imported:
+    def import_(self, path: Path) -> ImportSummary:
         """Add what another store has exported, all of it or, where anything is wrong, nothing; duplicates are counted.
 
         Fingerprints of another canonical form are taken anew from the networks.
@@ -143,7 +143,7 @@ class Store:
         with self._open(writes=True) as connection:
             fresh = sum(_add_network(connection, print_, network) for print_, network in networks.items())
             added = sum(_add(connection, measurement) for measurement in measurements)
-        return Imported(added, len(measurements) - added, fresh)
+        return ImportSummary(added, len(measurements) - added, fresh)
 
     def close(self) -> None:
         """Give back the connections; the store may not be used any more."""

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
-from narformer.arch import Architecture
-from narformer.arch.cost import cost
-from narformer.arch.kernels import ACTIVATIONS, PAIRS, VIEWS, Kernel, kernels
-from narformer.arch.ops import ALIASES, VALUE_BYTES
+from narformer.network import Architecture
+from narformer.network.cost import cost
+from narformer.network.kernels import ACTIVATIONS, PAIRS, VIEWS, Kernel, kernels
+from narformer.network.ops import ALIASES, VALUE_BYTES
 from narformer.tokens.packed import Packed
 from narformer.tokens.tokenizer import STRICT, NetworkTokenizer
 

@@ -10,7 +10,7 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch.nn import functional
 
-from narformer.arch.cells import PADDING, Cells
+from narformer.cells.columns import PADDING, Cells
 from narformer.tokens.batch import Batch
 from narformer.tokens.scalar import Precision, nerf_code, nerf_table
 from narformer.tokens.tokenizer import STRICT, CellTokenizer, Length

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from pydantic.dataclasses import dataclass
 
-from narformer.arch.cells import PADDING, Cells
+from narformer.cells.columns import PADDING, Cells
 from narformer.tokens.batch import Batch
 from narformer.tokens.scalar import Precision, nerf_table
 from narformer.tokens.tokenizer import STRICT, CellTokenizer, Length

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
-from narformer.arch.cost import cost
-from narformer.arch.graph import Architecture, Op
-from narformer.arch.ops import filled
+from narformer.network.cost import cost
+from narformer.network.graph import Architecture, Op
+from narformer.network.ops import filled
 from narformer.tokens.narformer import END
 from narformer.tokens.packed import Packed
 from narformer.tokens.scalar import trans_code

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from pydantic.dataclasses import dataclass
 
-from narformer.arch.cells import PADDING, Cells
-from narformer.arch.contraction import contracted
+from narformer.cells.columns import PADDING, Cells
+from narformer.cells.simplification import simplified as without_identities
 from narformer.tokens.batch import Batch
 from narformer.tokens.tokenizer import STRICT, CellTokenizer, Names
 
@@ -18,7 +18,7 @@ class RelationalTokenizer(CellTokenizer):
     """Token i = index of op_i; A counts edges. Vertices that compute nothing are taken out first.
 
     absent:     operations that are dropped with their edges (``none``)
-    identities: operations that are contracted into their consumers (``skip_connect``)
+    identities: operations that are merged into their consumers (``skip_connect``)
     """
 
     absent: Names = ()
@@ -39,7 +39,7 @@ class RelationalTokenizer(CellTokenizer):
 
     def simplified(self, cells: Cells) -> Cells:
         """The cells without vertices that compute nothing."""
-        return contracted(cells, self.absent, self.identities) if self.absent or self.identities else cells
+        return without_identities(cells, self.absent, self.identities) if self.absent or self.identities else cells
 
     def cells(self, cells: Cells) -> Batch:
         """A column of cells as a Batch of at most N tokens."""

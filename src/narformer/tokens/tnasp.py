@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from narformer.arch.cells import PADDING, Cells
+from narformer.cells.columns import PADDING, Cells
 from narformer.errors import BadArchitecture
 from narformer.tokens.batch import Batch
 from narformer.tokens.tokenizer import STRICT, CellTokenizer, Names

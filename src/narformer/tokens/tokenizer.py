@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
-from narformer.arch.canonical import canonical
-from narformer.arch.cells import Cells
-from narformer.arch.graph import Architecture
+from narformer.cells.columns import Cells
+from narformer.network.canonical import canonical
+from narformer.network.graph import Architecture
 from narformer.tokens.batch import Batch, Tokens
 from narformer.tokens.packed import Packed, packed
 

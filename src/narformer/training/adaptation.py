@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from narformer.arch.graph import Architecture
 from narformer.data.dataset import Attribute
 from narformer.errors import BadRecipe
 from narformer.models import KernelSum
+from narformer.network.graph import Architecture
 from narformer.predictors.calibration import Calibration
 from narformer.predictors.neural import NeuralPredictor
 from narformer.tokens import Packed

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.tokens import Batch, CellTokenizer
 
 Rule = Literal["swap", "first", "all", "unrestricted"]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.data import load, network_numbers, split
 from narformer.data.dataset import Dataset, Split
 from narformer.data.table_file import read_table_file
@@ -18,8 +18,8 @@ from narformer.metrics import kendall_tau
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.calibration import Calibration
 from narformer.predictors.domain import Domain
-from narformer.predictors.expert import Expert
 from narformer.predictors.fitted import FITTED
+from narformer.predictors.gaussian_process import GaussianProcess
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.predictor import Predictor
 from narformer.predictors.target import Target
@@ -205,8 +205,8 @@ def _expert(
     target_M: NDArray[np.float64],
     seed: int,
     progress: Progress,
-) -> Expert:
-    return Expert.fit(
+) -> GaussianProcess:
+    return GaussianProcess.fit(
         simplified.take(train),
         target_M,
         unlabelled(simplified, np.random.default_rng([seed, 3_000_000])),

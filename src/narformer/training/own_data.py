@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from narformer.arch.cells import Cells
+from narformer.cells.columns import Cells
 from narformer.data.dataset import Dataset
 from narformer.data.splits import portions
 from narformer.data.table_file import digest, read_table_file

@@ -1,6 +1,6 @@
 """Pre-training on structure: before it sees a label, a model learns to tell what unlabelled cells are made of.
 
-The targets are the statistics of arch/flows.py, standardised; the layer that tells them is thrown away. One member
+The targets are the statistics of cells/features.py, standardised; the layer that tells them is thrown away. One member
 learns them, and all members of the ensemble begin as its copies but for their last layer: what they share has no
 label in it, and costs an E-th.
 Letters: P cells of the pool, S statistics, E members, B cells of a step.
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from narformer.arch.cells import Cells
-from narformer.arch.flows import flows
+from narformer.cells.columns import Cells
+from narformer.cells.features import flows
 from narformer.errors import BadRecipe
 from narformer.models import Model, Relational
 from narformer.models.relational import Members

@@ -136,7 +136,7 @@ class Pretraining(Section):
 
 
 class ExpertSection(Section):
-    """A Gaussian process on the structure of the same cells, blended with the model (predictors/expert.py)."""
+    """A Gaussian process on the structure of the same cells, blended with the model."""
 
     steps: int = Field(default=150, gt=0)
     networks: int = Field(default=32, gt=0, le=1024)

@@ -1,7 +1,7 @@
 """The ten families of NNLQP (Liu et al. 2022) as whole networks, each known by family and number."""
 
-from narformer.arch.canonical import fingerprint
-from narformer.arch.graph import Architecture
+from narformer.network.canonical import fingerprint
+from narformer.network.graph import Architecture
 from narformer.spaces.families import (
     alexnet,
     efficientnet,

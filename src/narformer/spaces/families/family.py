@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
-from narformer.arch.cost import cost
-from narformer.arch.graph import Architecture
 from narformer.errors import BadArchitecture
+from narformer.network.cost import cost
+from narformer.network.graph import Architecture
 from narformer.spaces.families.variation import Chance, VariedDrawing
 
 # What one core runs in about a second, and a file of 1 GB holds; one VGG in six and one ResNet-50 in four is larger.

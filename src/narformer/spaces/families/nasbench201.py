@@ -7,8 +7,8 @@ operation in DIGITS. That this is NNLQP's code was inferred from its latencies; 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from narformer.arch.graph import Architecture
 from narformer.errors import BadArchitecture
+from narformer.network.graph import Architecture
 from narformer.spaces.families.variation import Chance
 from narformer.spaces.nasbench201 import EDGES, NasBench201
 

@@ -1,0 +1,1 @@
+"""Networks as others write them: ONNX files in and out, PyTorch modules in."""

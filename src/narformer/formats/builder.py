@@ -1,0 +1,125 @@
+"""Parts that every reader of a format shares: constants, operands, and the network that is being built."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from narformer.network.graph import Op, Value
+from narformer.network.mutable_graph import MutableGraph
+from narformer.network.ops import filled
+from narformer.network.source_network import Coverage, SourceNetwork
+
+__all__ = ["Builder", "Constant", "Operand", "Shape", "same_padding", "slices"]
+
+Shape = tuple[int, ...]
+
+
+@dataclass
+class Constant:
+    """A value that no input of the network reaches: weight, scalar, shape. ``values`` only where small and known.
+
+    code: the bytes of the array that the values were taken from, empty where they come from elsewhere: constants are
+          told apart by them much faster than by their values
+    """
+
+    shape: Shape | None
+    values: Sequence[int | float] | None = None
+    code: bytes = field(default=b"", compare=False, repr=False)
+
+    @property
+    def count(self) -> int:
+        """Number of values; 1 where the shape is not known."""
+        total = 1
+        for size in self.shape or ():
+            total *= size
+        return total
+
+    @property
+    def scalar(self) -> int | float | None:
+        """Its one value, where it has one that is known."""
+        return self.values[0] if self.values is not None and len(self.values) == 1 else None
+
+
+Operand = int | Constant | None
+
+
+@dataclass
+class Builder:
+    """Vertices being added from a source, with their names; operands are vertices, constants or absent."""
+
+    graph: MutableGraph = field(default_factory=MutableGraph)
+    names: dict[int, tuple[str, str]] = field(default_factory=dict)
+    dropped: Counter[str] = field(default_factory=Counter)
+    label: tuple[str, str] = ("", "")  # name and module of the operations that are added next
+
+    def add(
+        self, kind: str, shape: Shape | None, operands: Sequence[Operand], attributes: Mapping[str, Value] | None = None
+    ) -> int:
+        """A vertex; its constant operands become the attributes ``constant`` and, for one scalar, ``value``."""
+        values: dict[str, Value] = dict(attributes or {})
+        constants = [operand for operand in operands if isinstance(operand, Constant)]
+        if constants:
+            values["constant"] = sum(constant.count for constant in constants)
+            scalar = constants[0].scalar if len(constants) == 1 else None
+            if scalar is not None:
+                values.setdefault("value", float(scalar))
+        op = filled(Op.of(kind, shape, **values))
+        vertex = self.graph.add(op, [(slot, v) for slot, v in enumerate(operands) if isinstance(v, int)])
+        self.names[vertex] = self.label
+        return vertex
+
+    def copy(self, part: "Builder", operands: Iterable[int]) -> list[int]:
+        """Add what another builder has added; the vertices that stand for its own, the first of them ``operands``.
+
+        Alike operations that are built once and copied are one object.
+        """
+        vertices = list(operands)
+        for v in part.names:
+            vertex = self.graph.add(part.graph.ops[v], [(slot, vertices[s]) for slot, s in part.graph.operands[v]])
+            self.names[vertex] = self.label
+            vertices.append(vertex)
+        for reason, count in part.dropped.items():
+            self.dropped[reason] += count
+        return vertices
+
+    def finished(self, outputs: Sequence[int], nodes: int, name: str) -> SourceNetwork:
+        """The result. Raises BadArchitecture where the operations close a cycle."""
+        before = len(self.graph.ops)
+        self.graph.keep(outputs)
+        kept = sum(v in self.names for v in self.graph.ops)
+        if before > kept:
+            self.dropped["dead"] += before - kept
+        architecture, vertices = self.graph.drawn(name)
+        labels = [self.names.get(v, ("", "")) for v in vertices]
+        coverage = Coverage.of(architecture, nodes, self.dropped)
+        return SourceNetwork(
+            architecture, coverage, tuple(label[0] for label in labels), tuple(label[1] for label in labels)
+        )
+
+
+def slices(shape: Shape, axes: Sequence[int], starts: Sequence[int], ends: Sequence[int], steps: Sequence[int]) -> Op:
+    """A Slice of a value of this shape: axes ascending, bounds inside it, axes that are kept whole left out."""
+    cuts: dict[int, range] = {}
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        cuts[axis % len(shape)] = range(*slice(start, end, step).indices(shape[axis]))
+    size = tuple(len(cuts[axis]) if axis in cuts else count for axis, count in enumerate(shape))
+    real = sorted((axis, cut) for axis, cut in cuts.items() if cut != range(shape[axis]))
+    return Op.of(
+        "Slice",
+        size,
+        axes=tuple(axis for axis, _ in real),
+        starts=tuple(cut.start for _, cut in real),
+        ends=tuple(cut.stop for _, cut in real),
+        steps=tuple(cut.step for _, cut in real),
+    )
+
+
+def same_padding(shape: Shape, kernel: Shape, strides: Shape, dilations: Shape, upper: bool) -> Shape:
+    """The padding by which a window over an image of this shape gives ceil(size / stride) positions."""
+    begins, ends = [], []
+    for size, k, stride, dilation in zip(shape, kernel, strides, dilations, strict=True):
+        total = max((-(-size // stride) - 1) * stride + (k - 1) * dilation + 1 - size, 0)
+        less, more = total // 2, total - total // 2
+        begins.append(less if upper else more)
+        ends.append(more if upper else less)
+    return (*begins, *ends)

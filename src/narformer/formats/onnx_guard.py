@@ -1,0 +1,273 @@
+"""A parsed ONNX model, looked over before anything is computed from it: functions, structure, numbers.
+
+The checks are our own: the library's checker refuses files without weights, and its shape inference takes time and
+memory without bound on functions that call each other twice, follows cycles and believes any number.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+from pathlib import Path
+
+import onnx
+
+from narformer.errors import BadFile
+from narformer.formats.onnx_wire import NODES
+
+__all__ = [
+    "DIM",
+    "ELEMENTS",
+    "LOCATION",
+    "absurd",
+    "body_of",
+    "check",
+    "check_shape",
+    "external",
+    "functions_expanded",
+    "taken",
+]
+
+LOCATION = b"location"  # the key by which a tensor names another file
+DIM = 2**31 - 1  # of a tensor, a kernel, a stride
+ELEMENTS = 2**48  # of one tensor
+GRAPH_TYPES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+_LISTS = ("kernel_shape", "strides", "dilations", "output_shape")
+_LEAST = {  # attribute -> its smallest number; the largest is DIM
+    **dict.fromkeys((*_LISTS, "group", "num_groups", "hidden_size"), 1),
+    **dict.fromkeys(("pads", "output_padding", "axes", "perm"), -DIM - 1),
+}
+
+Key = tuple[str, str, str]
+
+
+def functions_expanded(model: onnx.ModelProto, path: str | Path) -> int:
+    """Number of nodes after every call of a model's own functions is replaced by its body.
+
+    Each function is counted once, so that k functions that call each other twice take k steps, not 2**k.
+
+    Raises BadFile where a function calls itself or the number is beyond NODES.
+    """
+    bodies = {(f.domain, f.name, f.overload): f for f in model.functions}
+    calls: dict[Key, list[Key | None]] = {key: _calls(f.node, bodies) for key, f in bodies.items()}
+    sizes: dict[Key, int] = {}
+    for first in bodies:
+        stack, open_ = [first], set()
+        while stack:
+            key = stack[-1]
+            missing = [callee for callee in calls[key] if callee is not None and callee not in sizes]
+            if not missing:
+                sizes[key] = sum(1 if callee is None else sizes[callee] for callee in calls[key])
+                open_.discard(stack.pop())
+                continue
+            if missing[0] in open_ or missing[0] == key:
+                name = missing[0][1][:80]
+                raise BadFile(path, f"function {name!r} that calls itself", "functions that end", "Export it again.")
+            open_.add(key)
+            stack.append(missing[0])
+    total = sum(1 if callee is None else sizes[callee] for callee in _calls(model.graph.node, bodies))
+    if total > NODES:
+        raise BadFile(path, f"{total:,} nodes once its functions are expanded", f"at most {NODES:,}")
+    return total
+
+
+def _calls(nodes: Iterable[onnx.NodeProto], bodies: Mapping[Key, onnx.FunctionProto]) -> list[Key | None]:
+    calls: list[Key | None] = []
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        key = (node.domain, node.op_type, node.overload)
+        calls.append(key if key in bodies else None)
+        for attribute in node.attribute:
+            for graph in body_of(attribute):
+                stack.extend(graph.node)
+    return calls
+
+
+def body_of(attribute: onnx.AttributeProto) -> list[onnx.GraphProto]:
+    """The graphs that an attribute holds."""
+    if attribute.HasField("g"):
+        return [attribute.g, *attribute.graphs]
+    return list(attribute.graphs)
+
+
+def check(model: onnx.ModelProto, path: str | Path) -> None:
+    """Refuse a model that names a value twice, reads what nobody writes, goes in circles or states absurd numbers.
+
+    Nodes that stand in another order are put in the order in which they can run: shape inference trusts it.
+
+    Raises BadFile.
+    """
+    if not model.HasField("graph") or not (model.graph.node or model.graph.output):
+        raise BadFile(path, "no graph", "an ONNX model", "Export the model again.")
+    _check_graph(model.graph, frozenset(), path)
+    for function in model.functions:
+        for node in function.node:
+            for attribute in node.attribute:
+                _check_numbers(attribute, node, path)
+
+
+def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], path: str | Path) -> None:
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        check_shape(value, path)
+    for tensor in graph.initializer:
+        if absurd(tensor.dims):
+            raise BadFile(
+                path,
+                f"initializer {tensor.name[:80]!r} of dimensions {_list(tensor.dims)}",
+                f"dimensions of 0 to {DIM:,}, at most 2**48 values in all",
+            )
+    scope: set[str] = {value.name for value in graph.input}
+    if len(scope) < len(graph.input):
+        raise BadFile(path, "two inputs of one name", "a name for each", "Export the model again.")
+    stored = [tensor.name for tensor in graph.initializer] + [t.values.name for t in graph.sparse_initializer]
+    if len(set(stored)) < len(stored):
+        raise BadFile(path, "two initializers of one name", "a name for each", "Export the model again.")
+    scope.update(stored)
+    inner: list[onnx.GraphProto] = []
+    known, in_order = scope | outer | {""}, True
+    for node in graph.node:
+        in_order = in_order and known.issuperset(node.input) and known.issuperset(taken(node))
+        written = list(node.output)
+        for name in written:
+            if name and name in scope:
+                raise BadFile(path, f"the value {name[:80]!r} written twice", "every value written once")
+            scope.add(name)
+        known.update(written)
+        for attribute in node.attribute:
+            _check_numbers(attribute, node, path)
+            bodies = body_of(attribute)
+            if bodies and attribute.type not in GRAPH_TYPES:
+                raise BadFile(
+                    path, f"a graph in attribute {attribute.name[:80]!r} of another type", "a type that tells"
+                )
+            inner += bodies
+    if not in_order or not outer.isdisjoint(scope):  # a name from outside that is written here, too, is the one here
+        _put_in_order(graph, frozenset(outer | scope), path)
+        inner = [body for node in graph.node for a in node.attribute for body in body_of(a)]  # the nodes are new ones
+    for value in graph.output:
+        if value.name not in scope and value.name not in outer:
+            raise BadFile(path, f"the output {value.name[:80]!r} that nothing writes", "outputs that nodes write")
+    for body in inner:
+        _check_graph(body, frozenset(outer | scope), path)
+
+
+def _put_in_order(graph: onnx.GraphProto, scope: frozenset[str], path: str | Path) -> None:
+    """Every value written before it is read. Raises BadFile where one is not in ``scope``, or nodes go in a circle."""
+    nodes = [(node, _reads(node)) for node in graph.node]
+    writer = {name: i for i, (node, _) in enumerate(nodes) for name in node.output if name}
+    waiting = [0] * len(nodes)
+    readers: list[list[int]] = [[] for _ in nodes]
+    for i, (node, names) in enumerate(nodes):
+        for name in names:
+            if name in writer:
+                readers[writer[name]].append(i)
+                waiting[i] += 1
+            elif name not in scope:
+                raise BadFile(
+                    path,
+                    f"node {(node.name or node.op_type)[:80]!r} reading {name[:80]!r}, which nothing writes",
+                    "inputs that are written before",
+                )
+    order = [i for i, count in enumerate(waiting) if not count]
+    for i in order:  # grows while it is read
+        for reader in readers[i]:
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                order.append(reader)
+    if len(order) < len(nodes):
+        stuck = next(node for (node, _), count in zip(nodes, waiting, strict=True) if count)
+        raise BadFile(
+            path, f"nodes that go in a circle, {(stuck.name or stuck.op_type)[:80]!r} among them", "an acyclic graph"
+        )
+    copies = [onnx.NodeProto.FromString(nodes[i][0].SerializeToString()) for i in order]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _reads(node: onnx.NodeProto) -> list[str]:
+    return [name for name in node.input if name] + taken(node)
+
+
+def taken(node: onnx.NodeProto) -> list[str]:
+    """Names of the values that the bodies of a node take from around it."""
+    names: list[str] = []
+    for attribute in node.attribute:
+        for body in body_of(attribute) if attribute.type in GRAPH_TYPES else ():
+            inside = {value.name for value in body.input} | {t.name for t in body.initializer}
+            inside |= {t.values.name for t in body.sparse_initializer}
+            inside |= {name for inner in body.node for name in inner.output}
+            names += [name for inner in body.node for name in _reads(inner) if name not in inside]
+            names += [value.name for value in body.output if value.name not in inside]
+    return names
+
+
+def external(model: onnx.ModelProto) -> list[str]:
+    """Names of the tensors whose contents lie in other files, wherever in the model they stand.
+
+    A tensor without a name goes by that of its attribute. A reference counts too where the tensor does not say that it
+    is external: not every reader asks.
+    """
+    found: list[str] = []
+    graphs = [model.graph, *(graph for t in model.training_info for graph in (t.initialization, t.algorithm))]
+    nodes = [node for function in model.functions for node in function.node]
+    attributes = [attribute for function in model.functions for attribute in function.attribute_proto]
+    while graphs or nodes or attributes:
+        tensors: list[tuple[str, onnx.TensorProto]] = []
+        sparse: list[tuple[str, onnx.SparseTensorProto]] = []
+        for graph in graphs:
+            tensors += [(tensor.name, tensor) for tensor in graph.initializer]
+            sparse += [("", tensor) for tensor in graph.sparse_initializer]
+            nodes += graph.node
+        for node in nodes:
+            attributes += node.attribute
+        graphs, nodes = [], []
+        for attribute in attributes:
+            graphs += body_of(attribute)
+            if attribute.HasField("t"):
+                tensors.append((attribute.name, attribute.t))
+            if attribute.HasField("sparse_tensor"):
+                sparse.append((attribute.name, attribute.sparse_tensor))
+            tensors += [(attribute.name, tensor) for tensor in attribute.tensors]
+            sparse += [(attribute.name, tensor) for tensor in attribute.sparse_tensors]
+        attributes = []
+        tensors += [(name, part) for name, tensor in sparse for part in (tensor.values, tensor.indices)]
+        found += [
+            tensor.name or name
+            for name, tensor in tensors
+            if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL
+        ]
+    return found
+
+
+def check_shape(value: onnx.ValueInfoProto, path: str | Path) -> None:
+    """Refuse a stated shape of absurd sizes. Raises BadFile."""
+    if not value.type.HasField("tensor_type"):
+        return
+    sizes = [d.dim_value for d in value.type.tensor_type.shape.dim if d.HasField("dim_value")]
+    if absurd(sizes):
+        raise BadFile(
+            path,
+            f"the value {value.name[:80]!r} of dimensions {_list(sizes)}",
+            f"dimensions of 0 to {DIM:,}, at most 2**48 values in all",
+        )
+
+
+def absurd(dims: Sequence[int]) -> bool:
+    """Whether a tensor cannot have these dimensions."""
+    return len(dims) > 0 and (not 0 <= min(dims) <= max(dims) <= DIM or prod(dims) > ELEMENTS)
+
+
+def _check_numbers(attribute: onnx.AttributeProto, node: onnx.NodeProto, path: str | Path) -> None:
+    name = attribute.name
+    if name not in _LEAST:
+        return
+    least, numbers = _LEAST[name], list(attribute.ints)
+    if name not in _LISTS:
+        numbers.append(attribute.i)
+    if numbers and not least <= min(numbers) <= max(numbers) <= DIM:
+        wrong = next(number for number in numbers if not least <= number <= DIM)
+        raise BadFile(path, f"{name} {wrong} of node {(node.name or node.op_type)[:80]!r}", f"{least} to {DIM:,}")
+
+
+def _list(sizes: object) -> str:
+    text = str(list(sizes))  # type: ignore[call-overload]
+    return text if len(text) < 80 else text[:80] + "…"

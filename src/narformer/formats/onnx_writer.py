@@ -1,0 +1,255 @@
+"""An architecture as an ONNX model that a runtime can run, with random weights, or stripped of them.
+
+Weights are drawn so that values neither vanish nor overflow on their way: uniform with the variance of He et al. 2015
+for what is multiplied, near 1 for scales and variances, near 0 for offsets and means.
+"""
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Literal
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from narformer.errors import BadArchitecture
+from narformer.network.graph import Architecture, Value
+from narformer.network.ops import ALIASES
+
+__all__ = ["IR_VERSION", "OPSET", "to_onnx"]
+
+OPSET = 18
+IR_VERSION = 8  # the one of opset 18: older runtimes read it, too
+Attributes = dict[str, Value]
+
+BLOCK = 1 << 18  # values; to draw each of the 100 million of a large network takes longer than to run it
+GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9  # fields of a model, of its graph, of a tensor
+NOT_WRITTEN = {"bias"}  # attributes that ONNX tells by the number of inputs
+
+
+def to_onnx(
+    architecture: Architecture, weights: Literal["random", "none"] = "random", rng: np.random.Generator | None = None
+) -> bytes:
+    """A serialised ONNX model of the architecture, shapes of all values stated.
+
+    With ``weights="none"`` trained values keep name, type and shape but have no data: readers of graphs take such a
+    file, runtimes and ``onnx.checker`` do not. Random weights are drawn from ``rng``.
+
+    Raises BadArchitecture where a shape is not known or an operation cannot be written, ValueError where random
+    weights have no generator.
+    """
+    if weights == "random" and rng is None:
+        raise ValueError("random weights need a generator: give rng, or weights='none'")
+    writer = _Writer(architecture, rng if weights == "random" else None)
+    for vertex in range(len(architecture)):
+        writer.write(vertex)
+    return writer.finished()
+
+
+class _Writer:
+    """A model that grows vertex by vertex; ``rng`` is None where weights are left out.
+
+    A network may have a gigabyte of weights. They wait as the blocks they repeat, and are copied once, into the file:
+    protobuf would copy them four times, and that takes longer than to run the network.
+    """
+
+    def __init__(self, architecture: Architecture, rng: np.random.Generator | None) -> None:
+        self.architecture = architecture
+        self.operands = architecture.operands()
+        self.rng = rng
+        self.model = onnx.ModelProto(ir_version=IR_VERSION, producer_name="narformer")
+        self.model.opset_import.append(helper.make_opsetid("", OPSET))
+        self.graph = self.model.graph
+        self.names = [f"{op.kind}_{vertex}" for vertex, op in enumerate(architecture.ops)]
+        self.weights: list[bytes] = []  # fields of the graph, in pieces
+
+    def finished(self) -> bytes:
+        """The file, with its inputs, outputs and the shapes of all between them."""
+        self.graph.name = self.architecture.name or "network"
+        read = {source for source, _ in self.architecture.edges}
+        for vertex, (name, op) in enumerate(zip(self.names, self.architecture.ops, strict=True)):
+            value = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, op.shape)
+            if op.kind == "Input":
+                self.graph.input.append(value)
+            elif vertex in read:
+                self.graph.value_info.append(value)
+            else:
+                self.graph.output.append(value)
+        graph = [self.graph.SerializeToString(), *self.weights]
+        self.model.ClearField("graph")
+        return b"".join([self.model.SerializeToString(), _head(GRAPH, sum(map(len, graph))), *graph])
+
+    def write(self, vertex: int) -> None:
+        """Add the nodes of one vertex."""
+        op = self.architecture.ops[vertex]
+        kind = ALIASES.get(op.kind, op.kind)
+        inputs = [self.names[source] for _, source in self.operands[vertex]]
+        slots = [slot for slot, _ in self.operands[vertex]]
+        if any(slots) and slots != list(range(len(slots))):
+            raise BadArchitecture(f"{self.names[vertex]}: found operands {slots}; expected them without gaps")
+        if op.shape is None:
+            raise BadArchitecture(f"{self.names[vertex]}: its shape is not known; all shapes are needed")
+        if op.get("constant") is not None:
+            raise BadArchitecture(f"{self.names[vertex]}: constant operands cannot be written as ONNX")
+        if kind != "Input":
+            WRITTEN.get(kind, _plain)(self, vertex, kind, inputs)
+
+    def node(self, vertex: int, kind: str, inputs: Sequence[str], attributes: Attributes, out: str = "") -> str:
+        """Add a node; its output is the vertex's, or the value called ``out`` on the way to it."""
+        name = f"{self.names[vertex]}.{out}" if out else self.names[vertex]
+        node = self.graph.node.add(op_type=kind, name=name, input=inputs, output=[name])
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
+        return name
+
+    def number(self, vertex: int, name: str, value: float | tuple[int, ...]) -> str:
+        """Add a constant that belongs to the structure: a scalar, or a row of whole numbers."""
+        array = np.array(value, dtype=np.int64 if isinstance(value, tuple) else np.float32)
+        self.graph.initializer.append(onnx.numpy_helper.from_array(array, f"{self.names[vertex]}.{name}"))
+        return f"{self.names[vertex]}.{name}"
+
+    def weight(self, vertex: int, name: str, shape: tuple[int, ...], middle: float, reach: float) -> str:
+        """Add trained values, uniform within ``reach`` of ``middle``; large ones repeat a block of them."""
+        name = f"{self.names[vertex]}.{name}"
+        tensor = onnx.TensorProto(name=name, data_type=onnx.TensorProto.FLOAT, dims=shape).SerializeToString()
+        pieces = [tensor]
+        if self.rng is not None:
+            values = self.rng.random(min(BLOCK, count := prod(shape)), dtype=np.float32)
+            block = (middle - reach + 2 * reach * values).astype("<f4").tobytes()
+            whole, rest = divmod(count, max(1, len(values)))
+            pieces += [_head(RAW_DATA, 4 * count), *[block] * whole, block[: 4 * rest]]
+        self.weights += [_head(INITIALIZER, sum(map(len, pieces))), *pieces]
+        return name
+
+    def shape(self, vertex: int) -> tuple[int, ...]:
+        """Output shape of a vertex that has been written."""
+        shape = self.architecture.ops[vertex].shape
+        assert shape is not None
+        return shape
+
+    def only_input(self, vertex: int) -> tuple[int, ...]:
+        """Shape of the one operand of a vertex with weights."""
+        operands = self.operands[vertex]
+        if len(operands) != 1:
+            raise BadArchitecture(f"{self.names[vertex]}: found {len(operands)} operands; expected one beside weights")
+        return self.shape(operands[0][1])
+
+
+def _head(field: int, size: int) -> bytes:
+    """How a protobuf message announces a field of so many bytes: its number and kind, then the size, 7 bits a byte."""
+    head = bytearray([field << 3 | 2])
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*head, size])
+
+
+def _attributes(writer: _Writer, vertex: int, kind: str) -> Attributes:
+    """The attributes that an ONNX node of this kind has, too."""
+    if not onnx.defs.has(kind, OPSET):
+        raise BadArchitecture(f"{writer.names[vertex]}: ONNX {OPSET} has no operation '{kind}'")
+    known = onnx.defs.get_schema(kind, OPSET).attributes
+    given = dict(writer.architecture.ops[vertex].attributes)
+    strange = sorted(set(given) - set(known) - NOT_WRITTEN)
+    if strange:
+        raise BadArchitecture(f"{writer.names[vertex]}: attribute '{strange[0]}' of {kind} cannot be written as ONNX")
+    return {name: value for name, value in given.items() if name in known}
+
+
+def _plain(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
+    """An operation without constants, as it is."""
+    writer.node(vertex, kind, inputs, _attributes(writer, vertex, kind))
+
+
+def _conv(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
+    attributes = _attributes(writer, vertex, kind)
+    kernel, group = attributes.get("kernel_shape"), attributes.get("group", 1)
+    if not isinstance(kernel, tuple) or not isinstance(group, int):
+        raise BadArchitecture(f"{writer.names[vertex]}: a convolution without kernel_shape cannot be written")
+    length = writer.only_input(vertex)[1] // group
+    channels = writer.shape(vertex)[1]
+    reach = (6 / (length * prod(kernel))) ** 0.5
+    inputs = [*inputs, writer.weight(vertex, "weight", (channels, length, *kernel), 0, reach)]
+    if writer.architecture.ops[vertex].get("bias", 0):
+        inputs.append(writer.weight(vertex, "bias", (channels,), 0, 0.1))
+    writer.node(vertex, kind, inputs, attributes)
+
+
+def _gemm(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
+    """Gemm; the same by MatMul and Add where there are more axes than two."""
+    attributes = _attributes(writer, vertex, kind)
+    length, width = writer.only_input(vertex)[-1], writer.shape(vertex)[-1]
+    bias, flat = writer.architecture.ops[vertex].get("bias", 1), len(writer.shape(vertex)) == 2
+    reach = (6 / length) ** 0.5
+    inputs = [*inputs, writer.weight(vertex, "weight", (width, length) if flat else (length, width), 0, reach)]
+    offset = [writer.weight(vertex, "bias", (width,), 0, 0.1)] if bias else []
+    if flat:
+        writer.node(vertex, kind, [*inputs, *offset], {**attributes, "transB": 1})
+    elif bias:
+        writer.node(vertex, "Add", [writer.node(vertex, "MatMul", inputs, {}, "product"), *offset], {})
+    else:
+        writer.node(vertex, "MatMul", inputs, {})
+
+
+def _batch_norm(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
+    shape = (writer.only_input(vertex)[1],)
+    middles = {"scale": (1, 0.2), "offset": (0, 0.1), "mean": (0, 0.1), "variance": (1, 0.2)}
+    inputs = inputs + [writer.weight(vertex, name, shape, *range_) for name, range_ in middles.items()]
+    writer.node(vertex, kind, inputs, _attributes(writer, vertex, kind))
+
+
+def _clip(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
+    for name in ("min", "max"):
+        bound = writer.architecture.ops[vertex].get(name)
+        inputs = [*inputs, writer.number(vertex, name, float(bound)) if isinstance(bound, int | float) else ""]
+    writer.node(vertex, kind, inputs, {})
+
+
+def _rows(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
+    """Operations whose attributes are inputs in ONNX."""
+    op = writer.architecture.ops[vertex]
+    given: dict[str, Value | None] = {name: op.get(name) for name in ROWS[kind]}
+    for name, value in given.items():
+        if value is not None and not isinstance(value, tuple):
+            raise BadArchitecture(f"{writer.names[vertex]}: found {value!r} as {name}; expected whole numbers")
+        inputs = [*inputs, writer.number(vertex, name, value) if value is not None else ""]
+    others = {name: value for name, value in op.attributes if name not in given}
+    writer.node(vertex, kind, inputs, others)
+
+
+def _reshape(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
+    writer.node(vertex, "Reshape", [*inputs, writer.number(vertex, "shape", writer.shape(vertex))], {})
+
+
+def _identity(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
+    writer.node(vertex, "Identity", inputs, {})
+
+
+def _swish(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
+    if writer.architecture.ops[vertex].get("alpha", 1.0) != 1.0:
+        raise BadArchitecture(f"{writer.names[vertex]}: Swish is written for alpha 1 only")
+    writer.node(vertex, "Mul", [*inputs, writer.node(vertex, "Sigmoid", inputs, {}, "gate")], {})
+
+
+def _zero(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
+    """Zero times the input, as NAS-Bench-201 computes ``none``."""
+    if writer.only_input(vertex) != writer.shape(vertex):
+        raise BadArchitecture(f"{writer.names[vertex]}: zeros of another shape than their input cannot be written")
+    writer.node(vertex, "Mul", [*inputs, writer.number(vertex, "zero", 0.0)], {})
+
+
+ROWS = {
+    "Slice": ("starts", "ends", "axes", "steps"),
+    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd"), ("axes",)),
+}
+
+WRITTEN: dict[str, Callable[[_Writer, int, str, list[str]], None]] = {
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "BatchNormalization": _batch_norm,
+    "Clip": _clip,
+    **dict.fromkeys(ROWS, _rows),
+    **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze"), _reshape),
+    "Dropout": _identity,
+    "Swish": _swish,
+    "Zero": _zero,
+}

@@ -1,0 +1,246 @@
+"""The canonical form of an architecture, the same for every way of writing the network down, and its fingerprint.
+
+Aliases are resolved, defaults filled in, operations that pass their input on are dropped, and the vertices are put in a
+topological order that depends on the structure alone: by depth, then by colour. Colours are digests of a vertex and all
+that lies before and behind it, refined by the neighbours' colours until nothing splits; vertices that still share a
+colour are told apart one at a time (McKay & Piperno 2014, "Practical graph isomorphism, II", without its full search).
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from narformer.garbage_collection import collection_paused
+from narformer.network.canonical_rules import unified
+from narformer.network.graph import Architecture, Op
+from narformer.network.ops import filled
+
+__all__ = ["FORM", "canonical", "canonical_and_origins", "fingerprint", "fingerprint_of"]
+
+FORM = 3  # of the fingerprint: raise it when the canonical form of any network changes
+# How many trial refinements may tell alike vertices apart. Networks of many long identical branches reach it; from
+# there on alike vertices are taken for interchangeable, as in such networks they are.
+TRIALS = 1000
+
+T = TypeVar("T")
+
+
+def canonical(architecture: Architecture) -> Architecture:
+    """The same network with aliases resolved, defaults filled in, ways of writing unified, in unique order.
+
+    What ``canonical_rules`` lists is unified; pass-through operations are dropped, but an Identity or Dropout stays, as
+    Identity, where it alone marks as an output a value that is used elsewhere, too.
+    Operations that are not in the op table are kept as they are.
+    """
+    return canonical_and_origins(architecture)[0]
+
+
+def canonical_and_origins(architecture: Architecture) -> tuple[Architecture, tuple[int | None, ...]]:
+    """``canonical``, and for each of its vertices that of ``architecture`` with its value; None where there is none."""
+    with collection_paused():
+        plain, origins = unified(replace(architecture, ops=tuple(_each_once(filled, architecture.ops))))
+        order = _canonical_order(plain)
+        rank = {vertex: position for position, vertex in enumerate(order)}
+        edges = tuple([(rank[i], rank[j]) for i, j in plain.edges])
+        form = Architecture(tuple([plain.ops[v] for v in order]), edges, architecture.name, plain.slots)
+        return form, tuple([origins[v] if origins[v] < len(architecture) else None for v in order])
+
+
+def fingerprint(architecture: Architecture) -> str:
+    """SHA-256 of the canonical form, 64 hexadecimal digits. Names and weights do not enter."""
+    return fingerprint_of(canonical(architecture))
+
+
+def fingerprint_of(form: Architecture) -> str:
+    """The fingerprint of what is in canonical form already."""
+    ops = ",".join(_each_once(lambda op: _json([op.kind, op.attributes, op.shape]), form.ops))
+    text = f"[{FORM},[{ops}],{_json(form.edges)},{_json(form.slots)}]"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _each_once(function: Callable[[Op], T], ops: Sequence[Op]) -> list[T]:
+    """The function's value for each operation, computed once per object: readers give alike operations as one."""
+    distinct = {id(op): op for op in ops}  # by identity, for 1 equals 1.0
+    values = {key: function(op) for key, op in distinct.items()}
+    return [values[id(op)] for op in ops]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _written(op: Op) -> str:
+    return repr((op.kind, op.attributes, op.shape))
+
+
+def _canonical_order(architecture: Architecture) -> list[int]:
+    colours = _Colours.of(architecture)
+    colours.refine(range(len(architecture)), traced=False)
+    trials = TRIALS
+    while tied := colours.smallest_tie():
+        if colours.number_alike_parts():
+            continue
+        best = tied[0]
+        if trials >= len(tied):
+            trials -= len(tied)
+            best = min(tied, key=colours.trial)
+        colours.single_out(best)
+    depth = [0] * len(architecture)
+    for v, operands in enumerate(colours.operands):
+        depth[v] = max([depth[p] + 1 for _, p in operands], default=0)
+    return sorted(range(len(architecture)), key=lambda v: (depth[v], colours.of_vertex[v]))
+
+
+Ends = Sequence[Sequence[tuple[int, int]]]  # per vertex: (slot of the edge, vertex at its other end)
+
+
+@dataclass
+class _Colours:
+    """A colour per vertex and the vertices of each colour; nothing in it depends on how vertices are numbered.
+
+    The journal holds the colours that vertices had before a trial.
+    """
+
+    operands: Ends
+    readers: Ends
+    of_vertex: list[str]
+    members: dict[str, set[int]]
+    journal: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, architecture: Architecture) -> "_Colours":
+        """First colours: the operation and everything before it and behind it, in one sweep each way."""
+        count = len(architecture)
+        operands = architecture.operands()
+        readers: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+        for v, pairs in enumerate(operands):
+            for slot, p in pairs:
+                readers[p].append((slot, v))
+        own = _each_once(_written, architecture.ops)
+        # Alike vertices with the same neighbours can be swapped: number them at once, whichever comes first.
+        twins: dict[tuple[str, tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]], int] = {}
+        digests: dict[tuple[str, int], str] = {}  # of operations, most of which occur many times
+        for v in range(count):
+            twin = (own[v], tuple(operands[v]), tuple(readers[v]))
+            number = twins.get(twin, 0)
+            twins[twin] = number + 1
+            numbered = (own[v], number)
+            if numbered not in digests:
+                digests[numbered] = _digest(*numbered)
+            own[v] = digests[numbered]
+        before, behind = list(own), list(own)
+        for v in range(count):
+            before[v] = _digest(own[v], sorted([(slot, before[p]) for slot, p in operands[v]]))
+        for v in reversed(range(count)):
+            behind[v] = _digest(own[v], sorted([(slot, behind[c]) for slot, c in readers[v]]))
+        of_vertex = [before[v] + behind[v] for v in range(count)]
+        members: defaultdict[str, set[int]] = defaultdict(set)
+        for v, colour in enumerate(of_vertex):
+            members[colour].add(v)
+        return cls(operands, readers, of_vertex, dict(members))
+
+    def smallest_tie(self) -> list[int]:
+        """The vertices of the smallest colour class with more than one, the first colour among equals; or none."""
+        ties = [(len(vertices), colour) for colour, vertices in self.members.items() if len(vertices) > 1]
+        return sorted(self.members[min(ties)[1]]) if ties else []
+
+    def number_alike_parts(self) -> bool:
+        """Tell apart, all at once, connected parts that can be swapped, such as equal branches; False: there is none.
+
+        Colours being refined, an edge to a vertex of unique colour, or one of a complete set of edges between two
+        colours, tells nothing. Two parts that hang together by other edges alone, hold no colour twice and hold the
+        same colours, are alike edge by edge, so they can be numbered in any order.
+        """
+        tied = {v for vertices in self.members.values() if len(vertices) > 1 for v in vertices}
+        between: defaultdict[tuple[str, str], list[tuple[int, int, int]]] = defaultdict(list)
+        for v in tied:
+            for slot, c in self.readers[v]:
+                if c in tied:
+                    between[self.of_vertex[v], self.of_vertex[c]].append((v, c, slot))
+        near: defaultdict[int, list[int]] = defaultdict(list)
+        for (one, other), edges in between.items():
+            complete = len(self.members[one]) * len(self.members[other])
+            if not (len(edges) == len({e[:2] for e in edges}) == complete and len({slot for *_, slot in edges}) == 1):
+                for v, c, _ in edges:
+                    near[v].append(c)
+                    near[c].append(v)
+        numbers: Counter[tuple[str, ...]] = Counter()
+        changed = []
+        for part in _parts_of(tied, near):
+            key = tuple(sorted(self.of_vertex[v] for v in part))
+            if len(set(key)) == len(key):
+                changed += [(v, _digest(self.of_vertex[v], key, numbers[key])) for v in part]
+                numbers[key] += 1
+        for v, colour in changed:
+            self._recolour(v, colour)
+        self.refine([v for v, _ in changed], traced=False)
+        return bool(changed)
+
+    def trial(self, vertex: int) -> str:
+        """What single_out would return; nothing is changed."""
+        self.journal = {}
+        trace = self.single_out(vertex)
+        for v, colour in dict(self.journal).items():
+            self._recolour(v, colour)
+        self.journal = {}
+        return trace
+
+    def single_out(self, vertex: int) -> str:
+        """Give the vertex a colour of its own, refine, and return a digest of all that was seen on the way."""
+        self._recolour(vertex, _digest(self.of_vertex[vertex], "alone"))
+        return self.refine([vertex])
+
+    def refine(self, changed: Sequence[int], traced: bool = True) -> str:
+        """Split the classes whose members see different colours around them, until none does.
+
+        The digest of what was seen on the way is complete only if ``traced``.
+        """
+        trace: list[list[tuple[str, int]]] = []
+        while changed:
+            near = {self.of_vertex[n] for v in changed for _, n in (*self.operands[v], *self.readers[v])}
+            seen = [self._parts(colour) for colour in near if traced or len(self.members[colour]) > 1]
+            # A class that does not split is part of the trace too: it tells which colours it now sees.
+            trace.append(sorted((colour, len(vertices)) for parts in seen for colour, vertices in parts.items()))
+            moves = [(v, c) for parts in seen if len(parts) > 1 for c, vertices in parts.items() for v in vertices]
+            for v, colour in moves:
+                self._recolour(v, colour)
+            changed = [v for v, _ in moves]
+        return _digest(trace)
+
+    def _recolour(self, vertex: int, colour: str) -> None:
+        old = self.of_vertex[vertex]
+        self.journal.setdefault(vertex, old)
+        self.members[old].discard(vertex)
+        if not self.members[old]:
+            del self.members[old]
+        self.members.setdefault(colour, set()).add(vertex)
+        self.of_vertex[vertex] = colour
+
+    def _parts(self, colour: str) -> dict[str, list[int]]:
+        parts: defaultdict[str, list[int]] = defaultdict(list)
+        for v in self.members[colour]:
+            around = [
+                sorted((slot, self.of_vertex[n]) for slot, n in side) for side in (self.operands[v], self.readers[v])
+            ]
+            parts[_digest(colour, around)].append(v)
+        return parts
+
+
+def _parts_of(vertices: set[int], near: Mapping[int, Sequence[int]]) -> list[list[int]]:
+    """The connected parts of the graph of these vertices."""
+    parts, waiting = [], set(vertices)
+    while waiting:
+        part = [waiting.pop()]
+        for v in part:  # grows while it is read
+            fresh = waiting.intersection(near.get(v, ()))
+            waiting -= fresh
+            part += fresh
+        parts.append(part)
+    return parts
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

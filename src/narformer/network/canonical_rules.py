@@ -1,0 +1,305 @@
+"""Ways of writing the same network, unified. A rule looks at one vertex, the last of what it replaces.
+
+* Identity, Dropout and whatever moves nothing are dropped; Flatten, Squeeze, Unsqueeze and transpositions that only
+  move axes of size 1 are Reshape; neighbouring Reshape or Transpose become one;
+* BatchNormalization after Conv, ConvTranspose or Gemm is folded into it, as exporters do; elsewhere it stays;
+* one constant per channel, added to or multiplied with the output of these or of BatchNormalization, is taken in;
+* zero padding before Conv is its padding;
+* Sub and Div with a constant as second operand are Add and Mul;
+* a pool or mean over all of the image is a global pool; reductions keep their axes, a Reshape then drops them;
+  those that take every value by itself are dropped;
+* Clip from 0 is Relu; x sigmoid(x) is Swish; the written-out forms in ``composite_operations`` are recognised.
+
+Last, the values of scalar constants go (they are weights), but for the exponent of Pow, and slots that say nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import prod
+
+from narformer.network import composite_operations as composites
+from narformer.network.graph import Architecture, Op
+from narformer.network.mutable_graph import MutableGraph
+from narformer.network.ops import OPS
+
+__all__ = ["unified"]
+
+LAYERS = ("Conv", "ConvTranspose", "Gemm")
+PLAIN_SUMS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")  # of one value: that value
+
+Rule = Callable[[MutableGraph, int, Op], bool]
+
+
+def unified(architecture: Architecture) -> tuple[Architecture, list[int]]:
+    """The architecture with all rules applied until none applies, values of constants dropped.
+
+    And of each of its vertices the one of ``architecture`` whose value it has, a number beyond those for a new one.
+    """
+    graph = MutableGraph.of(architecture)
+    changed = True
+    while changed:
+        changed = False
+        for vertex in list(graph.ops):
+            while vertex in graph.ops:
+                op = graph.ops[vertex]
+                if not any(rule(graph, vertex, op) for rule in RULES.get(op.kind, ())):
+                    break
+                changed = True
+    for vertex, op in graph.ops.items():
+        if op.kind != "Pow" and op.get("value") is not None:
+            graph.ops[vertex] = replace(op, attributes=tuple(a for a in op.attributes if a[0] != "value"))
+        if op.kind in OPS and OPS[op.kind].commutative:
+            graph.operands[vertex] = [(0, source) for _, source in graph.operands[vertex]]
+    return graph.drawn(architecture.name)
+
+
+def only(graph: MutableGraph, vertex: int) -> tuple[int, Op] | None:
+    """The one operand of a vertex and its operation; None where there are more or none."""
+    operands = graph.operands[vertex]
+    return (operands[0][1], graph.ops[operands[0][1]]) if len(operands) == 1 else None
+
+
+def pass_on(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Identity and Dropout."""
+    return len(graph.operands[vertex]) == 1 and graph.bypass(vertex)
+
+
+def pass_on_if_same(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """What leaves its only operand as it is: Expand, Slice, Pad, Tile, Concat, Resize, pools and sums of one value."""
+    below = only(graph, vertex)
+    if not below or op.shape is None or below[1].shape != op.shape or op.get("constant"):
+        return False
+    steps = op.get("steps")
+    if isinstance(steps, tuple) and any(step < 0 for step in steps):
+        return False
+    graph.ops[vertex] = Op("Identity", (), op.shape)
+    return True
+
+
+def view(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Flatten, Squeeze, Unsqueeze of known shape are Reshape; one Reshape after another is one."""
+    below = only(graph, vertex)
+    if not below or op.shape is None:
+        return False
+    if below[1].shape == op.shape:
+        graph.ops[vertex] = Op("Identity", (), op.shape)
+    elif below[1].kind in ("Reshape", "Flatten", "Squeeze", "Unsqueeze") and len(graph.operands[below[0]]) == 1:
+        graph.become(vertex, Op("Reshape", (), op.shape), [(0, graph.operands[below[0]][0][1])])
+    elif op.kind != "Reshape":
+        graph.ops[vertex] = Op("Reshape", (), op.shape)
+    else:
+        return False
+    return True
+
+
+def transpose(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Compose neighbouring Transpose; what only moves axes of size 1 is Reshape."""
+    below, perm = only(graph, vertex), op.get("perm")
+    if not below or not isinstance(perm, tuple) or op.shape is None:
+        return False
+    source, under = below
+    inner = under.get("perm")
+    if under.kind == "Transpose" and isinstance(inner, tuple) and len(inner) == len(perm):
+        whole = Op.of("Transpose", op.shape, perm=tuple(inner[axis] for axis in perm))
+        graph.become(vertex, whole, graph.operands[source])
+        return True
+    if under.shape is None or len(under.shape) != len(perm):
+        return False
+    moved = [axis for axis in perm if under.shape[axis] != 1]
+    if moved == sorted(moved):
+        graph.ops[vertex] = Op("Reshape", (), op.shape)
+        return True
+    return False
+
+
+def fold_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """BatchNormalization into the convolution or dense layer before it."""
+    below = only(graph, vertex)
+    if not below or below[1].kind not in LAYERS or len(graph.readers[below[0]]) > 1:
+        return False
+    if below[1].kind == "Gemm" and len(op.shape or ()) != 2:
+        return False
+    return _take_bias(graph, vertex, op, *below)
+
+
+def take_constant(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """One constant for each channel, added to or multiplied with the output of a layer or a BatchNormalization."""
+    below = only(graph, vertex)
+    if not below or len(graph.readers[below[0]]) > 1 or not op.shape or below[1].shape != op.shape:
+        return False
+    source, layer = below
+    channels = op.shape[-1] if layer.kind == "Gemm" else op.shape[1] if len(op.shape) > 1 else 0
+    if layer.kind not in (*LAYERS, "BatchNormalization") or channels < 2 or op.get("constant") != channels:
+        return False
+    if op.kind == "Add" and layer.kind != "BatchNormalization":
+        return _take_bias(graph, vertex, op, source, layer)
+    graph.become(vertex, layer, graph.operands[source])
+    return True
+
+
+def _take_bias(graph: MutableGraph, vertex: int, op: Op, source: int, layer: Op) -> bool:
+    attributes = {**dict(layer.attributes), "bias": 1}
+    graph.become(vertex, Op.of(layer.kind, op.shape, **attributes), graph.operands[source])
+    return True
+
+
+def take_padding(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Zero padding of the image before a convolution."""
+    pads = op.get("pads")
+    if not graph.operands[vertex] or not isinstance(pads, tuple):
+        return False
+    (slot, source), *weights = graph.operands[vertex]
+    pad = graph.ops[source]
+    extra, axes = pad.get("pads"), len(pads) // 2
+    if pad.kind != "Pad" or pad.get("mode") != "constant" or pad.get("value") not in (None, 0) or slot:
+        return False
+    if not isinstance(extra, tuple) or len(extra) != 2 * (axes + 2) or min(extra) < 0:
+        return False
+    begin, end = extra[: axes + 2], extra[axes + 2 :]
+    if any((*begin[:2], *end[:2])) or len(graph.operands[source]) != 1:
+        return False
+    total = tuple(a + b for a, b in zip(pads, (*begin[2:], *end[2:]), strict=True))
+    attributes = {**dict(op.attributes), "pads": total}
+    graph.become(vertex, Op.of(op.kind, op.shape, **attributes), [(0, graph.operands[source][0][1]), *weights])
+    return True
+
+
+def undo(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Sub and Div by a constant."""
+    below, value = only(graph, vertex), op.get("value")
+    if not below or not op.get("constant") or graph.operands[vertex][0][0] != 0:
+        return False
+    attributes = dict(op.attributes)
+    if isinstance(value, int | float):
+        attributes["value"] = -value if op.kind == "Sub" else 1 / value if value else float("inf")
+    graph.ops[vertex] = Op.of("Add" if op.kind == "Sub" else "Mul", op.shape, **attributes)
+    return True
+
+
+def power(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Exponents 1, 1/2 and -1 have names of their own."""
+    names = {1: "Identity", 0.5: "Sqrt", -1: "Reciprocal"}
+    value = op.get("value")
+    if not isinstance(value, int | float) or value not in names or not only(graph, vertex):
+        return False
+    if graph.operands[vertex][0][0] == 0:
+        graph.ops[vertex] = Op(names[value], (), op.shape)
+        return True
+    return False
+
+
+def neutral(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """+ 0 and x 1 by a scalar; x 0 is Zero, the operation "none" of cell spaces."""
+    if op.kind == "Mul" and only(graph, vertex) and op.get("constant") == 1 and op.get("value") == 0:
+        graph.ops[vertex] = Op("Zero", (), op.shape)
+        return True
+    if only(graph, vertex) and op.get("constant") == 1 and op.get("value") == {"Add": 0, "Mul": 1}[op.kind]:
+        graph.ops[vertex] = Op("Identity", (), op.shape)
+        return True
+    return False
+
+
+def clip(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """From 0 upwards it is Relu; without bounds it is nothing."""
+    least, most = op.get("min"), op.get("max")
+    if len(graph.operands[vertex]) == 1 and most is None and least in (0, None):
+        graph.ops[vertex] = Op("Identity" if least is None else "Relu", (), op.shape)
+        return True
+    return False
+
+
+def plain_pool(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Padding that is not there cannot be counted; rounding up that changes nothing is rounding down.
+
+    A window of one value is nothing; the adaptive pools of PyTorch have such windows.
+    """
+    below, attributes = only(graph, vertex), dict(op.attributes)
+    pads, kernel, strides = op.get("pads"), op.get("kernel_shape"), op.get("strides")
+    if not isinstance(pads, tuple) or not isinstance(kernel, tuple) or not isinstance(strides, tuple):
+        return False
+    one = set(kernel) == {1} and not any(pads) and "Take" not in _kinds(graph, vertex)
+    if one and pass_on_if_same(graph, vertex, op):
+        return True
+    if not any(pads) and op.get("count_include_pad"):
+        attributes["count_include_pad"] = 0
+    if op.get("ceil_mode") and below and below[1].shape and op.shape and op.get("dilations", (1,) * len(kernel)):
+        rates = op.get("dilations", (1,) * len(kernel))
+        reach = [(k - 1) * d + 1 for k, d in zip(kernel, rates if isinstance(rates, tuple) else (), strict=False)]
+        room = [n + a + b for n, a, b in zip(below[1].shape[2:], pads, pads[len(kernel) :], strict=False)]
+        if tuple((n - r) // s + 1 for n, r, s in zip(room, reach, strides, strict=False)) == op.shape[2:]:
+            attributes["ceil_mode"] = 0
+    if attributes == dict(op.attributes):
+        return False
+    graph.retag(vertex, op.kind, **attributes)
+    return True
+
+
+GLOBAL = {"AveragePool": "GlobalAveragePool", "MaxPool": "GlobalMaxPool",
+          "ReduceMean": "GlobalAveragePool", "ReduceMax": "GlobalMaxPool"}  # fmt: skip
+
+
+def global_pool(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """A window that is the whole image."""
+    below, kernel = only(graph, vertex), op.get("kernel_shape")
+    if not below or op.shape is None or not isinstance(kernel, tuple) or graph.operands[vertex][0][0]:
+        return False
+    pads = op.get("pads")
+    if below[1].shape is None or below[1].shape[2:] != kernel or not isinstance(pads, tuple) or any(pads):
+        return False
+    if "Take" in _kinds(graph, vertex):
+        return False
+    graph.ops[vertex] = Op(GLOBAL[op.kind], (), op.shape)
+    return True
+
+
+def reduction(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Keep the reduced axes and drop them by Reshape; over all of the image it is a global pool."""
+    below, axes = only(graph, vertex), op.get("axes")
+    if not below or below[1].shape is None or op.shape is None or not isinstance(axes, tuple):
+        return False
+    rank = len(below[1].shape)
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(below[1].shape))
+    if op.get("keepdims") == 0:
+        if prod(kept) != prod(op.shape):
+            return False
+        inner = graph.add(Op.of(op.kind, kept, axes=axes, keepdims=1), graph.operands[vertex])
+        graph.become(vertex, Op("Reshape", (), op.shape), [(0, inner)])
+        return True
+    if op.kind in GLOBAL and rank > 3 and axes == tuple(range(2, rank)):  # of rank 3 it may be a text, not an image
+        graph.ops[vertex] = Op(GLOBAL[op.kind], (), op.shape)
+        return True
+    return False
+
+
+def _kinds(graph: MutableGraph, vertex: int) -> list[str]:
+    return [graph.ops[reader].kind for reader in graph.readers[vertex]]
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "Identity": (pass_on,),
+    "Dropout": (pass_on,),
+    **dict.fromkeys(("Expand", "Slice", "Pad", "Tile", "Concat", "Resize"), (pass_on_if_same,)),
+    **dict.fromkeys(("Flatten", "Squeeze", "Unsqueeze"), (view,)),
+    "Reshape": (view, composites.dense_by_rows),
+    "Transpose": (transpose,),
+    "BatchNormalization": (fold_norm,),
+    "Conv": (take_padding,),
+    "Add": (neutral, take_constant, composites.layer_norm),
+    "Sub": (undo,),
+    "Div": (undo,),
+    "Pow": (power,),
+    "Clip": (clip,),
+    "Mul": (
+        neutral,
+        take_constant,
+        composites.hard_sigmoid,
+        composites.gated,
+        composites.gelu,
+    ),
+    "MatMul": (composites.attention,),
+    "AveragePool": (plain_pool, global_pool),
+    "MaxPool": (plain_pool, global_pool),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), (pass_on_if_same,)),
+    **{kind: (reduction,) for kind in OPS if kind.startswith("Reduce")},
+    **dict.fromkeys(PLAIN_SUMS, (reduction, pass_on_if_same)),
+}

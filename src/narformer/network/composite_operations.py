@@ -1,0 +1,239 @@
+"""Activations, dense layers, layer normalisation and attention written out, recognised by their last operation.
+
+    HardSigmoid  clip(x + 3, 0, 6) / 6            Swish      x sigmoid(x)
+    HardSwish    x hard_sigmoid(x)                Mish       x tanh(softplus(x))
+    Gelu         x/2 (1 + erf(x / √2)), or with   tanh(√(2/π) (x + 0.044715 x³))
+    LayerNormalization   (x - mean x) / √(mean (x - mean x)² + ε) scale + offset
+    Attention    softmax(q kᵀ s [+ mask]) v
+    Gemm         Reshape to rows, Gemm, Reshape back
+
+Divisions and subtractions of constants are Mul and Add by the time they come here.
+"""
+
+from dataclasses import replace
+from math import pi, prod, sqrt
+
+from narformer.network.graph import Op
+from narformer.network.mutable_graph import MutableGraph
+
+GATES = {"Sigmoid": "Swish", "HardSigmoid": "HardSwish"}
+
+
+def near(value: object, wanted: float) -> bool:
+    """Whether an attribute is this number, at the precision of half-precision constants."""
+    return isinstance(value, int | float) and abs(value - wanted) <= 2e-3 * abs(wanted)
+
+
+def scalar(graph: MutableGraph, vertex: int, kind: str, value: float) -> int | None:
+    """The operand of a ``kind`` with this scalar constant; None where it is something else."""
+    op, operands = graph.ops[vertex], graph.operands[vertex]
+    fits = op.kind == kind and len(operands) == 1 and op.get("constant") == 1 and near(op.get("value"), value)
+    return operands[0][1] if fits else None
+
+
+def under(graph: MutableGraph, vertex: int | None, kind: str) -> int | None:
+    """The only operand of a ``kind``; None where it is something else."""
+    if vertex is None or graph.ops[vertex].kind != kind or len(graph.operands[vertex]) != 1:
+        return None
+    if graph.ops[vertex].get("constant"):
+        return None
+    return graph.operands[vertex][0][1]
+
+
+def pair(graph: MutableGraph, vertex: int) -> tuple[int, int] | None:
+    """The two operands of a vertex that has just two."""
+    operands = graph.operands[vertex]
+    return (operands[0][1], operands[1][1]) if len(operands) == 2 else None
+
+
+def hard_sigmoid(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Written out by Clip; also x times the clip, times 1/6, which is HardSwish."""
+    clipped = scalar(graph, vertex, "Mul", 1 / 6)
+    if clipped is None:
+        return False
+    gated = pair(graph, clipped) if graph.ops[clipped].kind == "Mul" else None
+    for inner, other in (gated, gated[::-1]) if gated else ((clipped, None),):
+        shifted = under(graph, inner, "Clip")
+        bounds = (graph.ops[inner].get("min"), graph.ops[inner].get("max"))
+        origin = scalar(graph, shifted, "Add", 3) if shifted is not None and bounds == (0, 6) else None
+        if origin is not None and other in (None, origin):
+            return _becomes(graph, vertex, origin, "HardSigmoid" if other is None else "HardSwish")
+    return False
+
+
+def gated(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Swish, HardSwish, Mish: x times a function of x."""
+    both = pair(graph, vertex)
+    for x, gate in (both, both[::-1]) if both else ():
+        kind = graph.ops[gate].kind
+        if kind == "HardSigmoid" and not near(graph.ops[gate].get("alpha"), 1 / 6):
+            continue
+        if kind in GATES and under(graph, gate, kind) == x:
+            return _becomes(graph, vertex, x, GATES[kind])
+        if under(graph, under(graph, gate, "Tanh"), "Softplus") == x:
+            return _becomes(graph, vertex, x, "Mish")
+    return False
+
+
+def gelu(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Three products in any order: x, one half, and 1 + erf or 1 + tanh."""
+    factors, halves = _factors(graph, vertex)
+    if len(factors) != 2 or not near(halves, 0.5):
+        return False
+    for x, curve in (factors, factors[::-1]):
+        inner = scalar(graph, curve, "Add", 1)
+        argument = under(graph, inner, "Erf")
+        if argument is not None and scalar(graph, argument, "Mul", 1 / sqrt(2)) == x:
+            return _becomes(graph, vertex, x, "Gelu", approximate="none")
+        argument = under(graph, inner, "Tanh")
+        cubic = scalar(graph, argument, "Mul", sqrt(2 / pi)) if argument is not None else None
+        if cubic is not None and graph.ops[cubic].kind == "Add" and x in (pair(graph, cubic) or ()):
+            return _becomes(graph, vertex, x, "Gelu", approximate="tanh")
+    return False
+
+
+def layer_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """The nine operations of a layer normalisation with scale and offset."""
+    operands, offset = graph.operands[vertex], op.get("constant")
+    if len(operands) != 1 or not op.shape or not offset or graph.ops[operands[0][1]].kind != "Mul":
+        return False
+    scaled = operands[0][1]
+    if len(graph.operands[scaled]) != 1 or graph.ops[scaled].get("constant") != offset:
+        return False
+    divided = graph.operands[scaled][0][1]
+    both = pair(graph, divided)
+    if not both or graph.ops[divided].kind != "Div":
+        return False
+    centred, root = both
+    inside = under(graph, root, "Sqrt")
+    if inside is None or graph.ops[inside].kind != "Add" or len(graph.operands[inside]) != 1:
+        return False
+    variance = graph.operands[inside][0][1]
+    squared = under(graph, variance, "ReduceMean")
+    terms = pair(graph, centred)
+    if squared is None or not terms or graph.ops[centred].kind != "Sub":
+        return False
+    if {source for _, source in graph.operands[squared]} != {centred} or graph.ops[squared].kind not in (
+        "Pow",
+        "Mul",
+    ):
+        return False
+    axes = graph.ops[variance].get("axes")
+    if under(graph, terms[1], "ReduceMean") != terms[0] or not isinstance(axes, tuple):
+        return False
+    return _becomes(
+        graph, vertex, terms[0], "LayerNormalization", axis=min(axes) - len(op.shape), constant=2 * int(str(offset))
+    )
+
+
+def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Scaled dot-product attention on (..., heads, N, D), with or without a mask that is added or scales inside."""
+    outer = pair(graph, vertex)
+    scores = under(graph, outer[0], "Softmax") if outer else None
+    if outer is None or scores is None or graph.ops[outer[0]].get("axis") not in (-1, len(op.shape or ()) - 1):
+        return False
+    constant: dict[str, int] = {}
+    mask: int | None = None
+    if graph.ops[scores].kind == "Add":
+        given = graph.ops[scores].get("constant")
+        if isinstance(given, int):
+            constant["constant"] = given
+            scores = graph.operands[scores][0][1]
+        else:
+            terms = pair(graph, scores) or (scores, scores)
+            found = [term for term in terms if graph.ops[_unscaled(graph, term)].kind == "MatMul"]
+            if len(found) != 1:
+                return False
+            mask, scores = sum(terms) - found[0], found[0]
+    product = pair(graph, _unscaled(graph, scores))
+    if product is None or graph.ops[_unscaled(graph, scores)].kind != "MatMul":
+        return False
+    query, keys = _unscaled(graph, product[0]), _turned_back(graph, _unscaled(graph, product[1]))
+    if keys is None:
+        return False
+    operands = [(0, query), (1, keys), (2, outer[1])] + ([(3, mask)] if mask is not None else [])
+    graph.become(vertex, Op.of("Attention", op.shape, is_causal=0, **constant), operands)
+    return True
+
+
+def dense_by_rows(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Reshape to the rows of a matrix, dense, Reshape back: dense on the last axis.
+
+    A Reshape that does more than that stays, before or behind: the leading axes are those of what is read, where those
+    of what comes out begin with them, else those of what comes out.
+    """
+    layer = under(graph, vertex, "Reshape")
+    if layer is None or graph.ops[layer].kind != "Gemm" or len(graph.readers[layer]) > 1:
+        return False
+    dense, operands = graph.ops[layer], graph.operands[layer]
+    if not operands or operands[0][0] or dense.get("trans_a"):
+        return False
+    front = operands[0][1]
+    source, rows, columns, out = under(graph, front, "Reshape"), graph.ops[front].shape, dense.shape, op.shape
+    shape = graph.ops[source].shape if source is not None else None
+    if source is None or not (shape and rows and columns and out) or not len(rows) == len(columns) == 2:
+        return False
+    whole = shape[-1] == rows[1] and out[: len(shape) - 1] == shape[:-1]
+    counts = [len(shape) - 1] * whole + [len(out) - 1, *range(2, len(out) - 1)]
+    fits = [k for k in counts if k > 1 and prod(out[:k]) == rows[0] and prod(out[k:]) == columns[1]]
+    if not fits:
+        return False
+    leading = out[: fits[0]]
+    wide = (*leading, rows[1])
+    below = source if shape == wide else graph.add(Op("Reshape", (), wide), [(0, source)])
+    graph.become(layer, replace(dense, shape=(*leading, columns[1])), [(0, below), *operands[1:]])
+    return True
+
+
+def _turned_back(graph: MutableGraph, key: int) -> int | None:
+    """The keys (..., N, D), where ``key`` is them with the last two axes swapped; None where it is something else."""
+    shape, source = graph.ops[key].shape, key
+    if shape is None or len(shape) < 2:
+        return None
+    back = (*shape[:-2], shape[-1], shape[-2])
+    if graph.ops[key].kind == "Reshape":  # heads and batch merged for the time of the transposition
+        source = graph.operands[key][0][1]
+    perm, inner = graph.ops[source].get("perm"), graph.ops[source].shape
+    if graph.ops[source].kind != "Transpose" or not isinstance(perm, tuple) or inner is None:
+        return None
+    swapped = (*perm[:-2], perm[-1], perm[-2])
+    if source == key:
+        return graph.add(Op.of("Transpose", back, perm=swapped), graph.operands[key])
+    if swapped != tuple(range(len(perm))) or inner[-2:] != shape[-2:]:
+        return None
+    return graph.add(Op("Reshape", (), back), graph.operands[source])
+
+
+def _unscaled(graph: MutableGraph, vertex: int) -> int:
+    op = graph.ops[vertex]
+    scaled = op.kind == "Mul" and op.get("constant") == 1 and len(graph.operands[vertex]) == 1
+    return graph.operands[vertex][0][1] if scaled else vertex
+
+
+def _factors(graph: MutableGraph, vertex: int) -> tuple[list[int], float]:
+    """The factors of nested products, and the product of their scalar constants."""
+    factors: list[int] = []
+    product, stack = 1.0, [vertex]
+    while stack:
+        v = stack.pop()
+        op = graph.ops[v]
+        value = op.get("value") if op.get("constant") == 1 else None
+        inner = v == vertex or len(graph.readers[v]) == 1
+        if op.kind == "Mul" and inner and (len(graph.operands[v]) == 2 or isinstance(value, int | float)):
+            product *= float(value) if isinstance(value, int | float) else 1.0
+            stack += [source for _, source in graph.operands[v]]
+        else:
+            factors.append(v)
+        if len(factors) > 2:
+            break
+    return factors, product
+
+
+def _becomes(graph: MutableGraph, vertex: int, source: int, kind: str, **attributes: int | str) -> bool:
+    values: dict[str, int | float | str | tuple[int, ...]] = {**attributes}
+    if kind == "HardSigmoid":
+        values |= {"alpha": 0.166667, "beta": 0.5}
+    if kind == "Swish":
+        values |= {"alpha": 1.0}
+    graph.become(vertex, Op.of(kind, graph.ops[vertex].shape, **values), [(0, source)])
+    return True

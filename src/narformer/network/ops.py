@@ -1,0 +1,249 @@
+"""The one table of operations: kind -> attributes, aliases, and the rules that count its work.
+
+Kinds and attributes carry their ONNX names. Two attributes any operation may have: ``constant``, the number of values
+in operands that are not vertices (weights, scalars), and ``value``, the value of a scalar constant. Conventions:
+
+* all counts are for the whole batch that the shapes state;
+* MACs are the multiply-adds of convolutions and matrix products (dense, recurrent and attention layers included);
+* FLOPs follow the counter of NNLQP (Liu et al. 2022): a product of length n is n multiplications and n - 1 additions,
+  a bias one more; Relu, Clip, MaxPool, comparisons and what only moves values count 0; other elementwise operations
+  count one per output value. NNLQP takes one side of the window of a GlobalAveragePool and the output of a ReduceMean;
+  here the whole window counts;
+* params are trained values; stored adds the running mean and variance of BatchNormalization (4 C in all);
+* a value is four bytes. An operation reads its inputs once and writes its output once; a view moves nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from narformer.network import counting as count
+from narformer.network.counting import VALUE_BYTES, Rule, Shape
+from narformer.network.graph import Op, Value
+
+__all__ = ["ALIASES", "OPS", "VALUE_BYTES", "Kind", "Rule", "Shape", "filled"]
+
+Default = Value | None | Callable[[Op], Value]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of operation.
+
+    attributes:  name -> default; a function computes it from the operation; None: there is no default
+    aliases:     other names of the same kind
+    commutative: the order of its operands does not matter
+    macs, flops, params, stored, read, written: what it costs, as counted above; read and written in bytes
+    """
+
+    attributes: Mapping[str, Default] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    commutative: bool = False
+    macs: Rule = count.nothing
+    flops: Rule = count.nothing
+    params: Rule = count.constant_params
+    stored: Rule | None = None  # None: as params
+    read: Rule = count.read_all
+    written: Rule = count.written
+
+
+def _axes(op: Op) -> int:
+    kernel = op.get("kernel_shape")
+    return len(kernel) if isinstance(kernel, tuple) else 2
+
+
+def _ones(op: Op) -> Value:
+    return (1,) * _axes(op)
+
+
+def _no_pads(op: Op) -> Value:
+    return (0,) * (2 * _axes(op))
+
+
+_WINDOW: Mapping[str, Default] = {"kernel_shape": None, "strides": _ones, "pads": _no_pads}
+_CONV: Mapping[str, Default] = {**_WINDOW, "dilations": _ones, "group": 1, "bias": 0}
+
+
+def _each(**attributes: Default) -> Kind:
+    """An elementwise operation."""
+    return Kind(attributes, flops=count.per_output)
+
+
+def _move(**attributes: Default) -> Kind:
+    """An operation that moves values."""
+    return Kind(attributes, read=count.read_kept)
+
+
+def _view(**attributes: Default) -> Kind:
+    """An operation that only states another shape."""
+    return Kind(attributes, read=count.nothing, written=count.nothing)
+
+
+def _conv() -> Kind:
+    return Kind(_CONV, macs=count.conv_macs, flops=count.conv_flops, params=count.conv_params)
+
+
+def _reduction(**attributes: Default) -> Kind:
+    return Kind({"axes": None, "keepdims": 1, **attributes}, flops=count.per_input)
+
+
+def _recurrent(**attributes: Default) -> Kind:
+    return Kind(
+        {"hidden_size": None, "direction": "forward", "bias": 1, "layout": 0, **attributes},
+        macs=count.recurrent_macs,
+        flops=count.recurrent_flops,
+        params=count.recurrent_params,
+    )
+
+
+def _product() -> Kind:
+    return Kind(macs=count.product_macs, flops=count.product_flops)
+
+
+_GENERAL_ONES = ("Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor HardSwish Log Mish Neg Reciprocal "
+                 "Round Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Tan Tanh")  # fmt: skip
+_LOGIC_ONES = "Not BitwiseNot IsInf IsNaN"
+_COMPARISONS = "Greater GreaterOrEqual Less LessOrEqual Where BitShift"
+_LOGIC_PAIRS = "Equal And Or Xor BitwiseAnd BitwiseOr BitwiseXor"
+_SUMS = (
+    "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare"
+)
+
+OPS: dict[str, Kind] = {
+    "Input": Kind(read=count.nothing, written=count.nothing),
+    # what is learnt
+    "Conv": _conv(),
+    "ConvInteger": _conv(),
+    "QLinearConv": _conv(),
+    "ConvTranspose": Kind(
+        {**_CONV, "output_padding": None},
+        macs=count.transposed_macs,
+        flops=count.transposed_flops,
+        params=count.transposed_params,
+    ),
+    "Gemm": Kind(
+        {"bias": 1},
+        aliases=("Linear",),
+        macs=count.product_macs,
+        flops=count.product_flops,
+        params=count.gemm_params,
+    ),
+    "MatMul": _product(),
+    "MatMulInteger": _product(),
+    "QLinearMatMul": _product(),
+    "LSTM": _recurrent(),
+    "GRU": _recurrent(linear_before_reset=0),
+    "RNN": _recurrent(),
+    "Attention": Kind(
+        {"is_causal": 0, "q_num_heads": None, "kv_num_heads": None},
+        macs=count.attention_macs,
+        flops=count.attention_flops,
+    ),
+    # normalisation
+    "BatchNormalization": Kind(
+        {"epsilon": 1e-5},
+        aliases=("BatchNorm", "SpatialBN"),
+        flops=count.norm_flops,
+        params=count.norm_params,
+        stored=count.norm_stored,
+    ),
+    "LayerNormalization": Kind({"axis": -1}, flops=count.layer_norm_flops),
+    "RMSNormalization": Kind({"axis": -1}, flops=count.norm_flops),
+    "GroupNormalization": Kind({"num_groups": None}, flops=count.layer_norm_flops),
+    "InstanceNormalization": Kind(flops=count.layer_norm_flops),
+    "MeanVarianceNormalization": Kind({"axes": None}, flops=count.layer_norm_flops),
+    "LpNormalization": Kind({"axis": -1, "p": 2}, flops=count.norm_flops),
+    "LRN": Kind({"size": None}, flops=count.norm_flops),
+    # activations
+    "Relu": Kind(aliases=("ReLU",)),
+    "Clip": Kind({"min": None, "max": None}),
+    "PRelu": Kind(flops=count.per_output),
+    "LeakyRelu": _each(alpha=0.01),
+    "ThresholdedRelu": _each(alpha=1.0),
+    "Elu": _each(alpha=1.0),
+    "Celu": _each(alpha=1.0),
+    "Selu": _each(),
+    "Gelu": _each(approximate="none"),
+    "Swish": Kind({"alpha": 1.0}, aliases=("Silu", "SiLU"), flops=count.per_output),
+    "HardSigmoid": _each(alpha=0.2, beta=0.5),
+    "Shrink": _each(bias=0.0, lambd=0.5),
+    "Softmax": Kind({"axis": -1}, flops=count.softmax_flops),
+    "LogSoftmax": Kind({"axis": -1}, flops=count.softmax_flops),
+    "Hardmax": Kind({"axis": -1}, flops=count.per_output),
+    # elementwise
+    **{kind: _each() for kind in _GENERAL_ONES.split()},
+    **{kind: Kind() for kind in _LOGIC_ONES.split()},
+    **{kind: Kind() for kind in _COMPARISONS.split()},
+    **{kind: Kind(commutative=True) for kind in _LOGIC_PAIRS.split()},
+    "Add": Kind(aliases=("Sum",), commutative=True, flops=count.per_addition),
+    **{kind: Kind(commutative=True, flops=count.per_addition) for kind in ("Mul", "Max", "Min", "Mean")},
+    **{kind: Kind(flops=count.per_output) for kind in ("Sub", "Div", "Pow", "Mod")},
+    # pools and sums
+    "MaxPool": Kind({**_WINDOW, "dilations": _ones, "ceil_mode": 0}),
+    "AveragePool": Kind(
+        {**_WINDOW, "count_include_pad": 0, "ceil_mode": 0}, aliases=("AvgPool",), flops=count.pool_flops
+    ),
+    "LpPool": Kind({**_WINDOW, "p": 2, "ceil_mode": 0}, flops=count.pool_flops),
+    "GlobalAveragePool": Kind(aliases=("GlobalAvgPool",), flops=count.per_input),
+    "GlobalMaxPool": Kind(),
+    "GlobalLpPool": Kind({"p": 2}, flops=count.per_input),
+    "MaxUnpool": Kind(_WINDOW),
+    **{kind: _reduction() for kind in _SUMS.split()},
+    **{kind: Kind({"axis": 0, "keepdims": 1}) for kind in ("ArgMax", "ArgMin")},
+    "CumSum": Kind({"exclusive": 0, "reverse": 0}, flops=count.per_output),
+    "TopK": Kind({"axis": -1}),
+    # what only moves values
+    "Concat": Kind({"axis": 1}),
+    "Slice": _move(axes=None, starts=None, ends=None, steps=None),
+    "Transpose": _move(perm=None),
+    "Pad": Kind({"mode": "constant", "pads": None}),
+    "Gather": _move(axis=0),
+    "GatherElements": _move(axis=0),
+    "GatherND": _move(batch_dims=0),
+    "ScatterElements": Kind({"axis": 0}),
+    "ScatterND": Kind(),
+    "Expand": Kind(),
+    "Tile": Kind(),
+    "Cast": Kind({"to": None}),
+    "CastLike": Kind(),
+    "DepthToSpace": Kind({"blocksize": None, "mode": "DCR"}),
+    "SpaceToDepth": Kind({"blocksize": None}),
+    "Resize": Kind({"mode": "nearest"}, aliases=("Upsample",)),
+    "Trilu": Kind({"upper": 1}),
+    "ReverseSequence": Kind({"batch_axis": 1, "time_axis": 0}),
+    "OneHot": Kind({"axis": -1}),
+    "NonZero": Kind(),
+    "Compress": Kind({"axis": None}),
+    **{kind: Kind({"axis": 1}) for kind in ("QuantizeLinear", "DequantizeLinear")},
+    "DynamicQuantizeLinear": Kind(),
+    "Reshape": _view(),
+    "Flatten": _view(axis=1),
+    "Squeeze": _view(),
+    "Unsqueeze": _view(),
+    "Identity": _view(),
+    "Dropout": _view(ratio=0.5),
+    "Take": _view(index=None),  # a further output of the operation that it reads
+    "Zero": Kind(read=count.nothing),  # the operation "none" of cell spaces: zeros in the shape of its input
+}
+
+ALIASES: dict[str, str] = {alias: name for name, kind in OPS.items() for alias in kind.aliases}
+
+
+_DEFAULTS = {
+    name: tuple((attribute, default) for attribute, default in kind.attributes.items() if default is not None)
+    for name, kind in OPS.items()
+}
+
+
+def filled(op: Op) -> Op:
+    """The operation under its name in the op table, defaults filled in, numbers in the type of their default."""
+    name = ALIASES.get(op.kind, op.kind)
+    attributes: dict[str, Value] = dict(op.attributes)
+    for attribute, default in _DEFAULTS.get(name, ()):
+        value = default(op) if callable(default) else default
+        given = attributes.setdefault(attribute, value)
+        if type(given) is not type(value) and isinstance(value, int | float) and isinstance(given, int | float):
+            attributes[attribute] = type(value)(given)  # 1, 1.0 and True are one value to Python, not in JSON
+    for attribute, given in attributes.items():
+        if type(given) is float:
+            attributes[attribute] = float(f"{given:.6g}")  # as precise as the float32 that files hold
+    return Op(name, tuple(sorted(attributes.items())), op.shape)

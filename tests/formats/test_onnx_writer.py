@@ -1,0 +1,197 @@
+"""What is written as ONNX is valid, runs, has the architecture's shapes, and is read back as the same network."""
+
+from math import prod
+
+import numpy as np
+import onnx
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from narformer.errors import BadArchitecture
+from narformer.formats.onnx_writer import to_onnx
+from narformer.network import Architecture, Op, canonical, cost, fingerprint
+from narformer.spaces import SPACES
+from narformer.spaces.drawing import Drawing
+from narformer.spaces.families import FAMILIES
+
+SOME_CELL = 7443  # without none: conv 3x3, pool, skip, conv 3x3, conv 1x1, conv 1x1
+NETWORKS = [(name, number) for name in FAMILIES if name != "nasbench201" for number in (0, 1, 2)]
+NETWORKS += [("nasbench201", SOME_CELL), ("nasbench201", 7812)]
+# Files of up to a gigabyte are for the slow tests.
+RUN = [
+    pytest.param(name, number, marks=[pytest.mark.slow] if number or name in ("alexnet", "vgg") else [])
+    for name, number in NETWORKS
+]
+
+
+def random(seed=0):
+    return np.random.default_rng(seed)
+
+
+def small(*ops, shape=(2, 4, 6, 6)):
+    """A chain of operations below one input; each is (kind, output shape, attributes)."""
+    vertices = [Op.of("Input", shape), *(Op.of(kind, out, **attributes) for kind, out, attributes in ops)]
+    return Architecture(tuple(vertices), tuple((v, v + 1) for v in range(len(ops))))
+
+
+def evaluated(network, *values):
+    model = onnx.load_from_string(to_onnx(network, "random", random()))
+    onnx.checker.check_model(model, full_check=True)
+    feeds = {given.name: value for given, value in zip(model.graph.input, values, strict=True)}
+    return ReferenceEvaluator(model).run(None, feeds)[0], {
+        t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer
+    }
+
+
+X = random(1).standard_normal((2, 4, 6, 6), dtype=np.float32)
+
+
+@pytest.mark.parametrize(("name", "number"), NETWORKS)
+def test_onnx_infers_the_shapes_of_the_architecture(name, number):
+    network = FAMILIES[name].variant(number)
+    model = onnx.load_from_string(to_onnx(network, "none"))
+    stated = [value.name for value in [*model.graph.input, *model.graph.value_info, *model.graph.output]]
+    assert len(set(stated)) == len(stated) == len(network)
+    del model.graph.value_info[:]
+    graph = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+    inferred = {
+        value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
+        for value in [*graph.input, *graph.value_info, *graph.output]
+    }
+    for vertex, op in enumerate(network.ops):
+        assert inferred[f"{op.kind}_{vertex}"] == op.shape
+
+
+@pytest.mark.parametrize(("name", "number"), RUN)
+def test_the_checker_accepts_it_and_a_runtime_runs_it(name, number):
+    runtime = pytest.importorskip("onnxruntime")
+    network = FAMILIES[name].variant(number)
+    file = to_onnx(network, "random", random())
+    onnx.checker.check_model(file, full_check=True)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    first, second = (
+        session.run(None, {session.get_inputs()[0].name: random(s).standard_normal(network.ops[0].shape, np.float32)})[
+            0
+        ]
+        for s in (1, 2)
+    )
+    assert first.shape == network.ops[-1].shape
+    assert np.isfinite(first).all()
+    assert 1e-3 < first.std() < 1e6
+    assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize(("name", "number"), NETWORKS)
+def test_it_is_read_back_as_the_same_network(name, number):
+    importer = pytest.importorskip("narformer.formats.onnx_reader")
+    network = FAMILIES[name].variant(number)
+    back = importer.read_onnx(to_onnx(network, "none"))
+    assert fingerprint(back.architecture) == fingerprint(network)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_canonical_form_is_written_and_read_back_too(name):
+    importer = pytest.importorskip("narformer.formats.onnx_reader")
+    network = FAMILIES[name].variant(SOME_CELL if name == "nasbench201" else 1)
+    back = importer.read_onnx(to_onnx(canonical(network), "none"))
+    assert fingerprint(back.architecture) == fingerprint(network)
+
+
+def test_a_cell_with_none_is_read_back_as_the_same_network():
+    importer = pytest.importorskip("narformer.formats.onnx_reader")
+    network = FAMILIES["nasbench201"].variant(0)
+    assert fingerprint(importer.read_onnx(to_onnx(network, "none")).architecture) == fingerprint(network)
+
+
+@pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
+def test_unrolled_cells_are_written(name):
+    network = SPACES[name].unroll(SPACES[name].sample(random()))
+    onnx.checker.check_model(to_onnx(network, "random", random()), full_check=True)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_stripped_of_weights_it_keeps_their_names_and_shapes_only(name):
+    network = FAMILIES[name].variant(SOME_CELL if name == "nasbench201" else 0)
+    file = to_onnx(network, "none")
+    weights = [t for t in onnx.load_from_string(file).graph.initializer if "zero" not in t.name and t.dims]
+    assert not any(t.raw_data or t.float_data for t in weights)
+    assert sum(prod(t.dims) for t in weights) == cost(network).stored_N.sum()
+    assert len(file) < 100_000
+
+
+def test_the_generator_decides_the_weights():
+    network = FAMILIES["squeezenet"].variant(0)
+    file = to_onnx(network, "random", random())
+    assert file == to_onnx(network, "random", random())
+    assert file != to_onnx(network, "random", random(1))
+    with pytest.raises(ValueError, match="generator"):
+        to_onnx(network)
+
+
+def test_operands_keep_their_order():
+    a, b = Op.of("Input", (3,)), Op.of("Input", (3,))
+    network = Architecture((a, b, Op.of("Sub", (3,))), ((0, 2), (1, 2)), slots=(1, 0))
+    one, two = np.float32([1, 2, 3]), np.float32([5, 5, 5])
+    assert np.array_equal(evaluated(network, one, two)[0], two - one)
+    net = Drawing()
+    x = net.input(2, 4, 6, 6)
+    early, late = net.relu(x), net.same("Neg", x)
+    net.concat(late, early, x)
+    assert np.array_equal(evaluated(net.finished(""), X)[0], np.concatenate([-X, np.maximum(X, 0), X], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("op", "wanted"),
+    [
+        (("Clip", X.shape, {"min": 0.0, "max": 0.5}), np.clip(X, 0, 0.5)),
+        (("Clip", X.shape, {"max": 0.5}), np.minimum(X, 0.5)),
+        (("Swish", X.shape, {"alpha": 1.0}), X / (1 + np.exp(-X))),
+        (("HardSigmoid", X.shape, {"alpha": 1 / 6, "beta": 0.5}), np.clip(X / 6 + 0.5, 0, 1)),
+        (("Zero", X.shape, {}), 0 * X),
+        (("Dropout", X.shape, {"ratio": 0.5}), X),
+        (("Slice", (2, 4, 2, 6), {"starts": (1,), "ends": (5,), "axes": (2,), "steps": (2,)}), X[:, :, 1:5:2]),
+        (("Reshape", (2, 144), {}), X.reshape(2, 144)),
+        (("Unsqueeze", (2, 1, 4, 6, 6), {}), X[:, None]),
+        (("ReduceMean", (2, 4), {"axes": (2, 3), "keepdims": 0}), X.mean(axis=(2, 3))),
+        (("Transpose", (2, 6, 6, 4), {"perm": (0, 2, 3, 1)}), X.transpose(0, 2, 3, 1)),
+        (("Silu", X.shape, {}), X / (1 + np.exp(-X))),
+    ],
+    ids=lambda case: case[0] if isinstance(case, tuple) else "",
+)  # fmt: skip
+def test_an_operation_computes_what_its_kind_says(op, wanted):
+    assert np.allclose(evaluated(small(op), X)[0], wanted, atol=1e-6)
+
+
+def test_an_operand_that_is_missing_between_others_is_refused():
+    three = (Op.of("Input", (3,)), Op.of("Input", (3,)), Op.of("Sub", (3,)))
+    with pytest.raises(BadArchitecture, match="gaps"):
+        to_onnx(Architecture(three, ((0, 2), (1, 2)), slots=(0, 2)), "none")
+
+
+@pytest.mark.parametrize("bias", [0, 1])
+def test_a_dense_layer_over_two_axes_and_over_more(bias):
+    rows = X.reshape(2, 4, 36)
+    for shape, value in (((2, 144), X.reshape(2, 144)), (rows.shape, rows)):
+        out, weights = evaluated(small(("Gemm", (*shape[:-1], 5), {"bias": bias}), shape=shape), value)
+        weight = weights["Gemm_1.weight"].T if len(shape) == 2 else weights["Gemm_1.weight"]
+        assert np.allclose(out, value @ weight + (weights["Gemm_1.bias"] if bias else 0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("op", "why"),
+    [
+        (("Wavelet", (2, 4, 6, 6), {}), "no operation 'Wavelet'"),
+        (("Relu", None, {}), "shape is not known"),
+        (("Add", (2, 4, 6, 6), {"constant": 1}), "constant operands"),
+        (("Relu", (2, 4, 6, 6), {"slope": 2}), "attribute 'slope'"),
+        (("Conv", (2, 4, 6, 6), {}), "kernel_shape"),
+        (("Zero", (2, 4, 3, 3), {}), "another shape"),
+        (("Swish", (2, 4, 6, 6), {"alpha": 2.0}), "alpha 1"),
+    ],
+    ids=lambda case: case[0] if isinstance(case, tuple) else "",
+)
+def test_what_cannot_be_written_is_named(op, why):
+    with pytest.raises(BadArchitecture, match=why):
+        to_onnx(small(op), "none")
