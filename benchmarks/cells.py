@@ -19,8 +19,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from narformer.attributes import Attribute
 from narformer.cells.columns import Cells
-from narformer.data import Attribute
 from narformer.errors import MissingData
 from narformer.models import NarFormerV2
 from narformer.papers import Machine
@@ -129,7 +129,7 @@ def whole_space() -> dict[str, float]:
     torch.manual_seed(0)
     model = NarFormerV2(NarFormerV2.Config(head="linear", layer_scale=1.0))
     predictor = NeuralPredictor(
-        model, tokenizer, Target(), Attribute("accuracy", "fraction"), "nasbench101", precision=torch.bfloat16
+        model, tokenizer, Target(), Attribute.of("accuracy", "fraction"), "nasbench101", precision=torch.bfloat16
     )
     predicted = predictor.predict(cells)[:, 0]
     taken = time.perf_counter() - started

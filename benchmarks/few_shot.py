@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from narformer.data import Attribute, Dataset, load
+from narformer.attributes import Attribute
+from narformer.data import Dataset, load
 from narformer.data.help_latency import measured
 from narformer.data.ten_families import Variants
 from narformer.metrics import mape, spearman_rho
@@ -56,7 +57,7 @@ def whole_networks(cells: Dataset) -> Dataset:
 
 def labelled(networks: Dataset, latency_M: NDArray[np.float64], device: str) -> Dataset:
     """The networks with one latency."""
-    attribute = Attribute("latency", "ms", device)
+    attribute = Attribute.of("latency", "ms", device)
     return replace(
         networks,
         labels={"latency": latency_M},
@@ -120,7 +121,7 @@ def runs(networks: Dataset, setting: str, draw: int, done: set[tuple[str, int, i
     for n in wanted:
         rows = np.random.default_rng([n, draw]).choice(rest, n, replace=False)
         started = time.perf_counter()
-        adapted = adapt(source, networks.rows(rows), latency_M[rows], Attribute("latency", "ms", setting))
+        adapted = adapt(source, networks.rows(rows), latency_M[rows], Attribute.of("latency", "ms", setting))
         adapted_s = time.perf_counter() - started
         scratch = trained(networks, latency_M, rows, 300, setting)
         told = {"adapted": adapted.predict(test)[:, 0], "from scratch": scratch.predict(test)[:, 0], "source": before}

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from narformer.data import Attribute
+from narformer.attributes import Attribute
 from narformer.formats.onnx_reader import read_onnx
 from narformer.jobs import load_predictor
 from narformer.jobs.latency import latencies
@@ -50,7 +50,7 @@ def predictor(system: str) -> dict[str, NeuralPredictor]:
     tokenizer = make_tokenizer("narformer-v2-network", {}, ())
     target = Target.fit(np.array([1.0, 2.0, 4.0]), "log", 1.0)
     model = make_model(system, V2, tokenizer)
-    return {system: NeuralPredictor(model, tokenizer, target, Attribute("latency", "ms"), "families")}
+    return {system: NeuralPredictor(model, tokenizer, target, Attribute.of("latency", "ms"), "families")}
 
 
 def file_to_answer_ms(repeats: int = 15) -> float:

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from narformer import __version__
+from narformer.attributes import Attribute
 from narformer.cli import app, main
-from narformer.data import Attribute
 from narformer.predictors import NeuralPredictor, Target, save
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.spaces import SPACES
@@ -32,7 +32,7 @@ def predictor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     space = SPACES[request.param]
     tokenizer = make_tokenizer("narformer-v2", {"length": 4}, space.vocabulary)
     folder = tmp_path_factory.mktemp("saved") / request.param
-    unit = Attribute("accuracy", "fraction")
+    unit = Attribute.of("accuracy", "fraction")
     save(
         NeuralPredictor(make_model("narformer-v2", SMALL, tokenizer), tokenizer, Target(), unit, request.param), folder
     )
@@ -129,7 +129,7 @@ def nb101(tmp_path_factory: pytest.TempPathFactory) -> str:
     space = SPACES["nasbench101"]
     tokenizer = make_tokenizer("narformer-v2", {"length": 4}, space.vocabulary)
     folder = tmp_path_factory.mktemp("nb101") / "predictor"
-    unit = Attribute("accuracy", "fraction")
+    unit = Attribute.of("accuracy", "fraction")
     save(NeuralPredictor(make_model("narformer-v2", SMALL, tokenizer), tokenizer, Target(), unit, space.name), folder)
     return str(folder)
 

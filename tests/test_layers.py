@@ -12,38 +12,34 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "narformer"
 # Wider than the first plan: training reorders columns of cells (arch) and validates a recipe's names against the tables
 # of models and tokens; the command line calls what lists data and tables where it stands, without waking torch.
 MAY_IMPORT = {
+    # layer 0: know nothing of the rest
     "errors": set(),
     "metrics": set(),
     "garbage_collection": set(),
+    "attributes": set(),
+    "progress": set(),
+    # networks, and columns of small ones
     "network": {"errors", "garbage_collection"},
     "formats": {"errors", "garbage_collection", "network"},
     "cells": {"errors", "network"},
     "spaces": {"errors", "network", "cells"},
     "tokens": {"errors", "network", "cells"},
-    "measure": {"errors", "garbage_collection", "network", "formats"},
-    "data": {"errors", "network", "formats", "cells", "spaces", "measure"},
+    # labelled networks
+    "measure": {"attributes", "errors", "garbage_collection", "network", "formats"},
+    "data": {"attributes", "errors", "progress", "network", "formats", "cells", "spaces", "measure"},
+    "store": {"attributes", "errors", "network", "data", "measure"},
+    # what learns from them
     "models": {"errors", "tokens"},
-    "store": {"errors", "network", "data", "measure"},
-    "predictors": {"errors", "network", "cells", "data", "tokens", "models"},
-    "training": {"errors", "network", "cells", "data", "tokens", "metrics", "models", "predictors"},
-    "papers": {"errors", "data", "training"},
+    "predictors": {"attributes", "errors", "progress", "network", "cells", "data", "spaces", "tokens", "models"},
+    "training": {
+        *{"attributes", "errors", "metrics", "progress", "network", "cells", "spaces", "data", "measure", "store"},
+        *{"tokens", "models", "predictors"},
+    },
+    "papers": {"errors", "progress", "data", "predictors", "training"},
+    # what a person can ask for
     "jobs": {
-        *{
-            "errors",
-            "network",
-            "formats",
-            "cells",
-            "data",
-            "measure",
-            "metrics",
-            "models",
-            "papers",
-            "predictors",
-            "spaces",
-            "store",
-            "tokens",
-        },
-        "training",
+        *{"attributes", "errors", "metrics", "progress", "network", "formats", "cells", "spaces", "tokens"},
+        *{"measure", "data", "store", "models", "predictors", "training", "papers"},
     },
     "cli": {"", "errors", "jobs", "data", "papers"},
 }

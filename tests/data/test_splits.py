@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from narformer.attributes import Attribute
 from narformer.cells.columns import Cells
-from narformer.data import Attribute, Dataset, Split, nasbench101, nasbench201, split
+from narformer.data import Dataset, Split, nasbench101, nasbench201, split
 from narformer.data.splits import SPLITS, load_split, network_numbers, portions, save_split
 from narformer.errors import BadFile, BadRecipe, UnknownName
 from narformer.network.graph import Architecture, Op
@@ -20,7 +21,7 @@ def toy(name="nasbench201", rows=1000, unlabelled=(), networks=None):
     cells = chains(networks)
     valid, test = np.arange(len(cells), dtype=float), np.arange(len(cells), dtype=float)
     valid[list(unlabelled)] = np.nan
-    attributes = {label: Attribute(label, "%") for label in ("valid", "test")}
+    attributes = {label: Attribute.of(label, "%") for label in ("valid", "test")}
     return Dataset(name, "toy", cells, {"valid": valid, "test": test}, attributes, "valid", "test")
 
 

@@ -145,7 +145,7 @@ def test_as_a_data_set():
     dataset = three().dataset()
     assert (list(dataset.labels), dataset.train_label) == (["latency_ort", "latency_openvino-float32"], "latency_ort")
     assert dataset.attributes["latency_ort"].unit == "ms"
-    assert "ONNX Runtime, A CPU, 2 cores, float32, 1 thread, batch 1" in dataset.attributes["latency_ort"].note
+    assert "ONNX Runtime, A CPU, 2 cores, float32, 1 thread, batch 1" in str(dataset.attributes["latency_ort"])
     example = dataset[2]
     assert (example.architecture, example.labels) == (
         FAMILIES["squeezenet"].variant(1),

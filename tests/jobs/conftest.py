@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from narformer.data.dataset import Attribute, Dataset
+from narformer.attributes import Attribute
+from narformer.data.dataset import Dataset
 from narformer.jobs import measuring
 from narformer.measure import Runtime
 from narformer.network import Architecture
@@ -81,7 +82,7 @@ def tiny_predictor(squeezenets: list[Architecture]) -> Callable[[NDArray[np.floa
             space="families",
             architectures=squeezenets,
             labels={"latency": latency_M},
-            attributes={"latency": Attribute("latency", "ms", device)},
+            attributes={"latency": Attribute.of("latency", "ms", device)},
             train_label="latency",
             test_label="latency",
         )

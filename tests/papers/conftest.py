@@ -8,7 +8,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from narformer.data.dataset import Attribute, Dataset
+from narformer.attributes import Attribute
+from narformer.data.dataset import Dataset
 from narformer.data.nnlqp import official_split
 from narformer.network.cost import cost
 from narformer.papers.runs import Machine, Run, keep
@@ -48,7 +49,7 @@ def made_up() -> Dataset:
         space="nasbench201",
         architectures=from_arch_strings([TEMPLATE.format(*(OPERATIONS[o] for o in ops)) for ops in op_M6]),
         labels={name: accuracy_M + rng.normal(0, 0.1, len(op_M6)) for name in names},
-        attributes={name: Attribute(name, "%") for name in names},
+        attributes={name: Attribute.of(name, "%") for name in names},
         train_label=names[0],
         test_label=names[1],
     )
@@ -66,7 +67,7 @@ def made_up_networks() -> Dataset:
         space="families",
         architectures=networks,
         labels={"latency_ort": np.array([c.flops / 1e9 + c.memory_access / 1e7 + 1 for c in costs])},
-        attributes={"latency_ort": Attribute("latency_ort", "ms")},
+        attributes={"latency_ort": Attribute.of("latency_ort", "ms")},
         train_label="latency_ort",
         test_label="latency_ort",
         official=official_split(family_M.tolist(), ["test" if row % 10 == 9 else "train" for row in range(80)]),

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from narformer.data import Attribute, Dataset
+from narformer.attributes import Attribute
+from narformer.data import Dataset
 from narformer.data.help_latency import measured
 from narformer.network import fingerprint
 from narformer.spaces.nasbench201 import NasBench201
@@ -22,7 +23,7 @@ def networks():
     """Six rows on every measured setting."""
     rng = np.random.default_rng(0)
     labels = {setting: np.exp(rng.normal(size=6)) for setting in measured("nasbench201-latency")}
-    attributes = {setting: Attribute(setting, "ms") for setting in labels}
+    attributes = {setting: Attribute.of(setting, "ms") for setting in labels}
     return Dataset("rows", "families", range(6), labels, attributes, "titan_rtx_256", "titan_rtx_256")
 
 
@@ -31,7 +32,13 @@ def test_whole_networks_are_those_of_the_cells(few_shot):
     labels = {"titan_rtx_256": np.ones(2)}
     networks = few_shot.whole_networks(
         Dataset(
-            "cells", "nasbench201", cells, labels, {"titan_rtx_256": Attribute("titan_rtx_256", "ms")}, *labels, *labels
+            "cells",
+            "nasbench201",
+            cells,
+            labels,
+            {"titan_rtx_256": Attribute.of("titan_rtx_256", "ms")},
+            *labels,
+            *labels,
         )
     )
     for row, cell in enumerate(cells):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from narformer.attributes import Attribute
 from narformer.cells.columns import Cells
-from narformer.data.dataset import Attribute
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.target import Target
@@ -24,7 +24,7 @@ def tiny_predictor(name, seed=1):
         model=make_model(name, OPTIONS[name][1], tokenizer, seed),
         tokenizer=tokenizer,
         target=Target.fit(np.linspace(0.1, 0.9, 20) ** 2, "normal-scores", 100.0),
-        attribute=Attribute("accuracy", "fraction", "of an untrained model"),
+        attribute=Attribute.of("accuracy", "fraction", "of an untrained model"),
         space="nasbench101",
         facts={"seed": seed},
     )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from narformer.data.dataset import Attribute
+from narformer.attributes import Attribute
 from narformer.errors import BadPredictor
 from narformer.network import Architecture, Op
 from narformer.predictors import domain as module
@@ -87,7 +87,7 @@ def folder(domain, tmp_path):
         model=make_model("kernel-sum", {"width": 8, "layers": 1}, tokenizer, 0),
         tokenizer=tokenizer,
         target=Target.fit(np.array([1.0, 2.0]), "log", 1.0),
-        attribute=Attribute("latency", "ms"),
+        attribute=Attribute.of("latency", "ms"),
         space="families",
         domain=domain,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from narformer.data import Attribute
+from narformer.attributes import Attribute
 from narformer.predictors import NeuralPredictor, Target, load, save
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.saved import FORMAT
@@ -39,5 +39,5 @@ if __name__ == "__main__":
     )
     target = Target.fit(np.linspace(0.8, 0.95, 9), "normal-scores", 1.0)
     written = HERE / f"format_{FORMAT}"
-    save(NeuralPredictor(model, tokenizer, target, Attribute("accuracy", "fraction"), space.name), written)
+    save(NeuralPredictor(model, tokenizer, target, Attribute.of("accuracy", "fraction"), space.name), written)
     (written / "predictions.json").write_text(json.dumps(predictions(written)) + "\n")

@@ -5,7 +5,8 @@ import copy
 import numpy as np
 import pytest
 
-from narformer.data.dataset import Attribute, Dataset
+from narformer.attributes import Attribute
+from narformer.data.dataset import Dataset
 from narformer.spaces.nasbench201 import NasBench201
 from narformer.training.recipe import Recipe
 
@@ -43,7 +44,7 @@ def toy(labels=None, test=None):
         space="nasbench201",
         architectures=cells,
         labels={"valid": labels, "test": made if test is None else test},
-        attributes={"valid": Attribute("accuracy", "1"), "test": Attribute("accuracy", "1")},
+        attributes={"valid": Attribute.of("accuracy", "1"), "test": Attribute.of("accuracy", "1")},
         train_label="valid",
         test_label="test",
     )

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from narformer.data.dataset import Attribute, Dataset
+from narformer.attributes import Attribute
+from narformer.data.dataset import Dataset
 from narformer.errors import BadRecipe
 from narformer.metrics import mape, spearman_rho
 from narformer.network import Architecture, Op
@@ -59,7 +60,7 @@ def predictor(networks):
         space="families",
         architectures=networks[:200],
         labels={"latency": np.array([latency(network, HERE) for network in networks[:200]])},
-        attributes={"latency": Attribute("latency", "ms", "here")},
+        attributes={"latency": Attribute.of("latency", "ms", "here")},
         train_label="latency",
         test_label="latency",
     )
@@ -74,7 +75,7 @@ def there(networks):
 def test_a_few_measurements_make_it_true_there(predictor, networks, there, tmp_path):
     rest, true = networks[220:], there[20:]
     before = predictor.predict(rest)[:, 0]
-    adapted = adapt(predictor, networks[200:220], there[:20], Attribute("latency", "ms", "there"))
+    adapted = adapt(predictor, networks[200:220], there[:20], Attribute.of("latency", "ms", "there"))
     after = adapted.predict(rest)[:, 0]
     assert mape(after, true) < 0.25 * mape(before, true)
     assert mape(after, true) < 0.15
@@ -91,14 +92,14 @@ def test_a_few_measurements_make_it_true_there(predictor, networks, there, tmp_p
 def test_a_measurement_that_went_wrong_does_not_move_the_others(predictor, networks, there, wrong):
     measured = there[:20].copy()
     measured[7] *= wrong
-    adapted = adapt(predictor, networks[200:220], measured, Attribute("latency", "ms", "there"))
+    adapted = adapt(predictor, networks[200:220], measured, Attribute.of("latency", "ms", "there"))
     assert mape(adapted.predict(networks[220:])[:, 0], there[20:]) < 0.2
 
 
 def test_one_factor_is_found_by_one_measurement(predictor, networks):
     """A device that is seven times as slow for everything."""
     slow = 7 * predictor.predict(networks[200:260])[:, 0]
-    adapted = adapt(predictor, networks[200:201], slow[:1], Attribute("latency", "ms"))
+    adapted = adapt(predictor, networks[200:201], slow[:1], Attribute.of("latency", "ms"))
     np.testing.assert_allclose(adapted.predict(networks[200:260])[:, 0], slow, rtol=0.02)
     assert adapted.calibration is None, "one network tells nothing of errors"
 
@@ -106,7 +107,7 @@ def test_one_factor_is_found_by_one_measurement(predictor, networks):
 def test_more_measurements_do_not_harm(predictor, networks, there):
     errors = []
     for count in (5, 15, 45):
-        adapted = adapt(predictor, networks[200 : 200 + count], there[:count], Attribute("latency", "ms"))
+        adapted = adapt(predictor, networks[200 : 200 + count], there[:count], Attribute.of("latency", "ms"))
         errors.append(mape(adapted.predict(networks[250:])[:, 0], there[50:]))
     assert errors[2] < errors[0]
     assert errors[2] < 0.1
@@ -115,7 +116,7 @@ def test_more_measurements_do_not_harm(predictor, networks, there):
 def test_what_cannot_be_adapted_is_refused(predictor, networks, there):
     for few, times in ((networks[:2], there[:3]), ([], there[:0]), (networks[:2], -there[:2])):
         with pytest.raises(BadRecipe, match="a positive one for each"):
-            adapt(predictor, few, times, Attribute("latency", "ms"))
+            adapt(predictor, few, times, Attribute.of("latency", "ms"))
 
 
 def test_other_predictors_are_refused(networks, there):
@@ -123,8 +124,8 @@ def test_other_predictors_are_refused(networks, there):
     changes = {"tokenizer": {"name": "narformer-v2-network"}, "model": v2, "training": {"epochs": 1, "batch": 16}}
     dataset = Dataset(
         "chains", "families", networks[:200], {"latency": np.linspace(1, 2, 200)},
-        {"latency": Attribute("latency", "ms")}, "latency", "latency",
+        {"latency": Attribute.of("latency", "ms")}, "latency", "latency",
     )  # fmt: skip
     other = train(Recipe.of(RECIPE | changes, "here"), 0, dataset).predictor
     with pytest.raises(BadRecipe, match="expected 'kernel-sum'"):
-        adapt(other, networks[200:220], there[:20], Attribute("latency", "ms"))
+        adapt(other, networks[200:220], there[:20], Attribute.of("latency", "ms"))

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from narformer.data.dataset import Attribute, Dataset
+from narformer.attributes import Attribute
+from narformer.data.dataset import Dataset
 from narformer.errors import BadRecipe
 from narformer.metrics import mape
 from narformer.network import Architecture, Op
@@ -59,7 +60,7 @@ def dataset():
         space="families",
         architectures=networks,
         labels={"latency": np.array([latency(network) for network in networks])},
-        attributes={"latency": Attribute("latency", "ms")},
+        attributes={"latency": Attribute.of("latency", "ms")},
         train_label="latency",
         test_label="latency",
     )

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from narformer.data.dataset import Attribute, Dataset
+from narformer.attributes import Attribute
+from narformer.data.dataset import Dataset
 from narformer.data.facts import Facts, require_file
 from narformer.data.restricted_pickle import Record, unpickle
 from narformer.errors import BadFile
@@ -28,7 +29,7 @@ _ORDER = [_EDGES.index(edge) for edge in EDGES]
 _EXPECTED = f"the table of the package {PACKAGE}"
 
 ATTRIBUTES = {
-    name: Attribute(name, "%", f"CIFAR-10 test images, {note}")
+    name: Attribute.of(name, "%", f"CIFAR-10 test images, {note}")
     for name, note in (
         ("baseline_accuracy", "trained in floating point"),
         ("ptq_accuracy", "quantised after training"),

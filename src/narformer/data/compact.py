@@ -8,14 +8,16 @@ names, units), ``kind_MN``, ``adj_MNN`` (see Cells) and ``labels_LM``, float64 w
 import io
 import json
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from narformer.attributes import Attribute
 from narformer.cells.columns import PADDING, Cells
-from narformer.data.dataset import Attribute, Dataset
+from narformer.data.dataset import Dataset
 from narformer.data.facts import require_file
 from narformer.data.npz import DAMAGE, write_npz
 from narformer.errors import BadFile
@@ -42,7 +44,7 @@ def write(dataset: Dataset, path: str | Path) -> None:
         "name": dataset.name,
         "space": dataset.space,
         "vocabulary": cells.vocabulary,
-        "labels": [vars(dataset.attributes[name]) for name in dataset.labels],
+        "labels": [asdict(dataset.attributes[name]) for name in dataset.labels],
         "train_label": dataset.train_label,
         "test_label": dataset.test_label,
     }
@@ -73,7 +75,7 @@ def read(path: str | Path) -> Dataset:
         header = json.loads(header_C.tobytes())
         if header["format"] != FORMAT:
             raise BadFile(path, f"format {header['format']!r:.20}", _EXPECTED, "A newer release may read it.")
-        attributes = {label["name"]: Attribute(**label) for label in header["labels"]}
+        attributes = {label["name"]: Attribute.of_record(label) for label in header["labels"]}
         cells = _cells(tuple(header["vocabulary"]), kind_MN, adj_MNN)
         if labels_LM.shape != (len(attributes), len(cells)) or labels_LM.dtype != np.float64:
             raise ValueError(f"labels of shape {labels_LM.shape}")

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from narformer.attributes import Attribute
 from narformer.cells.columns import Cells
 from narformer.data.csv_file import finite, read_rows
-from narformer.data.dataset import Attribute, Dataset
+from narformer.data.dataset import Dataset
 from narformer.data.facts import Facts, verify
 from narformer.data.parquet import read_columns
 from narformer.errors import BadArchitecture, BadFile
@@ -22,7 +23,7 @@ from narformer.spaces.darts import VOCABULARY, Darts
 __all__ = ["ATTRIBUTES", "FACTS", "read_csv", "read_parquet"]
 
 ATTRIBUTES = {
-    "val_acc": Attribute(
+    "val_acc": Attribute.of(
         "val_acc", "%", "CIFAR-10 validation images, networks of a single cell: far below full DARTS networks, one run"
     )
 }

@@ -1,4 +1,4 @@
-"""Labelled networks: attributes with units, examples, data sets, and named splits of them."""
+"""Labelled networks: examples, data sets, and named splits of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,17 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from narformer.attributes import Attribute
 from narformer.cells.columns import Cells
 from narformer.network.graph import Architecture
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """One measured property of a network: what it is, its unit, and how it was obtained."""
-
-    name: str
-    unit: str
-    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from narformer.attributes import Attribute
 from narformer.cells.columns import PADDING, Cells
-from narformer.data.dataset import Attribute, Dataset
+from narformer.data.dataset import Dataset
 from narformer.data.facts import Facts
 from narformer.data.help_checksums import FBNET, NASBENCH201, OFA
 from narformer.data.parquet import read_columns
@@ -149,7 +150,7 @@ def _dataset(name: str, space: str, cells: Cells, columns: Mapping[str, Any], la
         space=space,
         architectures=cells,
         labels={setting: columns[setting].astype(np.float64) for setting in _SETTINGS[name]},
-        attributes={setting: Attribute(setting, "ms", _note(name, setting)) for setting in _SETTINGS[name]},
+        attributes={setting: Attribute.of(setting, "ms", _note(name, setting)) for setting in _SETTINGS[name]},
         train_label=label,
         test_label=label,
     )

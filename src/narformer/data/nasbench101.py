@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from narformer.data.dataset import Attribute, Dataset
+from narformer.attributes import Attribute
+from narformer.data.dataset import Dataset
 from narformer.data.facts import Facts, verify
 from narformer.data.parquet import read_columns
 from narformer.errors import BadArchitecture, BadFile
@@ -20,16 +21,18 @@ __all__ = ["ATTRIBUTES", "FACTS", "dataset", "read_parquet"]
 
 _ONE_RUN = "one run; absent where it was not at hand"
 ATTRIBUTES = {
-    "params": Attribute("params", "parameters", "trainable, of the whole network"),
-    "test_acc": Attribute("test_acc", "fraction", "CIFAR-10 test images after 108 epochs, mean of 3 runs"),
-    "val_acc_e4": Attribute("val_acc_e4", "fraction", f"CIFAR-10 validation images after 4 epochs, {_ONE_RUN}"),
-    "val_acc_e12": Attribute("val_acc_e12", "fraction", f"CIFAR-10 validation images after 12 epochs, {_ONE_RUN}"),
-    "val_acc_e36": Attribute("val_acc_e36", "fraction", f"CIFAR-10 validation images after 36 epochs, {_ONE_RUN}"),
-    "val_acc_e108": Attribute("val_acc_e108", "fraction", f"CIFAR-10 validation images after 108 epochs, {_ONE_RUN}"),
-    "val_acc_e108_mean": Attribute(
+    "params": Attribute.of("params", "parameters", "trainable, of the whole network"),
+    "test_acc": Attribute.of("test_acc", "fraction", "CIFAR-10 test images after 108 epochs, mean of 3 runs"),
+    "val_acc_e4": Attribute.of("val_acc_e4", "fraction", f"CIFAR-10 validation images after 4 epochs, {_ONE_RUN}"),
+    "val_acc_e12": Attribute.of("val_acc_e12", "fraction", f"CIFAR-10 validation images after 12 epochs, {_ONE_RUN}"),
+    "val_acc_e36": Attribute.of("val_acc_e36", "fraction", f"CIFAR-10 validation images after 36 epochs, {_ONE_RUN}"),
+    "val_acc_e108": Attribute.of(
+        "val_acc_e108", "fraction", f"CIFAR-10 validation images after 108 epochs, {_ONE_RUN}"
+    ),
+    "val_acc_e108_mean": Attribute.of(
         "val_acc_e108_mean", "fraction", "CIFAR-10 validation images after 108 epochs, mean of 3 runs"
     ),
-    "train_time_e108": Attribute("train_time_e108", "s", f"training of 108 epochs on a TPU, {_ONE_RUN}"),
+    "train_time_e108": Attribute.of("train_time_e108", "s", f"training of 108 epochs on a TPU, {_ONE_RUN}"),
 }
 
 FACTS = Facts(

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from narformer.data.dataset import Attribute, Dataset
+from narformer.attributes import Attribute
+from narformer.data.dataset import Dataset
 from narformer.data.facts import Facts, verify
 from narformer.data.parquet import read_columns
 from narformer.errors import BadArchitecture, BadFile
@@ -22,7 +23,7 @@ _SEEDS = "200 epochs, mean over the available seeds"
 _NATS = "as published with NATS-Bench, other seeds"
 
 ATTRIBUTES = {
-    name: Attribute(name, unit, note)
+    name: Attribute.of(name, unit, note)
     for name, unit, note in (
         ("cifar10_valid", "%", f"CIFAR-10 validation half, trained on the other 25,000 images, {_SEEDS}"),
         ("cifar10_test_nb201", "%", f"CIFAR-10 test images, trained on 50,000; the papers' test label, {_SEEDS}"),

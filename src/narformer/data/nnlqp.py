@@ -14,14 +14,19 @@ from typing import overload
 
 import numpy as np
 
-from narformer.data.dataset import Attribute, Dataset, Split
+from narformer.attributes import Attribute, Condition
+from narformer.data.dataset import Dataset, Split
 from narformer.data.facts import Facts, require_file
 from narformer.errors import BadFile
 from narformer.network.graph import Architecture
 
 __all__ = ["FACTS", "LABEL", "TEXTS", "OnnxFiles", "Row", "official_split", "read_folder", "read_rows"]
 
-LABEL = Attribute("latency_ms", "ms", "GTX 1660, TensorRT 7.1, float32")
+LABEL = Attribute.of(
+    "latency_ms",
+    "ms",
+    condition=Condition("TensorRT", "7.1", accelerator="NVIDIA GTX 1660", batch=1, precision="float32"),
+)
 
 FACTS = Facts(rows=20_000, ranges={LABEL.name: (0.2318, 61.534)})
 

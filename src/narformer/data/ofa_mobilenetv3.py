@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from narformer.attributes import Attribute
 from narformer.cells.columns import Cells
 from narformer.data.csv_file import finite, read_rows
-from narformer.data.dataset import Attribute, Dataset
+from narformer.data.dataset import Dataset
 from narformer.data.facts import Facts, verify
 from narformer.data.parquet import read_columns
 from narformer.errors import BadArchitecture, BadFile
@@ -25,9 +26,11 @@ from narformer.spaces.ofa_mobilenetv3 import VOCABULARY, OfaMobileNetV3, from_se
 __all__ = ["ATTRIBUTES", "FACTS", "FILES", "read_csvs", "read_parquet"]
 
 ATTRIBUTES = {
-    "top1": Attribute("top1", "%", "ImageNet validation images, 224 pixels, weights inherited from the super-network"),
-    "params": Attribute("params", "parameters", "trainable, of the whole network"),
-    "macs": Attribute("macs", "MACs", "multiply-adds for one image of 224 pixels"),
+    "top1": Attribute.of(
+        "top1", "%", "ImageNet validation images, 224 pixels, weights inherited from the super-network"
+    ),
+    "params": Attribute.of("params", "parameters", "trainable, of the whole network"),
+    "macs": Attribute.of("macs", "MACs", "multiply-adds for one image of 224 pixels"),
 }
 
 FACTS = Facts(

@@ -15,11 +15,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from narformer.attributes import Attribute
 from narformer.cells.columns import Cells
-from narformer.data.dataset import Attribute, Dataset
+from narformer.data.dataset import Dataset
 from narformer.data.facts import require_file
 from narformer.data.splits import network_numbers
-from narformer.data.table_networks import SPACE, WHAT, is_network, read_networks, unit_of
+from narformer.data.table_networks import SPACE, WHAT, is_network, read_networks
 from narformer.errors import BadArchitecture, BadFile, lookup
 from narformer.network.graph import Architecture
 from narformer.spaces import SPACES, Graphs, Space
@@ -71,7 +72,7 @@ def read_table_file(path: str | Path, label: str | None = None, sha256: str | No
         space=space,
         architectures=networks,
         labels=dict(zip(columns, np.array([numbers for _, _, numbers in rows]).T.copy(), strict=True)),
-        attributes={name: Attribute(name, unit_of(name), f"column of {path.name}") for name in columns},
+        attributes={name: Attribute.of_column(name, f"column of {path.name}") for name in columns},
         train_label=label or columns[0],
         test_label=label or columns[0],
     )

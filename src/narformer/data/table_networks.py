@@ -11,13 +11,12 @@ from narformer.network.graph import Architecture
 from narformer.spaces.families import FAMILIES
 from narformer.spaces.graphs import echo
 
-__all__ = ["SPACE", "WHAT", "is_network", "read_networks", "unit_of"]
+__all__ = ["SPACE", "WHAT", "is_network", "read_networks"]
 
 SPACE = "networks"
 WHAT = "the path of an ONNX file, from the table's folder, or a network of a family such as resnet/0"
 
 _NUMBERED = re.compile(r"([\w.-]+)/([0-9]{1,9})")
-_TIME = re.compile(r"(?:^|.*[ _(\[])(ns|us|µs|ms|s)[)\]]?")
 
 
 def is_network(found: Any) -> bool:
@@ -43,12 +42,6 @@ def read_networks(path: Path, rows: Sequence[tuple[str, Any]]) -> list[Architect
         except NarformerError as error:
             raise BadFile(path, f"no network in {where} ({error})", WHAT) from None
     return networks
-
-
-def unit_of(column: str) -> str:
-    """The unit of time that the column's name ends in (``latency_ms``, ``time (us)``), else none is known."""
-    found = _TIME.fullmatch(column.lower())
-    return found[1] if found else ""
 
 
 def _network(folder: Path, text: str) -> Architecture:

@@ -22,12 +22,13 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.data.dataset import Attribute, Dataset
+from narformer.attributes import Attribute
+from narformer.data.dataset import Dataset
 from narformer.data.facts import Facts, require_file
 from narformer.data.nnlqp import official_split
 from narformer.data.npz import DAMAGE, write_npz
 from narformer.errors import BadFile
-from narformer.measure import Environment, Machine, Measurement
+from narformer.measure import Environment, Machine, Measurement, condition
 from narformer.network import Architecture
 from narformer.spaces.families import FAMILIES
 
@@ -62,9 +63,9 @@ _COLUMNS = (
     "round_R",
     "time_T",
 )
-_UNITS = {"ort": "ONNX Runtime", "openvino-float32": "OpenVINO"}
+_RUNTIMES = ("ort", "openvino-float32")
 
-FACTS = Facts(rows=3_000, ranges={f"latency_{runtime}": (0.01, 60_000.0) for runtime in _UNITS})
+FACTS = Facts(rows=3_000, ranges={f"latency_{runtime}": (0.01, 60_000.0) for runtime in _RUNTIMES})
 
 
 class Variants(Sequence[Architecture]):
@@ -184,10 +185,10 @@ class MeasuredSet:
         """
         settings = {m.runtime: m for m in self.of_networks}
         attributes = {
-            f"latency_{runtime}": Attribute(
+            f"latency_{runtime}": Attribute.of(
                 f"latency_{runtime}",
                 "ms",
-                f"{_UNITS.get(runtime, runtime)}, {m.device}, {m.threads} thread, batch {m.batch}",
+                condition=condition(m),
             )
             for runtime, m in sorted(settings.items(), key=lambda item: item[0] != "ort")
         }

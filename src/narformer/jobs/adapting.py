@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.data.dataset import Attribute
+from narformer.attributes import Attribute
 from narformer.errors import BadRecipe, lookup
 from narformer.jobs.measuring import measure
 from narformer.jobs.networks import read_network
 from narformer.jobs.ranking import load_predictor
+from narformer.measure import condition
 from narformer.metrics import mape
 from narformer.network.cost import cost
 from narformer.predictors import saved
@@ -84,8 +85,7 @@ def adapt(
     networks = [read_network(name).architecture for name in found]
     tells_N = _held_out(list(found))
     first = next(iter(found.values()))
-    note = f"{first.runtime}, {first.device}, {first.threads} thread{'s' * (first.threads > 1)}, batch {first.batch}"
-    attribute = Attribute(f"latency_{first.runtime}", "ms", note)
+    attribute = Attribute.of(f"latency_{first.runtime}", "ms", condition=condition(first))
     learned = [network for network, tells in zip(networks, tells_N, strict=True) if not tells]
     told = [network for network, tells in zip(networks, tells_N, strict=True) if tells]
     if len(told) < 2:

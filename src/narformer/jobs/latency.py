@@ -1,6 +1,5 @@
 """What a network takes on a device, without running it: the whole, how sure that is, and which layer takes what."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from narformer.attributes import Condition
 from narformer.errors import BadArchitecture, BadFile, BadPredictor, UnknownName, printable
 from narformer.formats.onnx_reader import read_onnx
 from narformer.formats.onnx_writer import to_onnx
@@ -25,9 +25,6 @@ from narformer.tokens import NetworkTokenizer, Packed, packed
 from narformer.tokens.kernels import KernelTokenizer
 
 __all__ = ["Latency", "Share", "latencies", "predict_latencies", "predict_latency", "predict_module"]
-
-BATCH = re.compile(r"\bbatch (\d+)\b")  # as the note of an attribute states what was measured
-PRECISION = re.compile(r"\b(float32|float16|float64|bfloat16|int8|uint8)\b")
 
 
 @dataclass(frozen=True)
@@ -226,14 +223,14 @@ def _answer(asked: _Asked, name: str, predictor: NeuralPredictor) -> Latency:
     distance, nearest = None, ""
     if predictor.domain is not None:
         (distance,), (nearest,) = predictor.domain.nearest(asked.tokens(KernelTokenizer()))
-    unlike = _unlike(imported, predictor.attribute.note)
+    unlike = _unlike(imported, predictor.attribute.condition)
     return Latency(
         network=printable(imported.architecture.name),
         fingerprint=fingerprint_of(asked.form),
         predictor=name,
         attribute=predictor.attribute.name,
         unit=predictor.attribute.unit,
-        device=predictor.attribute.note,
+        device=str(predictor.attribute),
         value=value,
         low=None if bounds is None else float(bounds[0][0]),
         high=None if bounds is None else float(bounds[1][0]),
@@ -253,17 +250,11 @@ def _answer(asked: _Asked, name: str, predictor: NeuralPredictor) -> Latency:
     )
 
 
-def _unlike(imported: SourceNetwork, note: str) -> tuple[str, ...]:
-    """In what a network is not as those that were measured, so far as the note tells of them."""
+def _unlike(imported: SourceNetwork, condition: Condition) -> tuple[str, ...]:
+    """In words, how a network differs from those that were measured."""
     shapes = [op.shape for op in imported.architecture.ops if op.kind == "Input"]
     batch = next((shape[0] for shape in shapes if shape is not None and len(shape) > 1), None)
-    pairs = ((BATCH, "batch {}", batch), (PRECISION, "{}", imported.precision))
-    found = []
-    for stated, form, own in pairs:
-        measured = stated.search(note)
-        if measured and own and str(own) != measured[1]:
-            found.append(f"{form.format(own)}, measured with {form.format(measured[1])}")
-    return tuple(found)
+    return condition.unlike(batch, imported.precision)
 
 
 def _layers(asked: _Asked, predictor: NeuralPredictor, value: float) -> tuple[Share, ...]:

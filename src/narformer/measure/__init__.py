@@ -1,5 +1,6 @@
 """The clock: runtimes that run a network, raw times, the machine they were taken on, and whether to trust them."""
 
+from narformer.attributes import Condition
 from narformer.measure.environment import Environment, Machine, environment, same_machine
 from narformer.measure.onnx_runtime import OnnxRuntime
 from narformer.measure.openvino_runtime import OpenVino, OpenVinoFloat32
@@ -15,6 +16,7 @@ __all__ = [
     "Measurement",
     "Runtime",
     "Session",
+    "condition",
     "environment",
     "measure",
     "measure_rounds",
@@ -27,3 +29,19 @@ RUNTIMES: dict[str, type[Runtime]] = {
     "openvino": OpenVino,
     "openvino-float32": OpenVinoFloat32,
 }
+
+
+def condition(m: Measurement) -> Condition:
+    """The condition that a measurement was made under; a runtime that this version does not know keeps its own name."""
+    runtime = RUNTIMES.get(m.runtime)
+    title, version = m.runtime, ""
+    if runtime is not None:
+        title, version = runtime.title, dict(m.environment.versions).get(runtime.package, "")
+    return Condition(
+        runtime=title,
+        runtime_version=version,
+        device=m.device.removesuffix(f", {m.dtype}"),
+        threads=m.threads,
+        batch=m.batch,
+        precision=m.dtype,
+    )

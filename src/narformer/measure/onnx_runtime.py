@@ -21,7 +21,7 @@ LOG_FATAL = 4  # what it refuses comes as an exception; the same words in the lo
 class OnnxRuntime(Runtime):
     """A network in ONNX Runtime; the precision is that of the file."""
 
-    runtime, title = "ort", "ONNX Runtime"
+    runtime, title, package = "ort", "ONNX Runtime", "onnxruntime"
 
     @staticmethod
     def library() -> ModuleType:

@@ -23,7 +23,7 @@ class OpenVino(Runtime):
     On a CPU with AMX or AVX-512 BF16 it computes in bfloat16, four times as fast as in float32: another device.
     """
 
-    runtime, title = "openvino", "OpenVINO"
+    runtime, title, package = "openvino", "OpenVINO", "openvino"
     precision: ClassVar[dict[str, str]] = {}
 
     @staticmethod
@@ -63,7 +63,7 @@ class OpenVinoFloat32(OpenVino):
     float32 (docs/ten_families.md).
     """
 
-    runtime, title = "openvino-float32", "OpenVINO in float32"
+    runtime = "openvino-float32"
     precision: ClassVar[dict[str, str]] = {"INFERENCE_PRECISION_HINT": "f32"}
 
 

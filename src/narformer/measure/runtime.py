@@ -29,6 +29,7 @@ class Runtime(ABC):
 
     runtime: ClassVar[str]  # its name in RUNTIMES
     title: ClassVar[str]  # its name for people
+    package: ClassVar[str]  # of Python, whose version counts
 
     def __init__(
         self,

@@ -80,6 +80,10 @@ class AttributeFacts(BaseModel):
     name: str
     unit: str
     note: str = ""
+    better: Literal["higher", "lower"] = "higher"
+    relative: bool = False
+    additive: bool = False
+    condition: dict[str, str | int] = {}
 
 
 class TokenizerFacts(BaseModel):

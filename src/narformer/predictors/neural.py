@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from narformer.attributes import Attribute
 from narformer.cells.columns import Cells
-from narformer.data.dataset import Attribute
 from narformer.models import Model
 from narformer.network.graph import Architecture
 from narformer.predictors.calibration import Calibration

@@ -2,14 +2,15 @@
 
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from narformer.attributes import Attribute
 from narformer.cells.columns import MOST_EDGES
-from narformer.data.dataset import Attribute
 from narformer.errors import BadPredictor, NarformerError
 from narformer.models import MODELS, Model
 from narformer.predictors.build import DERIVED, make_model, make_tokenizer, model_options
@@ -43,7 +44,7 @@ def save(predictor: NeuralPredictor, folder: Path) -> None:
     manifest = {
         "format": FORMAT,
         "space": predictor.space,
-        "attribute": vars(predictor.attribute),
+        "attribute": asdict(predictor.attribute),
         "tokenizer": {"name": names[0], **predictor.tokenizer.config()},
         "model": {"name": names[1], **model_options(predictor.model)},
         "target": vars(predictor.target),
@@ -115,7 +116,7 @@ def load(folder: Path) -> NeuralPredictor:
         model=model.eval(),
         tokenizer=tokenizer,
         target=Target(**manifest.target.model_dump()),
-        attribute=Attribute(**manifest.attribute.model_dump()),
+        attribute=Attribute.of_record(manifest.attribute.model_dump(exclude_unset=True)),
         space=manifest.space,
         facts=dict(manifest.facts),
         calibration=None if manifest.calibration is None else Calibration(**manifest.calibration.model_dump()),

@@ -4,8 +4,10 @@ from statistics import median
 
 import numpy as np
 
-from narformer.data import Attribute, Dataset
+from narformer.attributes import Attribute
+from narformer.data import Dataset
 from narformer.errors import MissingData
+from narformer.measure import condition
 from narformer.store.store import Store
 
 __all__ = ["latencies"]
@@ -19,9 +21,9 @@ def latencies(store: Store, device: str, runtime: str, threads: int = 1) -> Data
     Raises MissingData where the store holds none.
     """
     medians_ms: dict[str, list[float]] = {}
-    for m in store.find(device=device, runtime=runtime):
-        if m.threads == threads:
-            medians_ms.setdefault(m.fingerprint, []).append(m.median_ms)
+    measured = [m for m in store.find(device=device, runtime=runtime) if m.threads == threads]
+    for m in measured:
+        medians_ms.setdefault(m.fingerprint, []).append(m.median_ms)
     if not medians_ms:
         known = "; ".join(store.devices()) or "no device"
         raise MissingData(
@@ -32,13 +34,12 @@ def latencies(store: Store, device: str, runtime: str, threads: int = 1) -> Data
         architecture = store.architecture(fingerprint)
         assert architecture is not None  # a measurement refers to its network
         architectures.append(architecture)
-    note = f"{runtime}, {device}, {threads} threads, median"
     return Dataset(
         name=f"{store.place}: {device}, {runtime}",
         space="networks",
         architectures=architectures,
         labels={"latency": np.array([median(medians_ms[fingerprint]) for fingerprint in sorted(medians_ms)])},
-        attributes={"latency": Attribute("latency", "ms", note)},
+        attributes={"latency": Attribute.of("latency", "ms", "median of all times", condition(measured[0]))},
         train_label="latency",
         test_label="latency",
     )

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from narformer.data.dataset import Attribute
+from narformer.attributes import Attribute
 from narformer.errors import BadRecipe
 from narformer.models import KernelSum
 from narformer.network.graph import Architecture
