@@ -46,7 +46,7 @@ class BrpNas(Model):
             nn.init.uniform_(parameter, -(D**-0.5), D**-0.5)
 
     def forward(self, batch: Packed) -> Tensor:
-        """(B, T) predictions."""
+        """(B, T, 1) predictions."""
         source_Y, target_Y = batch.edge_2Y
         h_ND = functional.pad(batch.x_NF, (0, 1))
         global_BD = functional.pad(h_ND.new_zeros(len(batch), batch.x_NF.shape[1]), (0, 1), value=1.0)
@@ -57,4 +57,4 @@ class BrpNas(Model):
             h_XD = functional.dropout(h_XD, self.config.dropout, self.training)  # exact: 1/256 is twice the rate
             h_ND, global_BD = h_XD[: len(h_ND)], h_XD[len(h_ND) :]
         y_BT: Tensor = self.head(global_BD)
-        return y_BT
+        return y_BT[:, :, None]

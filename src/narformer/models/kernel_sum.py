@@ -12,7 +12,7 @@ whole networks. Two levels of memory are those of the cache-aware roofline (Ilic
 with the square of the corrections: what the networks of training say nothing of, kernels that take next to no part of
 their time, is left to the roofline. All members of the ensemble see the same batch at once.
 
-Letters: E members, B networks, K kernels of all of them, Y edges, D width, F features.
+Letters: T attributes, E members, X = T times E, B networks, K kernels of all of them, Y edges, D width, F features.
 """
 
 from math import log
@@ -39,20 +39,24 @@ CACHE, FASTER, EDGE = 1e6, 6.0, 0.7
 
 
 class KernelSum(Model):
-    """Kernels of networks to the opinions of E members on the logarithm of their latency."""
+    """Kernels of networks to the opinions of E members on the logarithms of T additive attributes, such as latency.
+
+    Rates are those of each attribute; what stands around a kernel is read once for all of them.
+    """
 
     reads = frozenset({Packed})
 
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
-        """kinds, features: of kernels, as KernelTokenizer gives them; members: E; restraint: weight of the
-        corrections' mean square in the loss."""
+        """kinds, features: of kernels, as KernelTokenizer gives them; members: E; targets: T; restraint: weight of
+        the corrections' mean square in the loss."""
 
         kinds: Size
         features: Size
         width: Size = 64
         layers: Count = 2
         members: Size = 1
+        targets: Size = 1
         dropout: Rate = 0.0
         restraint: Rate = 0.05
 
@@ -61,42 +65,46 @@ class KernelSum(Model):
         if config.features != len(FEATURES):
             raise BadRecipe("[model] kernel-sum reads kernels; expected the tokenizer 'kernels'")
         self.config = config
-        E, D = config.members, config.width
+        E, T, D = config.members, config.targets, config.width
         self.standardised = Standardised(config.features)
-        self.rates = nn.Parameter(torch.tensor([-log(FLOPS), -log(BANDWIDTH), log(OVERHEAD)]).repeat(E, 1))
-        self.apart = nn.Parameter(torch.zeros(E, 3, config.kinds))
-        self.cache = nn.Parameter(torch.tensor([log(CACHE), log(FASTER)]).repeat(E, 1))
+        self.rates = nn.Parameter(torch.tensor([-log(FLOPS), -log(BANDWIDTH), log(OVERHEAD)]).repeat(T * E, 1))
+        self.apart = nn.Parameter(torch.zeros(T * E, 3, config.kinds))
+        self.cache = nn.Parameter(torch.tensor([log(CACHE), log(FASTER)]).repeat(T * E, 1))
         self.kind = nn.Parameter(0.3 * torch.randn(E, config.kinds, D))
         self.feature = Members(E, config.features, D)
         self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
         self.inner = Members(E, D, D)
-        self.out = Members(E, D, 1)
+        self.out = Members(E, D, T)
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
 
-    def standardise(self, batch: Packed, target_B: Tensor) -> None:
+    def standardise(self, batch: Packed, target_BT: Tensor) -> None:
         """Take mean and spread of the features from the training networks, and the unit of labels from the targets.
 
         Where the roofline is farther off than corrections reach, labels are not milliseconds: it begins where they are.
         """
         self.standardised.fit(batch)
         with torch.no_grad():
-            off = (target_B - batch.log_sums(self.roofline(batch).T).mean(1)).mean()
-            if off.abs() > FARTHEST:
-                self.rates.add_(off)
+            off_T = (target_BT - self.summed(batch, self.roofline(batch)).mean(2)).nanmean(0)
+            off_T = torch.where(off_T.abs() > FARTHEST, off_T, 0)
+            self.rates.add_(off_T.repeat_interleave(self.config.members)[:, None])
 
     def forward(self, batch: Packed) -> Tensor:
-        """(B, E) opinions on a Packed batch."""
-        return batch.log_sums(self.kernels(batch).T)
+        """(B, T, E) opinions on a Packed batch."""
+        return self.summed(batch, self.kernels(batch))
+
+    def summed(self, batch: Packed, kernel_XK: Tensor) -> Tensor:
+        """(B, T, E) logarithms of the sums over the kernels of each network."""
+        return batch.log_sums(kernel_XK.T).unflatten(1, (self.config.targets, self.config.members))
 
     def kernels(self, batch: Packed) -> Tensor:
-        """(E, K) logarithm of each kernel's time."""
-        correction_EK = self.correction(batch)
-        self.strain = self.config.restraint * correction_EK.square().mean() if self.training else 0.0
-        return self.roofline(batch) + correction_EK
+        """(X, K) logarithm of each kernel's time."""
+        correction_XK = self.correction(batch)
+        self.strain = self.config.restraint * correction_XK.square().mean() if self.training else 0.0
+        return self.roofline(batch) + correction_XK
 
     def correction(self, batch: Packed) -> Tensor:
-        """(E, K) what stands around a kernel adds to the logarithm of its time."""
+        """(X, K) what stands around a kernel adds to the logarithm of its time."""
         config, kind_K = self.config, batch.kind_N
         x_KF = self.standardised(batch.x_NF)
         h_EKD = self.feature(x_KF.expand(config.members, -1, -1)) + self.kind.index_select(1, kind_K)
@@ -104,18 +112,18 @@ class KernelSum(Model):
         for layer in self.layers:
             h_EKD = layer(h_EKD, graph, self.precision)
         hidden_EKD = functional.relu(self.inner(normalised(h_EKD).to(self.precision)))
-        correction_EK = self.out(hidden_EKD)[:, :, 0].to(h_EKD.dtype)
-        return FARTHEST * torch.tanh(correction_EK / FARTHEST)
+        correction_EKT = self.out(hidden_EKD).to(h_EKD.dtype)
+        return FARTHEST * torch.tanh(correction_EKT.permute(2, 0, 1).flatten(0, 1) / FARTHEST)
 
     def roofline(self, batch: Packed) -> Tensor:
-        """(E, K) logarithm of the time that a kernel's operations, bytes and start take."""
+        """(X, K) logarithm of the time that a kernel's operations, bytes and start take."""
         column = {name: batch.x_NF[:, FEATURES.index(name)] for name in ("flops", *BYTES)}
         moved_K = torch.stack([column[name] for name in BYTES]).logsumexp(0)
-        size_E1, faster_E1 = self.cache.T[:, :, None]
-        rate_E3K = self.rates[:, :, None] + self.apart.index_select(2, batch.kind_N)
-        moved_EK = moved_K - faster_E1 * torch.sigmoid((size_E1 - moved_K) / EDGE)
-        none_EK = torch.zeros_like(moved_EK)
-        return (torch.stack([column["flops"] + none_EK, moved_EK, none_EK], 1) + rate_E3K).logsumexp(1)
+        size_X1, faster_X1 = self.cache.T[:, :, None]
+        rate_X3K = self.rates[:, :, None] + self.apart.index_select(2, batch.kind_N)
+        moved_XK = moved_K - faster_X1 * torch.sigmoid((size_X1 - moved_K) / EDGE)
+        zero_XK = torch.zeros_like(moved_XK)
+        return (torch.stack([column["flops"] + zero_XK, moved_XK, zero_XK], 1) + rate_X3K).logsumexp(1)
 
 
 class Layer(nn.Module):

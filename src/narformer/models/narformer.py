@@ -83,7 +83,7 @@ class NarFormer(Model):
         self.head = make_head(config)
 
     def forward(self, batch: Batch | Packed) -> Tensor:
-        """(B, T) predictions of a Batch or of a Packed one."""
+        """(B, T, 1) predictions of a Batch or of a Packed one."""
         if isinstance(batch, Batch):
             return self._answers(batch.x_BNF, None if batch.full else batch.mask_BN, batch.whole_BG)
         count = len(batch)
@@ -105,7 +105,7 @@ class NarFormer(Model):
         for stage, aggregation, fusion in zip(self.stages[1:], self.aggregations[1:], self.fusions, strict=True):
             e_BQD = stage(aggregation(fusion(e_BQD, x_BND, mask_B11N, low), None, low), low)
         y_BT: Tensor = self.head(torch.cat([self.norm(e_BQD[:, 0]), whole_BG[:, depth:]], dim=1))
-        return torch.sigmoid(y_BT) if self.config.head == "sigmoid" else y_BT
+        return (torch.sigmoid(y_BT) if self.config.head == "sigmoid" else y_BT)[:, :, None]
 
 
 class Block(nn.Module):

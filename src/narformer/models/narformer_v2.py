@@ -89,7 +89,7 @@ class NarFormerV2(Model):
             nn.init.uniform_(linear.bias, -bound, bound)
 
     def forward(self, batch: Batch | Packed) -> Tensor:
-        """(B, T) predictions of a Batch or of a Packed one."""
+        """(B, T, 1) predictions of a Batch or of a Packed one."""
         config = self.config
         graph = Sparse(batch, config.undirected) if isinstance(batch, Packed) else Dense(batch, config.undirected)
         x_XD, pooled_BD = graph.x, []
@@ -105,7 +105,7 @@ class NarFormerV2(Model):
         if config.whole:
             out_BD = torch.cat([out_BD, self.static(batch.whole_BG)], dim=1)
         y_BT: Tensor = self.head(out_BD)
-        return functional.softplus(-y_BT) if config.head == "softplus" else y_BT
+        return (functional.softplus(-y_BT) if config.head == "softplus" else y_BT)[:, :, None]
 
 
 class Dense:

@@ -46,7 +46,7 @@ class Nnlp(Model):
         self.head = nn.Sequential(*dense, Linear(D, config.targets))
 
     def forward(self, batch: Packed) -> Tensor:
-        """(B, T) predictions, milliseconds."""
+        """(B, T, 1) predictions, in the units of the attributes."""
         source_Y, target_Y = batch.edge_2Y
         from_Y, to_Y = torch.cat([source_Y, target_Y]), torch.cat([target_Y, source_Y])
         h_ND = batch.x_NF
@@ -56,4 +56,4 @@ class Nnlp(Model):
             h_ND = functional.normalize(neighbours(mean_ND) + own(h_ND), dim=1)
             h_ND = functional.dropout(functional.relu(h_ND), self.config.dropout, self.training)
         y_BT: Tensor = self.head(torch.cat([batch.sums(h_ND), self.static(batch.whole_BG)], dim=1))
-        return functional.softplus(-y_BT)
+        return functional.softplus(-y_BT)[:, :, None]

@@ -15,7 +15,7 @@ from narformer.tokens import Batch
 
 
 class Model(nn.Module):
-    """An architecture: built from its own Config, ``forward(batch) -> (B, T)``; T > 1 are members of an ensemble.
+    """An architecture: built from its own Config, ``forward(batch) -> (B, T, E)``: T attributes by each of E members.
 
     reads:     the batches it takes: padded ones of cells, Packed ones of whole networks
     precision: what it computes in, where it is made to compute in less than its weights' float32
@@ -29,11 +29,11 @@ class Model(nn.Module):
     strain: Tensor | float = 0.0
 
     def forward(self, batch: Any) -> Tensor:
-        """(B, T) predictions of a Batch, or of a Packed one."""
+        """(B, T, E) predictions of a Batch, or of a Packed one; E is 1 for a model that is no ensemble."""
         raise NotImplementedError(type(self).__name__)
 
-    def standardise(self, batch: Any, target_B: Tensor) -> None:
-        """Take from the training networks and their targets the scales where the model begins, if it has such."""
+    def standardise(self, batch: Any, target_BT: Tensor) -> None:
+        """Set the scales where the model begins by the training networks and their targets (NaN where not labelled)."""
 
 
 class Linear(nn.Linear):

@@ -8,7 +8,8 @@ x ← x + W_2 relu(W_1 LN x + [A^T (W_g LN x)_1 ‖ A (W_g LN x)_2])     one hal
 The graph step inside of the feed-forward part is NN-Former's (Xu et al., CVPR 2025), without normalisation. Norms have
 no weights of their own: a linear layer follows each. All members of the ensemble see the same batch at once.
 
-Letters: E members, B networks, N nodes, D width, H heads, K numbers per head, I inner width, R relations, L layers.
+Letters: E members, B networks, N nodes, D width, H heads, K numbers per head, I inner width, R relations, L layers,
+T attributes.
 """
 
 import torch
@@ -24,11 +25,12 @@ RELATIONS = ("itself", "parent", "child", "ancestor", "descendant", "parallel")
 
 
 class Relational(Model):
-    """Operations and edges of a network to the opinions of E members on one attribute."""
+    """Operations and edges of a network to the opinions of E members on T attributes."""
 
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
-        """kinds: operations of the vocabulary; features, whole: numbers of a token and of a network; members: E.
+        """kinds: operations of the vocabulary; features, whole: numbers of a token and of a network; members: E;
+        targets: T, a row of the last layer each.
 
         relations, graph_step: whether attention and the feed-forward part know the edges; what they are worth is told
         by leaving them out
@@ -42,6 +44,7 @@ class Relational(Model):
         layers: Count = 3
         inner: Size = 192
         members: Size = 1
+        targets: Size = 1
         dropout: Rate = 0.1
         relations: bool = True
         graph_step: bool = True
@@ -63,12 +66,12 @@ class Relational(Model):
         self.relation = nn.Parameter(zeros_ERX, requires_grad=config.relations)
         self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
         self.head = Members(E, 2 * D + config.whole, D)
-        self.out = Members(E, D, 1)
+        self.out = Members(E, D, config.targets)
 
     def forward(self, batch: Batch) -> Tensor:
-        """(B, E) opinions on a Batch."""
-        y_EB1: Tensor = self.out(dropout(self.hidden(batch), self.config.dropout, self.training))
-        return y_EB1[:, :, 0].T
+        """(B, T, E) opinions on a Batch."""
+        y_EBT: Tensor = self.out(dropout(self.hidden(batch), self.config.dropout, self.training))
+        return y_EBT.permute(1, 2, 0)
 
     def hidden(self, batch: Batch) -> Tensor:
         """(E, B, D) what is known of each network before the last layer."""

@@ -52,7 +52,7 @@ class Tnasp(Model):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        """(B, T) predictions of a Batch."""
+        """(B, T, 1) predictions of a Batch."""
         x_BND = self.embed(batch.kind_BN)
         if self.config.positions:
             x_BND = x_BND + self.position(batch.x_BNF)
@@ -63,7 +63,7 @@ class Tnasp(Model):
         total_BD = (x_BND * batch.mask_BN[:, :, None]).sum(1)
         divisor_B1 = self.config.divisor or batch.mask_BN.sum(1, keepdim=True)
         y_BT: Tensor = self.regressor(total_BD / divisor_B1)
-        return y_BT
+        return y_BT[:, :, None]
 
 
 class Layer(nn.Module):

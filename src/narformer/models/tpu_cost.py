@@ -48,13 +48,13 @@ class TpuCost(Model):
         self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
         self.head = nn.Sequential(Linear(D, D), nn.ReLU(), nn.Dropout(config.dropout), Linear(D, config.targets))
 
-    def standardise(self, batch: Packed, target_B: Tensor) -> None:
+    def standardise(self, batch: Packed, target_BT: Tensor) -> None:
         """Take mean and spread of the features from the training networks."""
         self.standardised.fit(batch)
 
     def forward(self, batch: Packed) -> Tensor:
-        """(B, T) logarithms of latencies."""
-        return batch.log_sums(self.kernels(batch))
+        """(B, T, 1) logarithms of latencies."""
+        return batch.log_sums(self.kernels(batch))[:, :, None]
 
     def kernels(self, batch: Packed) -> Tensor:
         """(N, T) logarithm of each kernel's time."""

@@ -24,8 +24,10 @@ def make_tokenizer(name: str, options: Mapping[str, Any], vocabulary: tuple[str,
     return tokenizer
 
 
-def make_model(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, seed: int = 0) -> Model:
-    """The model called ``name``, as wide as the tokenizer's tokens, with the seed's initial weights.
+def make_model(
+    name: str, options: Mapping[str, Any], tokenizer: Tokenizer, seed: int = 0, attributes: int = 1
+) -> Model:
+    """The model called ``name``, as wide as the tokenizer's tokens, for T attributes, with the seed's initial weights.
 
     Raises UnknownName, or BadRecipe also where the model does not read what the tokenizer makes.
     """
@@ -34,7 +36,7 @@ def make_model(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, seed
     if (Batch if cells else Packed) not in model.reads:
         made, read = ("cells", "whole networks") if cells else ("whole networks", "cells")
         raise BadRecipe(f"[model] '{name}' reads {read}; the tokenizer '{_name(tokenizer)}' is of {made}")
-    config = _build("model", model.Config, options, _widths(tokenizer))
+    config = _build("model", model.Config, options, _widths(tokenizer, attributes))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return model(config)
@@ -67,12 +69,12 @@ def _name(tokenizer: Tokenizer) -> str:
     return next(name for name, kind in TOKENIZERS.items() if kind is type(tokenizer))
 
 
-def _widths(tokenizer: Tokenizer) -> dict[str, int]:
+def _widths(tokenizer: Tokenizer, attributes: int) -> dict[str, int]:
     return {
         "features": tokenizer.features,
         "whole": tokenizer.whole,
         "kinds": tokenizer.kinds,
-        "targets": 1,  # one attribute a predictor
+        "targets": attributes,
     }
 
 

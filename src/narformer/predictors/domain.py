@@ -9,7 +9,8 @@ are.
 Letters: B networks, N training networks, K kernels, C kinds, F numbers of a network, M features that are averaged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass as plain_dataclass
 
 import numpy as np
 import torch
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from narformer.errors import printable
+from narformer.cells import Cells
+from narformer.errors import BadPredictor, printable
 from narformer.models.kernel_sum import BANDWIDTH, FLOPS, OVERHEAD
 from narformer.models.sizes import STRICT, Size
 from narformer.network.graph import Architecture
@@ -25,7 +27,7 @@ from narformer.tokens.kernels import FEATURES, KINDS, KernelTokenizer
 from narformer.tokens.packed import Packed
 from narformer.tokens.tokenizer import Names
 
-__all__ = ["Domain"]
+__all__ = ["CellDomain", "NetworkDomain"]
 
 SUMS = ("flops", "bytes in", "bytes out", "bytes of weights")
 MEANS = ("channels in", "channels out", "positions out", "window", "groups", "intensity")
@@ -33,9 +35,10 @@ LEAST_SPREAD = 0.05  # of a share's root, or of a logarithm: what varied less in
 MOST = 5000  # training networks it holds
 SHARE = 0.95  # of training networks whose nearest other one is near
 SLACK = 1.5  # times as far as those is still in the domain
+CHUNK = 64  # networks that are described at once
 
 
-class Domain(nn.Module):
+class NetworkDomain(nn.Module):
     """Training networks as points. All that it holds are buffers, so that it is saved with the model's weights."""
 
     @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -58,7 +61,7 @@ class Domain(nn.Module):
             self.register_buffer(name, torch.zeros(shape))
 
     @classmethod
-    def fit(cls, architectures: Sequence[Architecture]) -> "Domain":
+    def fit(cls, architectures: Sequence[Architecture]) -> "NetworkDomain":
         """Of training networks, two at least; of more than MOST every so many are taken."""
         kept = [architectures[row] for row in range(0, len(architectures), -(-len(architectures) // MOST))]
         point_NF = described(KernelTokenizer().batch(kept))
@@ -72,6 +75,27 @@ class Domain(nn.Module):
         domain.reach.copy_(SLACK * apart_NN.amin(1).quantile(SHARE))
         return domain
 
+    def fill(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take these numbers. Raises BadPredictor where distances by them would be meaningless."""
+        if self.config.features != NetworkDomain.Config(names=()).features:
+            raise BadPredictor("its domain describes networks otherwise than this version; train it again")
+        if (tensors["scale"] <= 0).any() or (tensors["reach"] < 0).any():
+            raise BadPredictor("'domain.scale' or 'domain.reach' is below zero; it is damaged, train it again")
+        self.load_state_dict(tensors, assign=True)
+
+    def look_up(
+        self, architectures: Sequence[Architecture], vocabulary: tuple[str, ...]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64], tuple[str, ...]]:
+        """(N,) whether each network is in the domain; its distance from the nearest training network; their names."""
+        distances, names = [np.empty(0)], []
+        for start in range(0, len(architectures), CHUNK):
+            some = [architectures[row] for row in range(start, min(start + CHUNK, len(architectures)))]
+            distance_B, nearest = self.nearest(KernelTokenizer().batch(some))
+            distances.append(distance_B)
+            names += nearest
+        distance_N = np.concatenate(distances)
+        return distance_N <= 1, distance_N, tuple(names)
+
     def nearest(self, batch: Packed) -> tuple[NDArray[np.float64], list[str]]:
         """(B,) distance to the nearest training network, 1 at the edge of the domain; and the names of those.
 
@@ -82,6 +106,29 @@ class Domain(nn.Module):
         return (apart_B / self.reach.clamp(min=1e-6)).double().numpy(), [
             self.config.names[n] for n in nearest_B.tolist()
         ]
+
+
+@plain_dataclass(frozen=True)
+class CellDomain:
+    """The domain of cells: those that are no larger than any cell of training.
+
+    vertices, edges: of the largest cells that trained or validated
+    """
+
+    vertices: int
+    edges: int
+
+    @classmethod
+    def fit(cls, cells: Cells) -> "CellDomain":
+        """Of the cells that trained and validated."""
+        return cls(int(cells.count_M.max()), int(cells.edges_M.max()))
+
+    def look_up(
+        self, architectures: Sequence[Architecture], vocabulary: tuple[str, ...]
+    ) -> tuple[NDArray[np.bool_], None, tuple[str, ...]]:
+        """(N,) whether each cell is in the domain; distances are not known."""
+        cells = Cells.of(architectures, vocabulary)
+        return np.asarray((cells.count_M <= self.vertices) & (cells.edges_M <= self.edges)), None, ()
 
 
 def described(batch: Packed) -> NDArray[np.float64]:

@@ -9,21 +9,24 @@ Letters: n training cells, M cells, N vertices, C operations, G groups, F featur
 E members.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from scipy.optimize import nnls
 from torch import Tensor, nn
 
-from narformer.cells.columns import Cells
+from narformer.cells.columns import MOST_EDGES, Cells
 from narformer.cells.features import GROUPS, answers, flows
+from narformer.errors import BadPredictor
 from narformer.models.sizes import STRICT, Size
 
-__all__ = ["GaussianProcess"]
+__all__ = ["GaussianProcess", "GaussianProcessFacts", "with_prefix"]
 
 RATE, PRIOR, JITTER, NOISE = 0.1, 0.04, 1e-5, -2.0  # of the fit: Adam's rate, 1/variance of logs, log noise to begin
 FARTHEST = 8.0  # logarithms of the kernel's numbers stay within: few labels that fit exactly would drive them anywhere
@@ -34,6 +37,8 @@ TUNED = 500  # cells by which the kernel is chosen, at most: the cost of a step 
 DOUBLE = frozenset({"amplitude", "length", "center", "alpha"})  # terms of an opinion nearly cancel
 FEW, FOLDS = 30, 10  # validation cells below which both opinions count alike; parts in which shares are checked
 ROUNDS = 20  # of reweighted least squares, by which shares settle
+LARGEST = 2**28  # numbers at once while a process describes its cells
+PREFIX = "gaussian_process."  # of tensors in a file, before the number of the attribute
 
 
 class GaussianProcess(nn.Module):
@@ -226,6 +231,37 @@ class GaussianProcess(nn.Module):
         model, own = self.share.double().numpy()
         return np.asarray(model * opinion_ME + own * own_M1)
 
+    def fill(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take these numbers."""
+        self.load_state_dict({name: tensors[name] for name in self.state_dict()}, assign=True)
+
+    def check(self, kinds: int) -> None:
+        """Raises BadPredictor where its numbers describe no cells over ``kinds`` operations, or no kernel."""
+        real_nN = self.kind >= 0
+        wrong = {
+            "kind": (self.kind != self.kind.round()).any()
+            or not real_nN[:, 0].all()
+            or (real_nN.int().diff(dim=1) > 0).any(),
+            "adj": ((self.adj != self.adj.triu(1).round()) | (self.adj < 0) | (self.adj > MOST_EDGES)).any(),
+            "length": (self.length <= 0).any(),
+            "amplitude": (self.amplitude < 0).any(),
+            "share": (self.share < 0).any(),
+        }
+        for name, found in wrong.items():
+            if found:
+                raise BadPredictor(f"'{PREFIX}{name}' holds impossible values; it is damaged, train it again")
+        low, high = self.kind.min(), self.kind.max()
+        if self.config.kinds != kinds or not (low >= -1 and high < kinds):
+            raise BadPredictor(
+                f"its Gaussian process knows operations {low:g} to {high:g} of {self.config.kinds}; "
+                f"the vocabulary has {kinds}; it is damaged, train it again"
+            )
+        if self.described != self.config.features:
+            raise BadPredictor(
+                f"its Gaussian process has {self.config.features} features; expected {self.described}; "
+                "it is damaged or of another version, train it again"
+            )
+
     @property
     def described(self) -> int:
         """Number of features that are computed of a cell; another one in the configuration is an error."""
@@ -244,6 +280,39 @@ class GaussianProcess(nn.Module):
             features.append(x / max(1, int((scale > 0).sum())) ** 0.5)
             begin = end
         return features
+
+
+class GaussianProcessFacts(BaseModel):
+    """The fields of a GaussianProcess's Config, as a manifest may state them."""
+
+    model_config = ConfigDict(extra="forbid")
+    cells: int = Field(gt=0, le=MOST)
+    vertices: int = Field(gt=0, le=2**10)
+    kinds: int = Field(gt=0, le=127)
+    features: int = Field(gt=0, le=2**20)
+    networks: int = Field(gt=0, le=2**10)
+    width: int = Field(gt=0, le=2**7)
+
+    @model_validator(mode="after")
+    def _fits_in_memory(self) -> Self:
+        size = self.cells * self.vertices * (self.vertices + self.networks * self.width)
+        if size > LARGEST:
+            raise ValueError(f"found a Gaussian process of {size:,} numbers; expected at most {LARGEST:,}")
+        return self
+
+    def config(self) -> GaussianProcess.Config:
+        """The Config with these fields."""
+        return GaussianProcess.Config(**self.model_dump())
+
+
+def with_prefix(processes: Sequence[GaussianProcess | None]) -> dict[str, Tensor]:
+    """The tensors of the Gaussian processes of T attributes, by their names in a file."""
+    return {
+        f"{PREFIX}{t}.{name}": value
+        for t, process in enumerate(processes)
+        if process is not None
+        for name, value in process.state_dict().items()
+    }
 
 
 def _distances(x_MF: Tensor, y_nF: Tensor) -> Tensor:

@@ -1,23 +1,30 @@
-"""Latency as a straight line in what a network costs: the two simplest baselines, FLOPs and FLOPs+MAC.
+"""A straight line in the cost of a network: the two simplest baselines of latency, FLOPs and FLOPs+MAC.
 
 ŷ = b + Σ_c a_c x_c      x_c FLOPs, or FLOPs and memory access; a, b by ordinary least squares
 
 NNLQP (Liu et al., ICPP 2022) prints both beside its predictor, after nn-Meter (Zhang et al., MobiSys 2021). MAC is
-memory access there, not multiply-adds. Letters: N networks, C columns.
+memory access there, not multiply-adds. Letters: N networks, C columns, T attributes.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from typing_extensions import Unpack
 
-from narformer.errors import BadArchitecture, BadRecipe, lookup
+from narformer.errors import BadArchitecture, BadPredictor, BadRecipe, lookup
 from narformer.network.cost import Cost, cost
 from narformer.network.graph import Architecture
+from narformer.predictors.predictor import Advance, Common, Predictor, unheard
+from narformer.predictors.target import Target
+from narformer.predictors.task import Task
 
-__all__ = ["COLUMNS", "CostLine", "positive_labels"]
+__all__ = ["COLUMNS", "CostLine", "CostLinePredictor", "positive_labels"]
 
 # column -> how it is counted, how many make the unit of its slope, that unit
 COLUMNS: dict[str, tuple[Callable[[Cost], int], float, str]] = {
@@ -28,9 +35,9 @@ COLUMNS: dict[str, tuple[Callable[[Cost], int], float, str]] = {
 
 @dataclass(frozen=True)
 class CostLine:
-    """predict(architectures) -> (N, 1) milliseconds.
+    """One line: ``predict(architectures) -> (N,)`` milliseconds.
 
-    columns:   what the line depends on, names of COLUMNS
+    columns:   costs that the line depends on, names of COLUMNS
     slopes:    milliseconds per unit of each column
     intercept: milliseconds
     floor:     milliseconds, no prediction is smaller
@@ -69,17 +76,10 @@ class CostLine:
         intercept = float(latency_N.mean() - center_C @ slope_C)
         return cls(tuple(columns), tuple(slope_C.tolist()), intercept, float(latency_N.min() / 2))
 
-    def predict(
-        self, architectures: Sequence[Architecture], *, advance: Callable[[int], None] = lambda done: None
-    ) -> NDArray[np.float64]:
-        """(N, 1) milliseconds; ``advance`` is told N. Raises BadArchitecture for a network that cannot be counted."""
+    def predict(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        """(N,) milliseconds. Raises BadArchitecture for a network that cannot be counted."""
         line_N = self.intercept + _counts(architectures, self.columns) @ np.array(self.slopes)
-        advance(len(architectures))
-        return np.asarray(np.maximum(line_N, self.floor)[:, None])
-
-    def config(self) -> dict[str, Any]:
-        """The fields as plain values."""
-        return asdict(self)
+        return np.asarray(np.maximum(line_N, self.floor))
 
     def __str__(self) -> str:
         terms = [
@@ -87,6 +87,72 @@ class CostLine:
             for column, slope in zip(self.columns, self.slopes, strict=True)
         ]
         return f"{self.intercept:.3g} ms{''.join(terms)}, at least {self.floor:.3g} ms"
+
+
+class CostLinePredictor(Predictor):
+    """A CostLine for each of T attributes of whole networks, whose labels are positive."""
+
+    name = "cost-line"
+
+    class Options(BaseModel):
+        """columns: costs that the line depends on, names of COLUMNS."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+        columns: Annotated[tuple[Literal["flops", "memory access"], ...], Field(min_length=1)] = ("flops",)
+
+    class Config(Options):
+        """As Options."""
+
+        name: Literal["cost-line"] = "cost-line"
+
+    def __init__(self, lines: Sequence[CostLine], **common: Unpack[Common]) -> None:
+        super().__init__(**common)
+        self.lines = tuple(lines)
+
+    @classmethod
+    def fit(cls, task: Task, options: Options) -> Self:
+        """A line for each attribute. Raises BadRecipe for cells, or labels that are not positive; as CostLine.fit."""
+        if task.cells is not None:
+            raise BadRecipe(f"[predictor] '{cls.name}' reads whole networks; '{task.source}' holds cells")
+        lines = [
+            CostLine.fit([task.training[row] for row in rows], label_n, columns=options.columns)
+            for rows, label_n in task.columns("no network costs nothing")
+        ]
+        targets = (Target("log"),) * len(lines)
+        return cls(lines, attributes=task.attributes, space=task.space, targets=targets, domain=task.domain())
+
+    def opinions(self, architectures: Sequence[Architecture], advance: Advance = unheard) -> NDArray[np.float64]:
+        """(N, T, 1) logarithms. Raises BadArchitecture for a network that cannot be counted."""
+        value_NT = np.stack([line.predict(architectures) for line in self.lines], axis=1)
+        advance(len(architectures))
+        return np.log(value_NT)[:, :, None]
+
+    def config(self) -> Config:
+        """The columns."""
+        return self.Config.model_validate({"columns": self.lines[0].columns})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """(T, C) slopes, (T,) intercepts and floors."""
+        numbers = {
+            "slopes": [line.slopes for line in self.lines],
+            "intercepts": [line.intercept for line in self.lines],
+            "floors": [line.floor for line in self.lines],
+        }
+        return {name: torch.tensor(values, dtype=torch.double) for name, values in numbers.items()}
+
+    @classmethod
+    def empty(cls, config: Config, common: Common) -> Self:
+        """Flat lines at 1."""
+        flat = CostLine(config.columns, (0.0,) * len(config.columns), 1.0, 1.0)
+        return cls((flat,) * len(common["attributes"]), **common)
+
+    def fill(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take slopes, intercepts and floors. Raises BadPredictor for a floor that is not positive."""
+        if (tensors["floors"] <= 0).any():
+            raise BadPredictor("'floors' holds a number that is not positive; it is damaged, train it again")
+        rows = zip(*(tensors[name].tolist() for name in ("slopes", "intercepts", "floors")), strict=True)
+        columns = self.lines[0].columns
+        self.lines = tuple(CostLine(columns, tuple(slopes), intercept, floor) for slopes, intercept, floor in rows)
 
 
 def positive_labels(architectures: Sequence[Architecture], latency_N: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,11 +8,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
 from typing_extensions import TypedDict  # typing's own is refused by pydantic before Python 3.12
 
+from narformer.attributes import Attribute, Better, Condition
 from narformer.errors import BadPredictor
+from narformer.predictors.format_1 import upgraded
 from narformer.predictors.target import Transform
 
-FORMAT = 1
-LARGEST_EXPERT = 2**28  # numbers at once while it describes its cells
+FORMAT = 2
 LARGEST_MANIFEST = 2**22  # bytes; the history of 6,000 epochs takes half a million
 
 
@@ -46,31 +47,33 @@ class CalibrationFacts(BaseModel):
     sharpness: float = Field(default=1.0, gt=0)
 
 
-class ExpertFacts(BaseModel):
-    """The fields of an GaussianProcess's Config."""
+class NetworkDomainFacts(BaseModel):
+    """The fields of a NetworkDomain's Config."""
 
     model_config = ConfigDict(extra="forbid")
-    cells: int = Field(gt=0, le=1000)  # as many as an GaussianProcess keeps
-    vertices: int = Field(gt=0, le=2**10)
-    kinds: int = Field(gt=0, le=127)
-    features: int = Field(gt=0, le=2**20)
-    networks: int = Field(gt=0, le=2**10)
-    width: int = Field(gt=0, le=2**7)
-
-    @model_validator(mode="after")
-    def _fits_in_memory(self) -> "ExpertFacts":
-        size = self.cells * self.vertices * (self.vertices + self.networks * self.width)
-        if size > LARGEST_EXPERT:
-            raise ValueError(f"found an expert of {size:,} numbers; expected at most {LARGEST_EXPERT:,}")
-        return self
-
-
-class DomainFacts(BaseModel):
-    """The fields of a Domain's Config."""
-
-    model_config = ConfigDict(extra="forbid")
-    names: tuple[str, ...] = Field(min_length=1, max_length=5000)  # as many as a Domain holds
+    names: tuple[str, ...] = Field(min_length=1, max_length=5000)  # as many as a NetworkDomain holds
     features: int = Field(gt=0, le=2**10)
+
+
+class CellDomainFacts(BaseModel):
+    """The fields of a CellDomain."""
+
+    model_config = ConfigDict(extra="forbid")
+    vertices: int = Field(gt=0)
+    edges: int = Field(ge=0)
+
+
+class ConditionFacts(BaseModel):
+    """The fields of a Condition."""
+
+    model_config = ConfigDict(extra="forbid")
+    runtime: str = ""
+    runtime_version: str = ""
+    device: str = ""
+    accelerator: str = ""
+    threads: int = Field(default=0, ge=0)
+    batch: int = Field(default=0, ge=0)
+    precision: str = ""
 
 
 class AttributeFacts(BaseModel):
@@ -79,23 +82,19 @@ class AttributeFacts(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str
     unit: str
+    better: Better
+    relative: bool
+    additive: bool
+    condition: ConditionFacts
     note: str = ""
-    better: Literal["higher", "lower"] = "higher"
-    relative: bool = False
-    additive: bool = False
-    condition: dict[str, str | int] = {}
+
+    def attribute(self) -> Attribute:
+        """The Attribute with these fields."""
+        return Attribute(**self.model_dump(exclude={"condition"}), condition=Condition(**self.condition.model_dump()))
 
 
-class TokenizerFacts(BaseModel):
-    """The tokenizer's name in TOKENIZERS, the operations it knows, and its options."""
-
-    model_config = ConfigDict(extra="allow")
-    name: str
-    vocabulary: tuple[str, ...]
-
-
-class ModelFacts(BaseModel):
-    """The model's name in MODELS, and every field of its Config."""
+class PredictorFacts(BaseModel):
+    """The name of a predictor in PREDICTORS; the rest is for its Config."""
 
     model_config = ConfigDict(extra="allow")
     name: str
@@ -108,7 +107,7 @@ class DataFacts(TypedDict, total=False):
     name: str
     file: str | None
     sha256: str | None
-    label: str | None
+    label: str | list[str] | None
     split: str
     train: int
     split_seed: int | None
@@ -126,7 +125,7 @@ class TrainedOn(TypedDict, total=False):
     """Which networks trained and validated, and how many."""
 
     data: str
-    label: str
+    label: str | list[str]
     split: str
     train: int
     validation: int
@@ -150,20 +149,26 @@ class Facts(TypedDict, total=False):
 
 
 class Manifest(BaseModel):
-    """Everything about a saved predictor but its weights."""
+    """Everything about a saved predictor but its numbers. Attributes, targets and calibrations go together."""
 
     model_config = ConfigDict(extra="forbid")
-    format: Literal[1]
+    format: Literal[2]
+    predictor: PredictorFacts
     space: str
-    attribute: AttributeFacts
-    tokenizer: TokenizerFacts
-    model: ModelFacts
-    target: TargetFacts
-    precision: Literal["float32", "bfloat16"]
-    calibration: CalibrationFacts | None = None
-    expert: ExpertFacts | None = None
-    domain: DomainFacts | None = None
+    attributes: tuple[AttributeFacts, ...] = Field(min_length=1, max_length=1000)
+    targets: tuple[TargetFacts, ...]
+    calibrations: tuple[CalibrationFacts | None, ...]
+    domain: NetworkDomainFacts | CellDomainFacts | None = None
     facts: Facts = {}
+
+    @model_validator(mode="after")
+    def _go_together(self) -> "Manifest":
+        count = len(self.attributes)
+        if {count} != {len(self.targets), len(self.calibrations)}:
+            raise ValueError(
+                f"found {len(self.targets)} targets and {len(self.calibrations)} calibrations for {count} attributes"
+            )
+        return self
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -176,16 +181,29 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def validated(text: bytes, path: Path) -> Manifest:
-    """The manifest with this text; ``path`` is named where it does not validate. Raises BadPredictor."""
+    """The manifest with this text, of this format or an older one; ``path`` is named where it does not validate.
+
+    Raises BadPredictor.
+    """
     if len(text) > LARGEST_MANIFEST:
-        raise BadPredictor(f"{path}: found more than {LARGEST_MANIFEST} bytes; no manifest has so many")
+        raise BadPredictor(f"{path}: found more than {LARGEST_MANIFEST} bytes; no manifest is as large")
     try:
-        return Manifest.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))[:80] or "the file"
-        message = " ".join(first["msg"].removeprefix("Value error, ").split())
+        content = json.loads(text)
+        if isinstance(content, dict) and content.get("format") == 1:
+            content = upgraded(content)
+        return Manifest.model_validate_json(json.dumps(content))
+    except (ValueError, RecursionError) as error:
+        where, message = wrong(error)
         raise BadPredictor(f"{path}: {where!r}: {message}; it is damaged or of another version") from None
+
+
+def wrong(error: Exception) -> tuple[str, str]:
+    """The place and the text of the first thing that is wrong with a manifest."""
+    if not isinstance(error, ValidationError):
+        return "the file", " ".join(str(error).split())[:200]
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))[:80] or "the file"
+    return where, " ".join(first["msg"].removeprefix("Value error, ").split())
 
 
 def printed(value: Any, margin: str = "\n") -> str:

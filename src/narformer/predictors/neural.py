@@ -1,122 +1,218 @@
-"""A neural model with its tokenizer and target: the Predictor that is trained, saved and loaded."""
+"""A neural model with its tokenizer: the predictor that is trained in steps, for cells or for whole networks.
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+Letters: N networks, B networks of a batch, T attributes, E members, K kernels of one network.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+from typing_extensions import Unpack
 
-from narformer.attributes import Attribute
 from narformer.cells.columns import Cells
-from narformer.models import Model
+from narformer.errors import BadPredictor, lookup
+from narformer.models import MODELS, KernelSum, Model
 from narformer.network.graph import Architecture
-from narformer.predictors.calibration import Calibration
-from narformer.predictors.domain import Domain
-from narformer.predictors.gaussian_process import GaussianProcess
-from narformer.predictors.target import Target
-from narformer.tokens import Batch, CellTokenizer, Packed, Tokenizer
+from narformer.predictors.build import DERIVED, make_model, make_tokenizer, model_options
+from narformer.predictors.gaussian_process import GaussianProcess, GaussianProcessFacts, with_prefix
+from narformer.predictors.predictor import Advance, Common, Float, Predictor, unheard
+from narformer.tokens import TOKENIZERS, Batch, CellTokenizer, NetworkTokenizer, Packed, Tokenizer
 
-BLOCK, CHUNK = 2048, 64  # cells, and whole networks, after which progress is told
+__all__ = ["NeuralPredictor"]
+
+BLOCK, CHUNK = 2048, 64  # cells, and whole networks, after which progress is reported
+MEMORY = 512  # cells of a batch, divided among the members
 
 
-@dataclass(eq=False)
-class NeuralPredictor:
-    """predict(architectures) -> (N, 1) in the attribute's unit.
+class TokenizerFacts(BaseModel):
+    """The tokenizer's name in TOKENIZERS, the operations it knows, and its options."""
 
-    facts:       what the manifest tells about the training: recipe, data, measured error
-    calibration: how far predictions are off; None where too few networks were left to tell
-    expert:      a second opinion that is blended with the model's; None where the model stands alone
-    domain:      tells how far a whole network is from those trained on; None for cells
+    model_config = ConfigDict(extra="allow")
+    name: str
+    vocabulary: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> Self:
+        """The facts of a tokenizer."""
+        return cls(name=_name(TOKENIZERS, tokenizer), **tokenizer.config())
+
+
+class ModelFacts(BaseModel):
+    """The model's name in MODELS, and every field of its Config."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str
+
+    @classmethod
+    def of(cls, model: Model) -> Self:
+        """The facts of a model."""
+        return cls(name=_name(MODELS, model), **model_options(model))
+
+
+class NeuralPredictor(Predictor):
+    """A model, its tokenizer, and for cells a Gaussian process for each attribute that is blended with the model.
+
+    precision: of the model's computation
+    processes: of each attribute; None where the model stands alone
     """
 
-    model: Model
-    tokenizer: Tokenizer
-    target: Target
-    attribute: Attribute
-    space: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    precision: torch.dtype = torch.float32
-    calibration: Calibration | None = None
-    expert: GaussianProcess | None = None
-    domain: Domain | None = None
+    name = "neural"
 
-    def predict(
+    class Config(BaseModel):
+        """Its section of the manifest."""
+
+        model_config = ConfigDict(extra="forbid")
+        name: Literal["neural"] = "neural"
+        tokenizer: TokenizerFacts
+        model: ModelFacts
+        precision: Literal["float32", "bfloat16"] = "float32"
+        gaussian_processes: tuple[GaussianProcessFacts | None, ...] = ()
+
+    def __init__(
         self,
-        architectures: Sequence[Architecture],
-        chunk: int = 512,
-        advance: Callable[[int], None] = lambda done: None,
-    ) -> NDArray[np.float64]:
-        """(N, 1) predictions in the attribute's unit; ``advance`` is told how many each chunk held.
+        model: Model,
+        tokenizer: Tokenizer,
+        precision: torch.dtype = torch.float32,
+        processes: Sequence[GaussianProcess | None] = (),
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(**common)
+        self.model, self.tokenizer, self.precision = model, tokenizer, precision
+        self.processes = tuple(processes) or (None,) * len(self.attributes)
 
-        Raises BadArchitecture for operations outside the vocabulary.
-        """
-        return self.target.inverse(self.opinions(architectures, chunk, advance).mean(axis=1, keepdims=True))
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The operations of its cells; empty where it reads whole networks."""
+        return self.tokenizer.vocabulary if isinstance(self.tokenizer, CellTokenizer) else ()
 
     @property
     def members(self) -> int:
-        """E, opinions that the model has; 1 where it is no ensemble."""
+        """E, members of the model; 1 where it is not an ensemble."""
         return int(getattr(self.model.config, "members", 1))
 
-    def interval(self, opinion_NE: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Lower and upper ends (N,) of the intervals of opinions, in the attribute's unit; None without calibration.
+    @property
+    def adaptable(self) -> bool:
+        """Whether it sums kernels in logarithms, of one attribute."""
+        return (
+            isinstance(self.model, KernelSum)
+            and len(self.attributes) == 1
+            and all(target.transform == "log" for target in self.targets)
+        )
 
-        None ends farther from the labels of training than those reach (``Target.span``).
+    def to(self, device: str) -> Self:
+        """The same predictor with its model on another device; Gaussian processes stay on the CPU."""
+        self.model.to(device)
+        return self
+
+    def opinions(self, architectures: Sequence[Architecture], advance: Advance = unheard) -> Float:
+        """(N, T, E) predictions of each member, blended with the Gaussian processes, in the units of targets.
+
+        Raises BadArchitecture for operations outside the vocabulary.
         """
-        if self.calibration is None:
-            return None
-        middle_N, reach_N = opinion_NE.mean(axis=1), self.calibration.reach(opinion_NE)
-        ends = self.target.inverse(middle_N - reach_N), self.target.inverse(middle_N + reach_N)
-        return np.clip(ends[0], *self.target.span), np.clip(ends[1], *self.target.span)
-
-    def opinions(
-        self,
-        architectures: Sequence[Architecture],
-        chunk: int = 512,
-        advance: Callable[[int], None] = lambda done: None,
-    ) -> NDArray[np.float64]:
-        """(N, E) what each member says, blended with the expert, in the units of targets. As ``predict`` otherwise."""
         if isinstance(self.tokenizer, CellTokenizer):
-            cells = Cells.of(architectures, self.tokenizer.vocabulary)
-            return self._of_cells(self.tokenizer, cells, chunk, advance)
-        parts = [np.empty((0, self.members))]
+            return self._of_cells(self.tokenizer, Cells.of(architectures, self.tokenizer.vocabulary), advance)
+        parts = [np.empty((0, len(self.attributes), self.members))]
         for start in range(0, len(architectures), CHUNK):
             networks = [architectures[row] for row in range(start, min(start + CHUNK, len(architectures)))]
             parts.append(self.opinions_on(self.tokenizer.batch(networks)))
             advance(len(networks))
         return np.concatenate(parts)
 
-    def _of_cells(
-        self, tokenizer: CellTokenizer, cells: Cells, chunk: int, advance: Callable[[int], None]
-    ) -> NDArray[np.float64]:
-        """(N, E) in blocks of cells of one size, which need no padding; as many at once as torch has threads."""
+    def _of_cells(self, tokenizer: CellTokenizer, cells: Cells, advance: Advance) -> Float:
+        """(N, T, E) in blocks of cells of one size, which need no padding; as many at once as torch has threads."""
         by_size = np.argsort(cells.count_M, kind="stable")
-        out_ME = np.empty((len(cells), self.members))
-        chunk = max(1, chunk // self.members)  # small ones stay in the cache, and members make them larger
+        out_NTE = np.empty((len(cells), len(self.attributes), self.members))
+        chunk = max(1, MEMORY // self.members)  # small ones stay in the cache, and members make them larger
 
-        def opinions_BE(rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        def opinions_BTE(rows: NDArray[np.intp]) -> Float:
             block = cells.take(rows).trimmed()
             chunks = [block.take(slice(begin, begin + chunk)).trimmed() for begin in range(0, len(block), chunk)]
-            opinion_BE = np.concatenate([self.opinions_on(tokenizer.batch(part)) for part in chunks])
-            return opinion_BE if self.expert is None else self.expert.blended(tokenizer.simplified(block), opinion_BE)
+            opinion_BTE = np.concatenate([self.opinions_on(tokenizer.batch(part)) for part in chunks])
+            if any(self.processes):
+                simplified = tokenizer.simplified(block)
+                for t, process in enumerate(self.processes):
+                    if process is not None:
+                        opinion_BTE[:, t] = process.blended(simplified, opinion_BTE[:, t])
+            return opinion_BTE
 
         blocks = [by_size[start : start + BLOCK] for start in range(0, len(cells), BLOCK)]
         with spread_over_threads(len(blocks)) as each:
-            for rows, opinion_BE in zip(blocks, each(opinions_BE, blocks), strict=True):
-                out_ME[rows] = opinion_BE
+            for rows, opinion_BTE in zip(blocks, each(opinions_BTE, blocks), strict=True):
+                out_NTE[rows] = opinion_BTE
                 advance(len(rows))
-        return out_ME
+        return out_NTE
 
-    def opinions_on(self, batch: Batch | Packed) -> NDArray[np.float64]:
-        """(B, E) what each member of the model says of tokens, before any expert."""
+    def opinions_on(self, batch: Batch | Packed) -> Float:
+        """(B, T, E) predictions of each member of the model from tokens, before any Gaussian process."""
         self.model.eval()
         self.model.precision = self.precision
         with torch.inference_mode():
-            opinion_BE: torch.Tensor = self.model(batch.to(next(self.model.parameters()).device))
-        return opinion_BE.double().cpu().numpy()
+            opinion_BTE: Tensor = self.model(batch.to(next(self.model.parameters()).device))
+        return opinion_BTE.double().cpu().numpy()
+
+    def shares(self, architecture: Architecture) -> Float | None:
+        """(T, K) where the model sums kernels; see Predictor."""
+        if not isinstance(self.model, KernelSum) or not isinstance(self.tokenizer, NetworkTokenizer):
+            return None
+        self.model.eval()
+        with torch.inference_mode():
+            kernel_XK = self.model.kernels(self.tokenizer.batch([architecture]))
+            kernel_TEK = kernel_XK.unflatten(0, (len(self.attributes), self.members))
+            return kernel_TEK.softmax(2).mean(1).double().cpu().numpy()
+
+    def config(self) -> Config:
+        """Tokenizer, model and precision by name, and the sizes of the Gaussian processes."""
+        processes = [
+            process and GaussianProcessFacts.model_validate(vars(process.config)) for process in self.processes
+        ]
+        return self.Config(
+            tokenizer=TokenizerFacts.of(self.tokenizer),
+            model=ModelFacts.of(self.model),
+            precision="bfloat16" if self.precision == torch.bfloat16 else "float32",
+            gaussian_processes=tuple(processes) if any(processes) else (),
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The model's weights, and the numbers of the Gaussian processes."""
+        return self.model.state_dict() | with_prefix(self.processes)
+
+    @classmethod
+    def empty(cls, config: Config, common: Common) -> Self:
+        """A model without weights. Raises BadRecipe, UnknownName or BadPredictor where it cannot be built."""
+        count = len(common["attributes"])
+        facts, options = config.tokenizer, config.model.model_extra or {}
+        tokenizer = make_tokenizer(facts.name, facts.model_extra or {}, facts.vocabulary)
+        free = {name: value for name, value in options.items() if name not in DERIVED}
+        model = make_model(config.model.name, free, tokenizer, attributes=count)
+        for name, value in model_options(model).items():
+            if name in DERIVED and options.get(name, value) != value:
+                raise BadPredictor(f"[model] {name}: found {options[name]!r:.80}; its tokenizer asks for {value}")
+        if len(config.gaussian_processes) not in (0, count):
+            raise BadPredictor(f"found {len(config.gaussian_processes)} Gaussian processes for {count} attributes")
+        processes = [facts and GaussianProcess(facts.config()) for facts in config.gaussian_processes]
+        return cls(model.eval(), tokenizer, getattr(torch, config.precision), processes, **common)
+
+    def fill(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take weights and numbers. Raises BadPredictor for a Gaussian process with impossible numbers."""
+        self.model.load_state_dict({name: tensors[name] for name in self.model.state_dict()}, assign=True)
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(True)
+        for t, process in enumerate(self.processes):
+            if process is not None:
+                process.fill({name.partition(f"gaussian_process.{t}.")[2]: value for name, value in tensors.items()})
+                process.check(len(self.vocabulary))
+
+
+def _name(table: Mapping[str, type[Any]], part: object) -> str:
+    name = next((name for name, kind in table.items() if kind is type(part)), "")
+    lookup(table, name, "tokenizer or model")
+    return name
 
 
 @contextmanager
