@@ -99,7 +99,7 @@ def run(space: str, size: int, name: str, seed: int, dataset: Dataset) -> dict[s
     """
     recipe = recipe_of(space, size, name)
     trained = train(recipe, seed, dataset)
-    predictor, labels = trained.predictor, dataset.labels[dataset.train_label]
+    predictor, labels = trained.predictor, dataset.labels[dataset.train_labels[0]]
     rows = np.sort(np.random.default_rng(0).permutation(trained.split.test)[:TESTED])
     opinion_NE = predictor.opinions(dataset.rows(rows))
     scores = {"validation": trained.facts["saved_validation_tau"]}
@@ -129,7 +129,7 @@ def run(space: str, size: int, name: str, seed: int, dataset: Dataset) -> dict[s
 
 
 def _ranked(dataset: Dataset, rows: NDArray[np.int64], value_N: NDArray[np.float64]) -> dict[str, float]:
-    labels, test = dataset.labels[dataset.train_label][rows], dataset.labels[dataset.test_label][rows]
+    labels, test = dataset.labels[dataset.train_labels[0]][rows], dataset.labels[dataset.test_labels[0]][rows]
     known = np.isfinite(labels)
     return {"test": kendall_tau(value_N, test), TRAINING_LABEL: kendall_tau(value_N[known], labels[known])}
 

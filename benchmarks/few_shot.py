@@ -62,8 +62,8 @@ def labelled(networks: Dataset, latency_M: NDArray[np.float64], device: str) -> 
         networks,
         labels={"latency": latency_M},
         attributes={"latency": attribute},
-        train_label="latency",
-        test_label="latency",
+        train_labels=("latency",),
+        test_labels=("latency",),
     )
 
 

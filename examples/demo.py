@@ -51,7 +51,7 @@ def main() -> None:
 
     rest = trained.split.unseen()
     predicted = trained.predictor.predict(dataset.rows(rest))[:, 0]
-    true = dataset.labels[dataset.test_label][rest]
+    true = dataset.labels[dataset.test_labels[0]][rest]
     console.print(
         f"   {seconds:.0f} s of training; Kendall τ = [bold]{kendall_tau(predicted, true):.3f}[/] "
         f"on the {len(rest):,} cells that it never saw"
@@ -74,7 +74,7 @@ def main() -> None:
             continue
         if entry["space"] == dataset.space:
             elsewhere = jobs.load_predictor(entry["name"]).predict(dataset.architectures)[:, 0]
-            tau = kendall_tau(elsewhere, dataset.labels[dataset.test_label])
+            tau = kendall_tau(elsewhere, dataset.labels[dataset.test_labels[0]])
             console.print(f"   {entry['name']} ranks all {len(dataset):,} retrained cells: τ = {tau:.3f}")
         else:
             cells = "conv3x3 conv1x1 maxpool3x3 | 01 02 03 14 24 34", "conv3x3 conv3x3 conv3x3 | 01 12 23 34 03 04"

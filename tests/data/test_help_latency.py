@@ -39,7 +39,7 @@ def test_counts_and_notes(name, rows, labels, sets):
         assert attribute.unit == "ms"
         assert ("not measured" in attribute.note) == (label not in measured(name))
         assert (data.labels[label] > 0).all()
-    assert data.train_label in measured(name)
+    assert data.train_labels[0] in measured(name)
     drawn = split(data, "holdout", 900, seed=0, validation=100)
     assert (len(drawn.train), len(drawn.validation)) == (900, 100)
 

@@ -163,7 +163,7 @@ def test_a_family_left_unseen_tests_and_the_others_share_the_rest():
 
 def test_rows_without_a_label_neither_train_nor_test():
     dataset = in_families(unlabelled=range(0, 90, 2))
-    found = split(replace(dataset, test_label="valid"), "paper", 20, validation=5, unseen="b")
+    found = split(replace(dataset, test_labels=("valid",)), "paper", 20, validation=5, unseen="b")
     assert np.isfinite(dataset.labels["valid"][np.concatenate([found.train, found.validation, found.test])]).all()
     assert len(found.test) == 15
 

@@ -30,7 +30,7 @@ def table(tmp_path):
 def test_files_and_names_are_networks(table, monkeypatch, tmp_path_factory):
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))  # paths count from the table's folder
     dataset = read_table_file(table)
-    assert (dataset.space, len(dataset), dataset.train_label) == ("networks", 4, "latency_ms")
+    assert (dataset.space, len(dataset), dataset.train_labels[0]) == ("networks", 4, "latency_ms")
     expected = [fingerprint(FAMILIES["squeezenet"].variant(number)) for number in (1, 2, 3, 1)]
     assert [fingerprint(network) for network in dataset.architectures] == expected
     np.testing.assert_array_equal(network_numbers(dataset), [0, 1, 2, 0])

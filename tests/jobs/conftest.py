@@ -83,8 +83,8 @@ def tiny_predictor(squeezenets: list[Architecture]) -> Callable[[NDArray[np.floa
             architectures=squeezenets,
             labels={"latency": latency_M},
             attributes={"latency": Attribute.of("latency", "ms", device)},
-            train_label="latency",
-            test_label="latency",
+            train_labels=("latency",),
+            test_labels=("latency",),
         )
         return train(Recipe.of(RECIPE, "here"), 0, dataset).predictor
 

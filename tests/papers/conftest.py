@@ -50,8 +50,8 @@ def made_up() -> Dataset:
         architectures=from_arch_strings([TEMPLATE.format(*(OPERATIONS[o] for o in ops)) for ops in op_M6]),
         labels={name: accuracy_M + rng.normal(0, 0.1, len(op_M6)) for name in names},
         attributes={name: Attribute.of(name, "%") for name in names},
-        train_label=names[0],
-        test_label=names[1],
+        train_labels=(names[0],),
+        test_labels=(names[1],),
     )
 
 
@@ -68,8 +68,8 @@ def made_up_networks() -> Dataset:
         architectures=networks,
         labels={"latency_ort": np.array([c.flops / 1e9 + c.memory_access / 1e7 + 1 for c in costs])},
         attributes={"latency_ort": Attribute.of("latency_ort", "ms")},
-        train_label="latency_ort",
-        test_label="latency_ort",
+        train_labels=("latency_ort",),
+        test_labels=("latency_ort",),
         official=official_split(family_M.tolist(), ["test" if row % 10 == 9 else "train" for row in range(80)]),
         family_M=family_M,
     )

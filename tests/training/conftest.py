@@ -45,8 +45,8 @@ def toy(labels=None, test=None):
         architectures=cells,
         labels={"valid": labels, "test": made if test is None else test},
         attributes={"valid": Attribute.of("accuracy", "1"), "test": Attribute.of("accuracy", "1")},
-        train_label="valid",
-        test_label="test",
+        train_labels=("valid",),
+        test_labels=("test",),
     )
 
 

@@ -61,8 +61,8 @@ def predictor(networks):
         architectures=networks[:200],
         labels={"latency": np.array([latency(network, HERE) for network in networks[:200]])},
         attributes={"latency": Attribute.of("latency", "ms", "here")},
-        train_label="latency",
-        test_label="latency",
+        train_labels=("latency",),
+        test_labels=("latency",),
     )
     return train(Recipe.of(RECIPE, "here"), 0, dataset).predictor
 

@@ -104,7 +104,7 @@ def test_a_recipe_may_name_a_table(write_table, content):
     }
     recipe = Recipe.of(content, "here")
     dataset = load_dataset(recipe.data)
-    assert (dataset.name, dataset.train_label, dataset.test_label, len(dataset)) == ("t.jsonl", "b", "b", 20)
+    assert (dataset.name, dataset.train_labels[0], dataset.test_labels[0], len(dataset)) == ("t.jsonl", "b", "b", 20)
     write_table(shift=1)
     with pytest.raises(BadFile, match="another content"):
         load_dataset(recipe.data)

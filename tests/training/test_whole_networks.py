@@ -61,8 +61,8 @@ def dataset():
         architectures=networks,
         labels={"latency": np.array([latency(network) for network in networks])},
         attributes={"latency": Attribute.of("latency", "ms")},
-        train_label="latency",
-        test_label="latency",
+        train_labels=("latency",),
+        test_labels=("latency",),
     )
 
 

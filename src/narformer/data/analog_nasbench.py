@@ -94,8 +94,8 @@ def read_analog(path: str | Path) -> Dataset:
         architectures=from_arch_strings(strings),
         labels=labels,
         attributes=ATTRIBUTES,
-        train_label="baseline_accuracy",
-        test_label="baseline_accuracy",
+        train_labels=("baseline_accuracy",),
+        test_labels=("baseline_accuracy",),
     )
 
 

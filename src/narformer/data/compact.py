@@ -45,8 +45,8 @@ def write(dataset: Dataset, path: str | Path) -> None:
         "space": dataset.space,
         "vocabulary": cells.vocabulary,
         "labels": [asdict(dataset.attributes[name]) for name in dataset.labels],
-        "train_label": dataset.train_label,
-        "test_label": dataset.test_label,
+        "train_label": dataset.train_labels[0],
+        "test_label": dataset.test_labels[0],
     }
     arrays: dict[str, NDArray[Any]] = {
         "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),

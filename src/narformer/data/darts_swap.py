@@ -64,7 +64,7 @@ def _dataset(genotypes: Sequence[str], accuracies: ArrayLike, path: str | Path) 
         architectures=Cells.of(cells, VOCABULARY),
         labels={"val_acc": np.asarray(accuracies, dtype=np.float64)},
         attributes=ATTRIBUTES,
-        train_label="val_acc",
-        test_label="val_acc",
+        train_labels=("val_acc",),
+        test_labels=("val_acc",),
     )
     return verify(dataset, FACTS, path)

@@ -26,8 +26,8 @@ class Dataset(Sequence[Example]):
     architectures: M networks, in the order of the official benchmark
     labels:        attribute name -> (M,) float64, NaN where a network has no such label
     attributes:    attribute name -> Attribute
-    train_label:   the label the papers train and validate on
-    test_label:    the label the papers test on
+    train_labels:  the label that the papers train and validate on, or those that are learned
+    test_labels:   the label that the papers test on, or one for each of those that are learned
     official:      the rows by role as the authors of the data give them, where they do
     family_M:      the family of each network, where the set has families
     """
@@ -37,13 +37,21 @@ class Dataset(Sequence[Example]):
     architectures: Sequence[Architecture]
     labels: Mapping[str, NDArray[np.float64]]
     attributes: Mapping[str, Attribute]
-    train_label: str
-    test_label: str
+    train_labels: tuple[str, ...]
+    test_labels: tuple[str, ...]
     official: "Split | None" = None
     family_M: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.architectures)
+
+    def columns(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """(M, T) the labels of these names, NaN where a network has none."""
+        return np.stack([self.labels[name] for name in names], axis=1)
+
+    def having(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """The rows with at least one of the labels of these names."""
+        return np.flatnonzero(np.isfinite(self.columns(names)).any(axis=1)).astype(np.int64)
 
     def rows(self, rows: NDArray[np.int64]) -> Sequence[Architecture]:
         """The networks at ``rows``; columns stay columns."""

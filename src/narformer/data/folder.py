@@ -132,7 +132,7 @@ def _examine(source: Source, path: Path) -> Finding:
     try:
         if _readable(source):
             dataset = _open(source, path)
-            best = f"{dataset.test_label} up to {np.nanmax(dataset.labels[dataset.test_label]):.6g}"
+            best = f"{dataset.test_labels[0]} up to {np.nanmax(dataset.labels[dataset.test_labels[0]]):.6g}"
             return Finding(source.name, path, True, f"{len(dataset):,} networks, {len(dataset.labels)} labels, {best}")
         rows = count_rows(path)
         expected = "" if rows == source.rows else f", expected {source.rows:,}"

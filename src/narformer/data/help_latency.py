@@ -151,8 +151,8 @@ def _dataset(name: str, space: str, cells: Cells, columns: Mapping[str, Any], la
         architectures=cells,
         labels={setting: columns[setting].astype(np.float64) for setting in _SETTINGS[name]},
         attributes={setting: Attribute.of(setting, "ms", _note(name, setting)) for setting in _SETTINGS[name]},
-        train_label=label,
-        test_label=label,
+        train_labels=(label,),
+        test_labels=(label,),
     )
 
 

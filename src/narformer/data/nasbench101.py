@@ -67,8 +67,8 @@ def dataset(
         architectures=from_strings(n_vertices, adjacencies, operations),
         labels={name: np.asarray(column, dtype=np.float64) for name, column in labels.items()},
         attributes={name: ATTRIBUTES[name] for name in labels},
-        train_label="val_acc_e108",
-        test_label="test_acc",
+        train_labels=("val_acc_e108",),
+        test_labels=("test_acc",),
     )
 
 

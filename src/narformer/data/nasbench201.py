@@ -89,8 +89,8 @@ def dataset(strings: Sequence[str], labels: Mapping[str, ArrayLike]) -> Dataset:
         architectures=from_arch_strings(strings),
         labels={name: np.asarray(column, dtype=np.float64) for name, column in labels.items()},
         attributes={name: ATTRIBUTES[name] for name in labels},
-        train_label="cifar10_valid",
-        test_label="cifar10_test_nb201",
+        train_labels=("cifar10_valid",),
+        test_labels=("cifar10_test_nb201",),
     )
 
 

@@ -111,8 +111,8 @@ def read_folder(path: str | Path) -> Dataset:
         architectures=OnnxFiles(folder, rows),
         labels={LABEL.name: np.array([row.latency_ms for row in rows])},
         attributes={LABEL.name: LABEL},
-        train_label=LABEL.name,
-        test_label=LABEL.name,
+        train_labels=(LABEL.name,),
+        test_labels=(LABEL.name,),
         official=official_split([row.family for row in rows], [row.stage for row in rows]),
         family_M=np.array([row.family for row in rows]),
     )

@@ -57,7 +57,7 @@ def _dataset(names: Sequence[str], latency_ms: ArrayLike, stages: Sequence[str])
         architectures=Variants(names),
         labels={LABEL.name: np.asarray(latency_ms, dtype=np.float64)},
         attributes={LABEL.name: LABEL},
-        train_label=LABEL.name,
-        test_label=LABEL.name,
+        train_labels=(LABEL.name,),
+        test_labels=(LABEL.name,),
         official=official_split([FAMILY.name] * len(names), stages),
     )

@@ -106,7 +106,7 @@ def _dataset(subnets: Sequence[Architecture], labels: Mapping[str, ArrayLike], p
         architectures=Cells.of(subnets, VOCABULARY),
         labels={name: np.asarray(column, dtype=np.float64) for name, column in labels.items()},
         attributes=ATTRIBUTES,
-        train_label="top1",
-        test_label="top1",
+        train_labels=("top1",),
+        test_labels=("top1",),
     )
     return verify(dataset, FACTS, path)

@@ -93,7 +93,7 @@ def holdout(dataset: Dataset, train: int, validation: int, seed: int | None) -> 
     turn_N = np.zeros(len(part_N), dtype=np.int64)
     turn_N[drawn_G] = np.arange(len(drawn_G))
     rows = labelled[np.argsort(turn_N[network_L], kind="stable")]
-    tested_M = (part_N[network_M] == 2) & ~np.isnan(dataset.labels[dataset.test_label])
+    tested_M = (part_N[network_M] == 2) & ~np.isnan(dataset.labels[dataset.test_labels[0]])
     parts = {
         "training": rows[part_N[network_M[rows]] == 0],
         "validation": rows[part_N[network_M[rows]] == 1],
@@ -148,7 +148,7 @@ SPLITS: dict[str, Callable[[Dataset, int, int, int | None], Split]] = {
 
 
 def _labelled(dataset: Dataset) -> Rows:
-    return np.flatnonzero(~np.isnan(dataset.labels[dataset.train_label])).astype(np.int64)
+    return np.flatnonzero(~np.isnan(dataset.labels[dataset.train_labels[0]])).astype(np.int64)
 
 
 def _generator(seed: int | None, name: str) -> np.random.Generator:
@@ -163,7 +163,7 @@ def _agree_on_sizes(dataset: Dataset, train: int, validation: int, labelled: int
     if train + validation > labelled:
         raise BadRecipe(
             f"{train:,} training and {validation:,} validation rows asked for; '{dataset.name}' has "
-            f"{labelled:,} {what or f'rows with the label {dataset.train_label}'}"
+            f"{labelled:,} {what or f'rows with the label {dataset.train_labels[0]}'}"
         )
 
 
@@ -209,11 +209,11 @@ def _of_authors(dataset: Dataset, official: Split, train: int, validation: int) 
     def having(rows: Rows, label: str) -> Rows:
         return rows[~np.isnan(dataset.labels[label][rows])]
 
-    among = having(official.train, dataset.train_label)
+    among = having(official.train, dataset.train_labels[0])
     _agree_on_sizes(dataset, train, validation, len(among), "training rows")
     chosen = among[np.arange(train + validation) * len(among) // (train + validation)]
     validating = (2 * np.arange(validation) + 1) * len(chosen) // (2 * max(validation, 1))
-    test, *parts = (having(rows, dataset.test_label) for rows in (official.test, *official.parts.values()))
+    test, *parts = (having(rows, dataset.test_labels[0]) for rows in (official.test, *official.parts.values()))
     named = dict(zip(official.parts, parts, strict=True))
     return Split("paper", np.delete(chosen, validating), chosen[validating], test, None, named)
 
@@ -221,7 +221,7 @@ def _of_authors(dataset: Dataset, official: Split, train: int, validation: int) 
 def _consecutive(dataset: Dataset, name: str, rows: Rows, train: int, validation: int, seed: int | None) -> Split:
     _agree_on_sizes(dataset, train, validation, len(rows))
     end = train + validation
-    test = np.flatnonzero(~np.isnan(dataset.labels[dataset.test_label])).astype(np.int64)
+    test = np.flatnonzero(~np.isnan(dataset.labels[dataset.test_labels[0]])).astype(np.int64)
     parts = {"100": rows[end : end + 100]} if dataset.name == "nasbench101" else {}
     return Split(name, rows[:train], rows[train:end], test, seed, parts)
 

@@ -204,8 +204,8 @@ class MeasuredSet:
             architectures=Variants(self.names),
             labels={name: self.latency_ms(name.removeprefix("latency_")) for name in attributes},
             attributes=attributes,
-            train_label=first,
-            test_label=first,
+            train_labels=(first,),
+            test_labels=(first,),
             official=official_split(self.family_M.tolist(), stages),
             family_M=self.family_M,
         )

@@ -95,7 +95,7 @@ class KernelSum(Model):
 
     def summed(self, batch: Packed, kernel_XK: Tensor) -> Tensor:
         """(B, T, E) logarithms of the sums over the kernels of each network."""
-        return batch.log_sums(kernel_XK.T).unflatten(1, (self.config.targets, self.config.members))
+        return batch.log_sums(kernel_XK.T).view(len(batch), self.config.targets, self.config.members)
 
     def kernels(self, batch: Packed) -> Tensor:
         """(X, K) logarithm of each kernel's time."""

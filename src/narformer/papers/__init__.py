@@ -7,8 +7,7 @@ both beside each other, ``write`` makes the JSON and Markdown of ``results/`` fr
 from narformer.papers.page import markdown, write, write_all
 from narformer.papers.recipes import RECIPES, read_recipe
 from narformer.papers.results import Cell, TableResult, assemble
-from narformer.papers.rows import row_recipe, run_row
-from narformer.papers.runs import Machine, Run
+from narformer.papers.rows import Place, row_recipe, run_row
 from narformer.papers.tables import TABLES, Column, Row, Setting, Table, read_table
 
 __all__ = [
@@ -16,9 +15,8 @@ __all__ = [
     "TABLES",
     "Cell",
     "Column",
-    "Machine",
+    "Place",
     "Row",
-    "Run",
     "Setting",
     "Table",
     "TableResult",

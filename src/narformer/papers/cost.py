@@ -7,9 +7,10 @@ import torch
 
 from narformer.data.dataset import Dataset
 from narformer.papers.recipes import read_recipe
+from narformer.predictors import NeuralPredictor
+from narformer.progress import Progress
 from narformer.training.experiment import train
-from narformer.training.loop import Progress
-from narformer.training.recipe import Recipe
+from narformer.training.recipe import NeuralRecipe, Recipe
 
 CELLS = 100
 REPEATS = 3
@@ -24,13 +25,14 @@ def cost_recipe(name: str) -> Recipe:
 
 
 def measure_cost(
-    recipe: Recipe, seed: int, dataset: Dataset | None, progress: Progress
+    recipe: NeuralRecipe, seed: int, dataset: Dataset | None, progress: Progress
 ) -> tuple[dict[str, float], dict[str, tuple[float, ...]]]:
     """Medians over CELLS random cells, each timed REPEATS times after WARM_UP cells; and all single times.
 
     encode_ms: from the Architecture to its tokens; infer_ms: from the tokens to the number
     """
     trained = train(recipe, seed, dataset=dataset, progress=progress)
+    assert isinstance(trained.predictor, NeuralPredictor)
     tokenizer, model = trained.predictor.tokenizer, trained.predictor.model
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(trained.dataset), min(CELLS, len(trained.dataset)), replace=False)

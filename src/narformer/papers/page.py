@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from narformer.papers.results import Cell, TableResult, Values, assemble
-from narformer.papers.runs import write_whole
 from narformer.papers.tables import TABLES, Metric, Score, read_table
+from narformer.training.runs import write_whole
 
 METRICS: dict[Metric, str] = {
     "kendall_tau": "Kendall's τ-b, larger is better",

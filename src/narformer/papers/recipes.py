@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any, Literal, get_args
 
 from narformer.errors import BadRecipe, lookup
-from narformer.training.recipe import AnyRecipe, Fitting, Recipe
+from narformer.training.recipe import Recipe
 
 Variant = Literal["quick", "paper"]
 
@@ -47,7 +47,7 @@ def read_recipe(
     n: int,
     self_evolution: bool = False,
     changes: Mapping[str, str | float | bool] | None = None,
-) -> Recipe | Fitting:
+) -> Recipe:
     """The recipe called ``name``, a key of RECIPES, for ``n`` training networks.
 
     The section [self_evolution] counts only where it is asked for; ``changes`` are made last, to dotted keys.
@@ -60,8 +60,6 @@ def read_recipe(
     if variant == "quick":
         content = _merged(content, _for_size(name, "quick", n))
     content = _merged(content, {"data": {"train": n}})
-    if "predictor" in content:
-        return Fitting.of(content, f"{name}/{variant}.toml", changes)
     if self_evolution:
         if "self_evolution" not in content:
             raise BadRecipe(f"{name}/{variant}.toml: no section [self_evolution], which this row needs")
@@ -76,7 +74,7 @@ def differences(name: str) -> list[str]:
     return list(_read(name, "paper").get("differences", []))
 
 
-def deviations(recipe: AnyRecipe, original: AnyRecipe) -> list[str]:
+def deviations(recipe: Recipe, original: Recipe) -> list[str]:
     """Each key in which two recipes differ: "training.epochs 60 (4000)"."""
     ours, theirs = dict(_flat(recipe.model_dump(mode="json"))), dict(_flat(original.model_dump(mode="json")))
     keys = dict.fromkeys([*ours, *theirs])

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from narformer.papers.recipes import OWN, Variant, deviations, differences
 from narformer.papers.rows import row_recipe
-from narformer.papers.runs import Run, stored
 from narformer.papers.tables import LARGER, Column, Metric, Row, Score, Setting, Table
+from narformer.training.runs import Run, stored
 
 Found: TypeAlias = dict[Setting, tuple[Variant, list[Run]]]
 Status = Literal["reproduced", "near", "off", "ahead", "behind", "other data", "not run"]
@@ -151,7 +151,7 @@ def _cell(table: Table, row: Row, column: Column, found: Found) -> Cell:
         seconds_scoring=_mean([run.seconds_scoring for run in runs], 1),
         recipe=kind if runs else None,
         recipe_hash=runs[0].recipe_hash if runs else None,
-        machine=tuple(dict.fromkeys(str(run.machine) for run in runs)),
+        machine=tuple(dict.fromkeys(run.where for run in runs)),
     )
 
 
@@ -166,7 +166,7 @@ def _ours(table: Table, column: Column, found: Found) -> tuple[Variant, list[Run
 def _values(table: Table, column: Column, found: Found, seeds: Sequence[int], score: str | None = None) -> Values:
     """A score of each seed, by default the column's; of a mean, the mean over its columns."""
     parts = [
-        (score or other.scored, {run.seed: run.scores for run in found[other.setting][1]})
+        (score or other.scored, {run.seed: run.attribute_scores for run in found[other.setting][1]})
         for other in table.averaged(column)
     ]
     known = [seed for seed in seeds if all(name in scores[seed] for name, scores in parts)]

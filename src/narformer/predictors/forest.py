@@ -93,6 +93,15 @@ class Forest:
         forest._check_trees()
         return forest
 
+    @classmethod
+    def blank(cls, trees: int, nodes: int) -> "Forest":
+        """A forest of this size without numbers, for the names and shapes of its tensors."""
+        arrays: dict[str, NDArray[Any]] = {
+            name: np.broadcast_to(np.zeros(1, kind), (trees if name == "root_T" else nodes,))
+            for name, kind in TYPES.items()
+        }
+        return cls(**arrays)
+
     def tensors(self) -> dict[str, NDArray[Any]]:
         """The arrays by name, as ``from_tensors`` expects them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

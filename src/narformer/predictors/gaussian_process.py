@@ -300,6 +300,11 @@ class GaussianProcessFacts(BaseModel):
             raise ValueError(f"found a Gaussian process of {size:,} numbers; expected at most {LARGEST:,}")
         return self
 
+    @classmethod
+    def of(cls, process: GaussianProcess) -> Self:
+        """The sizes of a process."""
+        return cls.model_validate(vars(process.config))
+
     def config(self) -> GaussianProcess.Config:
         """The Config with these fields."""
         return GaussianProcess.Config(**self.model_dump())

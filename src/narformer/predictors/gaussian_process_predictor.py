@@ -106,7 +106,7 @@ class GaussianProcessPredictor(Predictor):
 
     def config(self) -> Config:
         """The vocabulary, and the sizes of the processes."""
-        facts = [GaussianProcessFacts.model_validate(vars(process.config)) for process in self.processes]
+        facts = [GaussianProcessFacts.of(process) for process in self.processes]
         return self.Config(**self.tokenizer.config(), gaussian_processes=tuple(facts))
 
     def tensors(self) -> dict[str, Tensor]:

@@ -43,7 +43,7 @@ TREES, DEPTH, CHOICES = 320, 70, 6  # nn-Meter's forests for the CPU; a leaf may
 SHARED = "shared"
 _WINDOW = ("positions in", "channels in", "channels out", "window", "stride")
 _WEIGHTED = ("flops", "bytes of weights")
-_REST = ("positions in", "channels in")
+REST = ("positions in", "channels in")
 # nn-Meter's features by kind. Of a Concat it has the channels of four operands; here the first's and all operands'.
 COLUMNS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("Conv", "ConvTranspose", DEPTHWISE), (*_WINDOW, *_WEIGHTED)),
@@ -142,7 +142,7 @@ class KernelForest:
             rows[SHARED] = np.sort(np.concatenate([rows[SHARED], drawn]))
         forests: dict[str, Forest] = {}
         for kind, row_k in rows.items():
-            x_kF = table.features(COLUMNS.get(kind, _REST), row_k)
+            x_kF = table.features(COLUMNS.get(kind, REST), row_k)
             choices = min(CHOICES, x_kF.shape[1])
             forest = ensemble.RandomForestRegressor(trees, max_depth=DEPTH, max_features=choices, random_state=seed)
             forests[kind] = Forest.of(forest.fit(x_kF, log_K[row_k]))
@@ -169,6 +169,6 @@ class KernelForest:
         own_K = np.where(np.isin(table.kind_K, list(self.forests)), table.kind_K, SHARED)
         for kind in map(str, np.unique(own_K)):
             row_k = np.flatnonzero(own_K == kind)
-            x_kF = table.features(COLUMNS.get(kind, _REST), row_k)
+            x_kF = table.features(COLUMNS.get(kind, REST), row_k)
             time_K[row_k] = np.exp(self.forests[kind].predict(x_kF))
         return time_K

@@ -163,19 +163,17 @@ class NeuralPredictor(Predictor):
         self.model.eval()
         with torch.inference_mode():
             kernel_XK = self.model.kernels(self.tokenizer.batch([architecture]))
-            kernel_TEK = kernel_XK.unflatten(0, (len(self.attributes), self.members))
-            return kernel_TEK.softmax(2).mean(1).double().cpu().numpy()
+            kernel_TEK = kernel_XK.view(len(self.attributes), self.members, -1)
+            return np.asarray(kernel_TEK.softmax(2).mean(1).double().cpu().numpy())
 
     def config(self) -> Config:
         """Tokenizer, model and precision by name, and the sizes of the Gaussian processes."""
-        processes = [
-            process and GaussianProcessFacts.model_validate(vars(process.config)) for process in self.processes
-        ]
+        sizes = tuple(None if process is None else GaussianProcessFacts.of(process) for process in self.processes)
         return self.Config(
             tokenizer=TokenizerFacts.of(self.tokenizer),
             model=ModelFacts.of(self.model),
             precision="bfloat16" if self.precision == torch.bfloat16 else "float32",
-            gaussian_processes=tuple(processes) if any(processes) else (),
+            gaussian_processes=sizes if any(sizes) else (),
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -195,7 +193,7 @@ class NeuralPredictor(Predictor):
                 raise BadPredictor(f"[model] {name}: found {options[name]!r:.80}; its tokenizer asks for {value}")
         if len(config.gaussian_processes) not in (0, count):
             raise BadPredictor(f"found {len(config.gaussian_processes)} Gaussian processes for {count} attributes")
-        processes = [facts and GaussianProcess(facts.config()) for facts in config.gaussian_processes]
+        processes = [None if size is None else GaussianProcess(size.config()) for size in config.gaussian_processes]
         return cls(model.eval(), tokenizer, getattr(torch, config.precision), processes, **common)
 
     def fill(self, tensors: Mapping[str, Tensor]) -> None:

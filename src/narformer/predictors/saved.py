@@ -93,7 +93,9 @@ def load(folder: Path) -> Predictor:
         "attributes": tuple(facts.attribute() for facts in manifest.attributes),
         "space": manifest.space,
         "targets": tuple(Target(**facts.model_dump()) for facts in manifest.targets),
-        "calibrations": tuple(facts and Calibration(**facts.model_dump()) for facts in manifest.calibrations),
+        "calibrations": tuple(
+            None if facts is None else Calibration(**facts.model_dump()) for facts in manifest.calibrations
+        ),
         "facts": dict(manifest.facts),
     }
     try:
@@ -128,7 +130,7 @@ def _tensors(predictor: Predictor) -> dict[str, torch.Tensor]:
 def _domain(facts: NetworkDomainFacts | CellDomainFacts | None) -> NetworkDomain | CellDomain | None:
     if isinstance(facts, NetworkDomainFacts):
         return NetworkDomain(NetworkDomain.Config(**facts.model_dump()))
-    return facts and CellDomain(**facts.model_dump())
+    return None if facts is None else CellDomain(**facts.model_dump())
 
 
 def _read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -40,6 +40,6 @@ def latencies(store: Store, device: str, runtime: str, threads: int = 1) -> Data
         architectures=architectures,
         labels={"latency": np.array([median(medians_ms[fingerprint]) for fingerprint in sorted(medians_ms)])},
         attributes={"latency": Attribute.of("latency", "ms", "median of all times", condition(measured[0]))},
-        train_label="latency",
-        test_label="latency",
+        train_labels=("latency",),
+        test_labels=("latency",),
     )

@@ -13,7 +13,6 @@ left out in turn.
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,10 +23,10 @@ from narformer.attributes import Attribute
 from narformer.errors import BadRecipe
 from narformer.models import KernelSum
 from narformer.network.graph import Architecture
+from narformer.predictors import NeuralPredictor, Predictor
 from narformer.predictors.calibration import Calibration
-from narformer.predictors.neural import NeuralPredictor
+from narformer.progress import Progress, silent
 from narformer.tokens import Packed
-from narformer.training.loop import Progress, silent
 
 __all__ = ["adapt", "check_adaptable"]
 
@@ -39,42 +38,47 @@ FOLDS = 5
 
 
 def adapt(
-    predictor: NeuralPredictor,
+    predictor: Predictor,
     networks: Sequence[Architecture],
     latency_N: NDArray[np.float64],
     attribute: Attribute,
     progress: Progress = silent,
-) -> NeuralPredictor:
+) -> Predictor:
     """The predictor for the device on which ``latency_N``, milliseconds, were measured; ``attribute`` names it.
 
     Raises BadRecipe for a predictor that does not sum kernels in logarithms, or latencies that are not positive.
     """
-    check_adaptable(predictor)
+    predictor = check_adaptable(predictor)
     if len(networks) != len(latency_N) or not len(networks) or not (latency_N > 0).all():
         raise BadRecipe(f"found {len(networks)} networks, {len(latency_N)} latencies; expected a positive one for each")
-    target_N = predictor.target.forward(latency_N)
+    target_N = predictor.targets[0].forward(latency_N)
     fold_N = np.arange(len(networks)) % FOLDS
     held_out = [np.flatnonzero(fold_N == fold) for fold in range(FOLDS) if 0 < (fold_N == fold).sum() < len(networks)]
     opinion_NE = np.empty((len(networks), predictor.members))
     for done, row_v in enumerate(held_out):
         kept = np.setdiff1d(np.arange(len(networks)), row_v)
         model = _adapted(predictor, [networks[row] for row in kept.tolist()], target_N[kept])
-        opinion_NE[row_v] = replace(predictor, model=model).opinions([networks[row] for row in row_v.tolist()])
+        opinion_NE[row_v] = _with(predictor, model).opinions([networks[row] for row in row_v.tolist()])[:, 0]
         progress("adapt", done + 1, FOLDS + 1, None)
-    adapted = replace(
-        predictor,
-        model=_adapted(predictor, networks, target_N),
-        attribute=attribute,
-        calibration=Calibration.fit(opinion_NE, target_N) if held_out else None,
-    )
+    adapted = _with(predictor, _adapted(predictor, networks, target_N))
+    adapted.attributes = (attribute,)
+    adapted.calibrations = (Calibration.fit(opinion_NE, target_N) if held_out else None,)
     progress("adapt", FOLDS + 1, FOLDS + 1, None)
     return adapted
 
 
-def check_adaptable(predictor: NeuralPredictor) -> None:
-    """Raises BadRecipe for a predictor that does not sum kernels in logarithms."""
-    if not isinstance(predictor.model, KernelSum) or predictor.target.transform != "log":
+def check_adaptable(predictor: Predictor) -> NeuralPredictor:
+    """The same predictor. Raises BadRecipe for one that does not sum kernels in logarithms."""
+    if not isinstance(predictor, NeuralPredictor) or not predictor.adaptable:
         raise BadRecipe("found a predictor of another kind; expected 'kernel-sum' on logarithms, to adapt it")
+    return predictor
+
+
+def _with(predictor: NeuralPredictor, model: KernelSum) -> NeuralPredictor:
+    """The same predictor with another model."""
+    other = copy.copy(predictor)
+    other.model = model
+    return other
 
 
 def _adapted(predictor: NeuralPredictor, networks: Sequence[Architecture], target_N: NDArray[np.float64]) -> KernelSum:
@@ -86,7 +90,7 @@ def _adapted(predictor: NeuralPredictor, networks: Sequence[Architecture], targe
     target_N1 = torch.from_numpy(target_N).float()[:, None]
     with torch.no_grad():
         correction_EK = model.correction(batch)
-        model.rates.add_((target_N1 - model(batch)).median(0).values[:, None])
+        model.rates.add_((target_N1 - model(batch)[:, 0]).median(0).values[:, None])
     learned = {name: model.get_parameter(name) for name in SPREADS}
     begun = {name: parameter.clone() for name, parameter in learned.items()}
     optimiser = torch.optim.Adam([parameter.requires_grad_() for parameter in learned.values()], lr=RATE)

@@ -1,78 +1,119 @@
-"""Scores of a predictor on a split: Kendall's τ against the labels the protocol names."""
+"""Scores of a predictor on a split: Kendall's τ against the protocol's labels, errors, coverage of intervals."""
+
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from narformer.data.dataset import Dataset, Split
 from narformer.metrics import accuracy_within, kendall_tau, mape, precision_at
-from narformer.predictors.neural import NeuralPredictor
-from narformer.predictors.predictor import Predictor
-from narformer.training.loop import Progress, silent
+from narformer.predictors import Answer, Predictor
+from narformer.progress import Progress, silent
+
+__all__ = ["Scores", "evaluate"]
 
 DRAWS = 50
-TIMES = frozenset({"ns", "us", "µs", "ms", "s"})  # units in which an error is told in percent
+Scores = dict[str, float]
+Rows = NDArray[np.int64]
 
 
-def evaluate(
-    predictor: Predictor,
-    dataset: Dataset,
-    split: Split,
-    progress: Progress = silent,
-) -> dict[str, float]:
-    """Scores on the split's test rows.
+def evaluate(predictor: Predictor, dataset: Dataset, split: Split, progress: Progress = silent) -> dict[str, Scores]:
+    """Scores on the split's test rows, by the name of each attribute.
 
-    tau:        against the test label, every test row (the papers' number)
+    tau:        against the test label, every test row that has it (the papers' number)
     tau_unseen: the same without rows trained on or selected with
     tau_valid:  against the train label, where that is another one and every test row has it (the ceiling differs: see
                 docs/protocols.md)
     tau_<part>: against the test label on a further named part of the split ("100")
-    tau_<part>_drawn: the same on average over DRAWS draws of as many unseen rows: a hundred cells are few to tell by
-    mape, acc_10, acc_5: of unseen rows, where the label has a unit of time: mean absolute percentage error, and the
-                percentage of rows that are off by at most 10 and 5 %; mape_<part> and so on of a named part
+    tau_<part>_drawn: the same on average over DRAWS draws of as many unseen rows: a hundred cells are few to judge by
+    mape, acc_10, acc_5: of unseen rows, for attributes whose errors are relative: mean absolute percentage error, and
+                the percentage of rows that are off by at most 10 and 5 %; mape_<part> and so on of a named part
     precision_1: share of the predicted best 1 % that is among the true best 1 %
     coverage:   share of unseen rows with a train label, the one that is predicted, whose interval holds it; for
-                calibrated predictors. It holds the test label, another number, less often (``coverage_test``).
+                calibrated attributes. It holds the test label, another number, less often (``coverage_test``).
     """
-    test, valid = dataset.labels[dataset.test_label], dataset.labels[dataset.train_label]
-    same = dataset.train_label == dataset.test_label
     wanted = np.unique(np.concatenate([split.test, *split.parts.values()]))
-    value = np.full(len(dataset), np.nan)
+    answer = predictor.ask(dataset.rows(wanted), advance=_advance(len(wanted), progress))
+    named = zip(predictor.attributes, dataset.train_labels, dataset.test_labels, strict=True)
+    return {
+        attribute.name: _Scored(answer, t, wanted, dataset, train, test).scores(split)
+        for t, (attribute, train, test) in enumerate(named)
+    }
+
+
+def _advance(total: int, progress: Progress) -> Callable[[int], None]:
     done = 0
 
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        progress("score", done, len(wanted), None)
+        progress("score", done, total, None)
 
-    unseen = split.unseen()
-    covered = {}
-    if isinstance(predictor, NeuralPredictor):
-        opinion = np.full((len(dataset), predictor.members), np.nan)
-        opinion[wanted] = predictor.opinions(dataset.rows(wanted), advance=advance)
-        value[wanted] = predictor.target.inverse(opinion[wanted].mean(axis=1))
-        for name, label in ({"coverage": valid} | ({} if same else {"coverage_test": test})).items():
-            rows = unseen[np.isfinite(label[unseen])]
-            bounds = predictor.interval(opinion[rows])
-            if bounds is not None and len(rows):
-                covered[name] = float(((bounds[0] <= label[rows]) & (label[rows] <= bounds[1])).mean())
-    else:
-        value[wanted] = predictor.predict(dataset.rows(wanted), advance=advance)[:, 0]
-    scores = {
-        "tau": kendall_tau(value[split.test], test[split.test]),
-        "tau_unseen": kendall_tau(value[unseen], test[unseen]),
-        "precision_1": precision_at(value[split.test], test[split.test], 0.01),
-    } | covered
-    if not same and np.isfinite(valid[split.test]).all():
-        scores["tau_valid"] = kendall_tau(value[split.test], valid[split.test])
-    if dataset.attributes[dataset.test_label].unit in TIMES:
-        for suffix, rows in {"": unseen, **{f"_{part}": rows for part, rows in split.parts.items()}}.items():
-            if len(rows):
-                scores[f"mape{suffix}"] = 100 * mape(value[rows], test[rows])
-                for percent in (10, 5):
-                    scores[f"acc_{percent}{suffix}"] = 100 * accuracy_within(value[rows], test[rows], percent / 100)
+    return advance
+
+
+class _Scored:
+    """Predictions of one attribute beside its labels, all (M,) over the rows of the data set; NaN where not asked."""
+
+    def __init__(self, answer: Answer, t: int, wanted: Rows, dataset: Dataset, train: str, test: str) -> None:
+        self.value_M, self.low_M, self.high_M = (np.full(len(dataset), np.nan) for _ in range(3))
+        columns = answer.value_NT[:, t], answer.low_NT[:, t], answer.high_NT[:, t]
+        for column_M, column_N in zip((self.value_M, self.low_M, self.high_M), columns, strict=True):
+            column_M[wanted] = column_N
+        self.valid_M, self.test_M = dataset.labels[train], dataset.labels[test]
+        self.same = train == test
+        self.calibrated = answer.calibrations[t] is not None
+        self.relative = dataset.attributes[test].relative
+        self.higher_is_better = dataset.attributes[test].better == "higher"
+
+    def scores(self, split: Split) -> Scores:
+        """All scores on a split, as ``evaluate`` lists them."""
+        test, unseen = self._having(self.test_M, split.test), self._having(self.test_M, split.unseen())
+        scores = {"tau": self._tau(test), "tau_unseen": self._tau(unseen), "precision_1": self._precision(test)}
+        scores |= self._coverage(split.unseen())
+        if not self.same and np.isfinite(self.valid_M[split.test]).all():
+            scores["tau_valid"] = kendall_tau(self.value_M[split.test], self.valid_M[split.test])
+        parts = {part: self._having(self.test_M, rows) for part, rows in split.parts.items()}
+        if self.relative:
+            for suffix, rows in {"": unseen, **{f"_{part}": rows for part, rows in parts.items()}}.items():
+                scores |= self._errors(suffix, rows)
+            return scores
+        rng = np.random.default_rng(0)
+        for part, rows in parts.items():
+            scores[f"tau_{part}"] = self._tau(rows)
+            drawn = [self._tau(rng.choice(unseen, len(rows), replace=False)) for _ in range(DRAWS)]
+            scores[f"tau_{part}_drawn"] = float(np.mean(drawn))
         return scores
-    rng = np.random.default_rng(0)
-    for part, rows in split.parts.items():
-        scores[f"tau_{part}"] = kendall_tau(value[rows], test[rows])
-        drawn = [rng.choice(unseen, len(rows), replace=False) for _ in range(DRAWS)]
-        scores[f"tau_{part}_drawn"] = float(np.mean([kendall_tau(value[some], test[some]) for some in drawn]))
-    return scores
+
+    @staticmethod
+    def _having(label_M: NDArray[np.float64], rows: Rows) -> Rows:
+        """The rows that are labelled."""
+        return rows[np.isfinite(label_M[rows])]
+
+    def _tau(self, rows: Rows) -> float:
+        return kendall_tau(self.value_M[rows], self.test_M[rows])
+
+    def _precision(self, rows: Rows) -> float:
+        sign = 1 if self.higher_is_better else -1
+        return precision_at(sign * self.value_M[rows], sign * self.test_M[rows], 0.01)
+
+    def _coverage(self, unseen: Rows) -> Scores:
+        if not self.calibrated:
+            return {}
+        held = {}
+        for name, label_M in {
+            "coverage": self.valid_M,
+            **({} if self.same else {"coverage_test": self.test_M}),
+        }.items():
+            rows = self._having(label_M, unseen)
+            if len(rows):
+                inside = (self.low_M[rows] <= label_M[rows]) & (label_M[rows] <= self.high_M[rows])
+                held[name] = float(inside.mean())
+        return held
+
+    def _errors(self, suffix: str, rows: Rows) -> Scores:
+        if len(rows) < 2:
+            return {}
+        value, true = self.value_M[rows], self.test_M[rows]
+        within = {f"acc_{p}{suffix}": 100 * accuracy_within(value, true, p / 100) for p in (10, 5)}
+        return {f"mape{suffix}": 100 * mape(value, true), **within}

@@ -18,38 +18,33 @@ from narformer.errors import Diverged
 from narformer.metrics import kendall_tau, mape
 from narformer.models import Model
 from narformer.predictors.target import Target
+from narformer.progress import Progress, silent
 from narformer.tokens import Batch, Packed, packed
 from narformer.training import losses
 from narformer.training.checkpoint import Checkpoint
-from narformer.training.recipe import Recipe
+from narformer.training.recipe import NeuralRecipe
 
 CHUNK = 64  # validation networks at once: large graphs would take gigabytes together
-
-Progress = Callable[[str, int, int, float | None], None]
-"""Told (phase, done, total, validation τ or None) as work goes on."""
-
-
-def silent(phase: str, done: int, total: int, tau: float | None) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclass(eq=False)
 class Fit:
     """The state of one training run; ``run`` brings it to the recipe's last epoch.
 
-    target_M: what the model learns for each training network; validation_V: the same, used to select only
-    target:   the way from targets to labels
-    twins:    draws another batch of the same networks for each epoch, where they have twins
+    target_MT: of each training network and attribute, NaN where it is not labelled
+    validation_VT: the same of the validation networks, used to select only
+    targets:   the way from targets to labels, of each attribute
+    twins:     draws another batch of the same networks for each epoch, where they have twins
     """
 
-    recipe: Recipe
+    recipe: NeuralRecipe
     seed: int
     model: Model
     tokens: Batch | Packed
-    target_M: NDArray[np.float64]
+    target_MT: NDArray[np.float64]
     validation_tokens: Batch | Packed
-    validation_V: NDArray[np.float64]
-    target: Target = Target()  # noqa: RUF009 frozen
+    validation_VT: NDArray[np.float64]
+    targets: tuple[Target, ...] = (Target(),)
     twins: Callable[[np.random.Generator], Batch | Packed] | None = None
     checkpoint: Checkpoint | None = None
     device: str = "cpu"
@@ -67,7 +62,8 @@ class Fit:
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.best = {k: v.clone() for k, v in self.average.items()}
         self.validation_tokens = self.validation_tokens.to(self.device)
-        self.target_tensor_M = torch.from_numpy(self.target_M).float().to(self.device)
+        self.target_tensor_MT = torch.from_numpy(self.target_MT).float().to(self.device)
+        self.gaps = bool(np.isnan(self.target_MT).any())
 
     @property
     def steps_per_epoch(self) -> int:
@@ -77,7 +73,7 @@ class Fit:
     def run(self, progress: Progress = silent) -> None:
         """Train from the checkpoint, or the beginning, to the last epoch; then hold the selected weights.
 
-        Raises Diverged where the loss is no number any more.
+        Raises Diverged where the loss is NaN or infinite.
         """
         training = self.recipe.training
         if self.checkpoint is not None:
@@ -96,7 +92,7 @@ class Fit:
                 if self.epoch % training.validate_every == 0 or self.epoch == training.epochs:
                     score = self._validate()
                     named = f"validation_{training.score}"
-                    self.history.append({"epoch": self.epoch, "loss": loss, named: self._told(score)})
+                    self.history.append({"epoch": self.epoch, "loss": loss, named: self._stated(score)})
                 self.seconds += time.perf_counter() - started
                 progress("train", self.epoch, training.epochs, score if training.score == "tau" else None)
                 if self.checkpoint is not None:
@@ -115,18 +111,34 @@ class Fit:
         for index in range(self.steps_per_epoch):
             rows = order[index * size : (index + 1) * size]
             self._set_rate(self.epoch * self.steps_per_epoch + index)
-            batch, target_B = self.tokens.take(rows).to(self.device), self.target_tensor_M[rows]
+            batch, target_BT = self.tokens.take(rows).to(self.device), self.target_tensor_MT[rows]
             if twin_tokens is not None:
                 batch = stack(batch, twin_tokens.take(rows).to(self.device))
             elif self.recipe.loss.consistency:  # of the same networks under another dropout
                 batch = stack(batch, batch)
-            loss = self.loss(self.model(batch), target_B) + self.model.strain
+            loss = self.loss(self.model(batch), target_BT) + self.model.strain
             self.step(loss)
             total += loss.detach().cpu()
         return float(total) / self.steps_per_epoch
 
-    def loss(self, y_BE: Tensor, target_B: Tensor) -> Tensor:
-        """The recipe's loss of the members' predictions (B, E), or (2B, E) where the second half are the twins."""
+    def loss(self, y_BTE: Tensor, target_BT: Tensor) -> Tensor:
+        """The mean over attributes of the recipe's loss on the networks that are labelled.
+
+        Predictions are (2B, T, E) where the second half are the twins. An attribute without a label in the batch adds
+        nothing.
+        """
+        losses = []
+        for y_BE, target_B in zip(y_BTE.unbind(1), target_BT.unbind(1), strict=True):
+            if self.gaps:
+                kept_B = target_B.isfinite()
+                if not kept_B.any():
+                    continue
+                y_BE, target_B = y_BE[kept_B.repeat(len(y_BE) // len(target_B))], target_B[kept_B]
+            losses.append(self._loss_of(y_BE, target_B))
+        return torch.stack(losses).mean() if losses else 0.0 * y_BTE.sum()
+
+    def _loss_of(self, y_BE: Tensor, target_B: Tensor) -> Tensor:
+        """The recipe's loss of one attribute: members' predictions (B, E), or (2B, E) with twins."""
         weights = self.recipe.loss
         twin = len(y_BE) == 2 * len(target_B)
         all_B1 = (target_B.repeat(2) if twin else target_B)[:, None]
@@ -163,37 +175,48 @@ class Fit:
         return self.average if self.recipe.optimiser.ema is not None else self.model.state_dict()
 
     def predict_validation(self, state: dict[str, Tensor] | None = None) -> NDArray[np.float64]:
-        """(V,) outputs for the validation networks, with the given weights or the current ones; some at a time."""
+        """(V, T) outputs for the validation networks, with the given weights or the current ones; some at a time."""
         self.model.eval()
         parts, count = [], len(self.validation_tokens)
         with torch.inference_mode():
             for start in range(0, count, CHUNK):
                 rows = torch.arange(start, min(start + CHUNK, count), device=self.device)
                 batch = self.validation_tokens.take(rows)
-                said_BE = self.model(batch) if state is None else functional_call(self.model, state, (batch,))
-                parts.append(said_BE.double().mean(1).cpu().numpy())
+                y_BTE = self.model(batch) if state is None else functional_call(self.model, state, (batch,))
+                parts.append(y_BTE.double().mean(2).cpu().numpy())
         return np.concatenate(parts)
 
     def _validate(self) -> float:
         kept = self._kept()
-        score = self.score(self.predict_validation(kept)) if len(self.validation_V) > 1 else 0.0
+        score = self.score(self.predict_validation(kept)) if len(self.validation_VT) > 1 else 0.0
         if score > self.best_score:
             self.best_score = score
             self.best = {name: value.detach().clone() for name, value in kept.items()}
         return score
 
-    def score(self, predicted_V: NDArray[np.float64]) -> float:
-        """Of predicted targets on the validation networks, larger is better: τ, or the MAPE of labels below zero."""
-        if self.recipe.training.score == "tau":
-            return kendall_tau(predicted_V, self.validation_V)
-        return -mape(self.target.inverse(predicted_V), self.target.inverse(self.validation_V))
+    def score(self, predicted_VT: NDArray[np.float64]) -> float:
+        """Of predicted targets on the validation networks, larger is better: τ, or the negative MAPE of labels.
 
-    def _told(self, score: float) -> float:
+        The mean over the attributes that at least two of them are labelled with; 0 where there is no such attribute.
+        """
+        scores = []
+        for t, target in enumerate(self.targets):
+            rows = np.flatnonzero(np.isfinite(self.validation_VT[:, t]))
+            if len(rows) < 2:
+                continue
+            predicted_v, true_v = predicted_VT[rows, t], self.validation_VT[rows, t]
+            if self.recipe.training.score == "tau":
+                scores.append(kendall_tau(predicted_v, true_v))
+            else:
+                scores.append(-mape(target.inverse(predicted_v), target.inverse(true_v)))
+        return float(np.mean(scores)) if scores else 0.0
+
+    def _stated(self, score: float) -> float:
         return score if self.recipe.training.score == "tau" else -score
 
     def facts(self) -> dict[str, Any]:
-        """What the run was: epochs, seconds of training, the best validation score, the facts of pre-training."""
-        best = {f"best_validation_{self.recipe.training.score}": self._told(self.best_score)}
+        """Epochs, seconds of training, the best validation score, and the facts of pre-training."""
+        best = {f"best_validation_{self.recipe.training.score}": self._stated(self.best_score)}
         facts = {"epochs": self.epoch, "seconds": self.seconds} | best
         return facts | self.pretraining
 
@@ -209,7 +232,7 @@ def stack(first: Batch | Packed, second: Batch | Packed) -> Batch | Packed:
     return Batch(*map(torch.cat, pairs))
 
 
-def make_optimiser(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimiser(model: Model, recipe: NeuralRecipe) -> torch.optim.Optimizer:
     """AdamW that spares biases from decay, as NAR-Former was released; or Adam, decay in all gradients."""
     optimiser = recipe.optimiser
     if optimiser.decay == "coupled":

@@ -30,11 +30,11 @@ def recipe_for_table(
     dataset = read_table_file(table, label, sha256)
     train, validation = portions(dataset)
     name = "own_data" if isinstance(dataset.architectures, Cells) else "own_networks"
-    least = dataset.labels[dataset.train_label].min()
+    least = dataset.labels[dataset.train_labels[0]].min()
     if recipe is None and name == "own_networks" and least <= 0:
         raise BadFile(
             table,
-            f"{least:.4g} in column '{dataset.train_label}'",
+            f"{least:.4g} in column '{dataset.train_labels[0]}'",
             "positive numbers, such as times: of whole networks a sum over their layers is learned",
         )
     content = _default(name, train) if recipe is None else read_content(recipe)

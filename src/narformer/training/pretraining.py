@@ -17,11 +17,12 @@ from narformer.cells.features import flows
 from narformer.errors import BadRecipe
 from narformer.models import Model, Relational
 from narformer.models.relational import Members
+from narformer.predictors.gaussian_process_predictor import unlabelled
+from narformer.progress import Progress, silent
 from narformer.tokens import CellTokenizer
-from narformer.training.loop import Progress, schedule, silent
+from narformer.training.loop import schedule
 from narformer.training.recipe import Pretraining
 
-POOL = 2**15  # cells, drawn once: more than the steps can learn by heart
 WARMUP = 0.1
 
 
@@ -69,11 +70,6 @@ def pretrain(
             if not name.startswith("out."):
                 weight.copy_(told[name].expand_as(weight))
     return float(torch.stack(errors[-max(1, len(errors) // 10) :]).mean())
-
-
-def unlabelled(cells: Cells, rng: np.random.Generator) -> Cells:
-    """At most POOL of the cells, drawn once."""
-    return cells.take(rng.permutation(len(cells))[:POOL])
 
 
 def standardised_structure(cells: Cells) -> Tensor:

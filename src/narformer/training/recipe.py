@@ -14,14 +14,17 @@ from narformer.data.splits import VALIDATION
 from narformer.data.table_file import digest
 from narformer.errors import BadRecipe, NarformerError, lookup
 from narformer.models import MODELS
+from narformer.predictors import FITTED, PREDICTORS
 from narformer.predictors.build import check_options
-from narformer.predictors.fitted import FITTED
 from narformer.predictors.target import Transform
 from narformer.tokens import TOKENIZERS
 
+NEURAL = {"name": "neural"}
+FIRST_NAMES = {"gaussian_process": "expert"}  # of sections that were renamed after runs were stored
+
 
 class Section(BaseModel):
-    """A part of a recipe; unknown keys are refused, and numbers that are none."""
+    """A part of a recipe; unknown keys, NaN and infinity are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -41,21 +44,34 @@ class Choice(BaseModel):
 class Data(Section):
     """Which networks and labels: a source of the data folder or a table, a split of it, and how many train.
 
-    file:   a table of one's own in place of a source (data/table_file.py), from the current folder; it is the name, too
+    file:   a table in place of a source (data/table_file.py), from the current folder; its name is also ``name``
+    store:  a store of measurements in place of a source: a path or an address
     unseen: a family that only tests, all of it
-    sha256: of the file's content, which stands for the file in the recipe's hash; filled in where it is not stated
+    sha256: of the content of table or store, which stands for it in the recipe's hash; filled in where it is not stated
+    label:  what is learned, one label or a list of them; test_label: by which it is tested, one for each
     """
 
     name: str
     file: str | None = None
+    store: str | None = None
     sha256: str | None = None
     split: str = "paper"
     train: int = Field(gt=0)
     validation: int = Field(default=VALIDATION, ge=2)
     split_seed: int | None = None
     unseen: str | None = None
-    label: str | None = None
-    test_label: str | None = None
+    label: str | tuple[str, ...] | None = None
+    test_label: str | tuple[str, ...] | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that are learned; empty for those that the source's papers use."""
+        return _several(self.label)
+
+    @property
+    def test_labels(self) -> tuple[str, ...]:
+        """The labels that are tested; empty for those that the source's papers use."""
+        return _several(self.test_label)
 
 
 class TargetSection(Section):
@@ -135,51 +151,90 @@ class Pretraining(Section):
     learning_rate: float = Field(default=2e-3, gt=0)
 
 
-class ExpertSection(Section):
+class GaussianProcessSection(Section):
     """A Gaussian process on the structure of the same cells, blended with the model."""
 
     steps: int = Field(default=150, gt=0)
     networks: int = Field(default=32, gt=0, le=1024)
 
 
-class AnyRecipe(Section):
-    """What every recipe has: the name of the system, and data."""
+class Recipe(Section):
+    """One training run but for its seed: the data, and the predictor that is fitted to them.
+
+    ``predictor`` names an entry of PREDICTORS and its options. A neural one is a NeuralRecipe.
+    """
 
     system: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     data: Data
+    predictor: Choice
+
+    @staticmethod
+    def read(path: Path, changes: Mapping[str, Any] | None = None) -> "Recipe":
+        """The recipe in a TOML file, with ``changes`` given as dotted keys ({"data.train": 781}).
+
+        Raises BadRecipe naming the file and the key.
+        """
+        return Recipe.of(read_content(path), str(path), changes)
+
+    @staticmethod
+    def of(content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None = None) -> "Recipe":
+        """The recipe with this content; ``origin`` is named where it does not validate."""
+        content = _changed(content, origin, changes)
+        data = content.get("data")
+        if isinstance(data, dict) and isinstance(data.get("file"), str):
+            data["name"] = Path(data["file"]).name
+            data["sha256"] = data.get("sha256") or digest(data["file"])
+        chosen = content.get("predictor", NEURAL)
+        kind = NeuralRecipe if isinstance(chosen, dict) and chosen.get("name") == "neural" else Recipe
+        try:
+            recipe = kind.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise BadRecipe(f"{origin}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        try:
+            recipe.check()
+        except NarformerError as error:
+            raise BadRecipe(f"{origin}: {error}") from None
+        return recipe
+
+    def check(self) -> None:
+        """Raises BadRecipe or UnknownName for options that the predictor does not have."""
+        self.options()
+
+    def options(self) -> BaseModel:
+        """The options of a predictor that is fitted at once, for its ``fit``. Raises UnknownName, BadRecipe."""
+        lookup(PREDICTORS, self.predictor.name, "predictor")
+        kind = lookup(FITTED, self.predictor.name, "predictor that is fitted at once")
+        try:
+            return kind.Options(**self.predictor.options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise BadRecipe(f"[predictor] {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
     def hash(self) -> str:
         """Twelve hex digits that change with anything that changes the run; a new key at its default does not.
 
-        A table of one's own counts by its content, wherever it lies.
+        A table or a store counts by its content, wherever it lies. A key that was renamed counts under its first name,
+        so that stored runs stay those of their recipe.
         """
         excluded: dict[str, Any] = {"system": True}
-        if self.data.file is not None:
-            excluded["data"] = {"name", "file"}
-        content = json.dumps(self.model_dump(mode="json", exclude=excluded, exclude_defaults=True), sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        if self.data.file is not None or self.data.store is not None:
+            excluded["data"] = {"name", "file", "store"}
+        content = self.model_dump(mode="json", exclude=excluded, exclude_defaults=True)
+        content = {FIRST_NAMES.get(key, key): value for key, value in content.items()}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
-class Fitting(AnyRecipe):
-    """A run without steps but for its seed: a predictor of FITTED, fitted to the training networks at once."""
+class NeuralRecipe(Recipe):
+    """The recipe of a neural predictor. Its phases, in this order; each is left out where its section is absent.
 
-    predictor: Choice
+    pretraining:      on the structure of unlabelled cells
+    training:         the loop, with target, loss, augmentation and optimiser
+    self_evolution:   rounds on pseudo-labels of the validation networks
+    gaussian_process: a second opinion on cells, blended with the model
+    """
 
-    @classmethod
-    def of(cls, content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None = None) -> "Fitting":
-        """The recipe with this content, as Recipe.of."""
-        try:
-            fitting = cls.model_validate(_changed(content, origin, changes))
-            lookup(FITTED, fitting.predictor.name, "predictor")
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise BadRecipe(f"{origin}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-        return fitting
-
-
-class Recipe(AnyRecipe):
-    """One training run but for its seed."""
-
+    predictor: Choice = Choice.model_validate(NEURAL)
     tokenizer: Choice
     model: Choice
     target: TargetSection = TargetSection()
@@ -188,45 +243,25 @@ class Recipe(AnyRecipe):
     optimiser: Optimiser = Optimiser()
     training: Training
     pretraining: Pretraining | None = None
-    expert: ExpertSection | None = None
+    gaussian_process: GaussianProcessSection | None = None
     self_evolution: SelfEvolution | None = None
 
-    @classmethod
-    def read(cls, path: Path, changes: Mapping[str, Any] | None = None) -> "Recipe":
-        """The recipe in a TOML file, with ``changes`` given as dotted keys ({"data.train": 781}).
-
-        Raises BadRecipe naming the file and the key.
-        """
-        return cls.of(read_content(path), str(path), changes)
-
-    @classmethod
-    def of(cls, content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None = None) -> "Recipe":
-        """The recipe with this content; ``origin`` is named where it does not validate."""
-        content = _changed(content, origin, changes)
-        data = content.get("data")
-        if isinstance(data, dict) and isinstance(data.get("file"), str):
-            data["name"] = Path(data["file"]).name
-            data["sha256"] = data.get("sha256") or digest(data["file"])
-        try:
-            recipe = cls.model_validate(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise BadRecipe(f"{origin}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-        recipe._check_options(origin)
-        return recipe
-
-    def _check_options(self, origin: str) -> None:
-        try:
-            check_options("model", lookup(MODELS, self.model.name, "model").Config, self.model.options)
-            check_options("tokenizer", lookup(TOKENIZERS, self.tokenizer.name, "tokenizer"), self.tokenizer.options)
-        except NarformerError as error:
-            raise BadRecipe(f"{origin}: {error}") from None
+    def check(self) -> None:
+        """Raises BadRecipe or UnknownName for options that tokenizer or model do not have."""
+        if self.predictor.options:
+            raise BadRecipe(f"[predictor] has no option '{min(self.predictor.options)}': a neural one has sections")
+        check_options("model", lookup(MODELS, self.model.name, "model").Config, self.model.options)
+        check_options("tokenizer", lookup(TOKENIZERS, self.tokenizer.name, "tokenizer"), self.tokenizer.options)
         if self.loss.regression == "none" and not self.loss.pairwise:
-            raise BadRecipe(f"{origin}: [loss] nothing to minimise: give a regression loss or a pairwise weight")
+            raise BadRecipe("[loss] nothing to minimise: give a regression loss or a pairwise weight")
+
+
+def _several(label: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return () if label is None else (label,) if isinstance(label, str) else label
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """What stands in a TOML file, not validated. Raises BadRecipe."""
+    """The content of a TOML file, not validated. Raises BadRecipe."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

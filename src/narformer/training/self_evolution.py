@@ -18,26 +18,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from narformer.errors import BadRecipe
 from narformer.metrics import kendall_tau
-from narformer.training.loop import Fit, Progress, silent, stack
+from narformer.progress import Progress, silent
+from narformer.training.loop import Fit, stack
 from narformer.training.recipe import SelfEvolution as Settings
 
 ROUND = ("error", "pseudo_label_error", "validation_tau")
 
 
 class SelfEvolution:
-    """Rounds of self-evolution on a trained Fit; it changes the fit's model in place and resumes after whole rounds.
+    """Rounds of self-evolution on a trained Fit of one attribute.
+
+    It changes the fit's model in place and resumes after whole rounds. Raises BadRecipe for several attributes.
 
     pseudo_V: ȳ; predicted_TV: ŷ^t; error_T: e_t; multiplier_T: λ_t, one more of each per round
     round_T3: what each round began with: e_t, the error of ȳ, τ on the validation cells
     """
 
     def __init__(self, fit: Fit, settings: Settings) -> None:
+        if fit.validation_VT.shape[1] > 1:
+            raise BadRecipe("[self_evolution] is for one attribute; leave the section out for several")
         self.fit, self.settings = fit, settings
-        self.label_V = torch.from_numpy(fit.validation_V).float()
+        self.label_V = torch.from_numpy(fit.validation_VT[:, 0]).float()
         self.seconds = 0.0
         state = fit.evolution or {
-            "pseudo_V": torch.from_numpy(fit.predict_validation()).float(),
+            "pseudo_V": torch.from_numpy(fit.predict_validation()[:, 0]).float(),
             "predicted_TV": torch.empty(0, len(self.label_V)),
             "error_T": torch.empty(0),
             "multiplier_T": torch.empty(0),
@@ -75,13 +81,13 @@ class SelfEvolution:
 
     def constrain(self) -> None:
         """Add the constraint of a new round: this round's predictions and their evaluation error."""
-        predicted_V = torch.from_numpy(self.fit.predict_validation()).float()
+        predicted_V = torch.from_numpy(self.fit.predict_validation()[:, 0]).float()
         error = (predicted_V - self.label_V).square().mean()
         self.predicted_TV = torch.cat([self.predicted_TV, predicted_V[None]])
         self.error_T = torch.cat([self.error_T, error[None]])
         self.multiplier_T = torch.cat([self.multiplier_T, torch.zeros(1)])
         pseudo_label_error = (self.pseudo_V - self.label_V).square().mean()
-        tau = kendall_tau(predicted_V.numpy(), self.fit.validation_V)
+        tau = kendall_tau(predicted_V.numpy(), self.fit.validation_VT[:, 0])
         row = torch.tensor([[float(error), float(pseudo_label_error), tau]], dtype=torch.float64)
         self.round_T3 = torch.cat([self.round_T3, row])
 
@@ -95,15 +101,15 @@ class SelfEvolution:
             rows_W = torch.from_numpy(rng.choice(len(self.pseudo_V), min(size, len(self.pseudo_V)), replace=False))
             batch = fit.tokens.take(rows).to(fit.device)
             validation = fit.validation_tokens.take(rows_W.to(fit.device))
-            y_BE, y_WE = fit.model(stack(batch, validation)).split([len(rows), len(rows_W)])
-            self.step(y_BE, fit.target_tensor_M[rows], y_WE, rows_W)
+            y_BTE, y_WTE = fit.model(stack(batch, validation)).split([len(rows), len(rows_W)])
+            self.step(y_BTE, fit.target_tensor_MT[rows], y_WTE[:, 0], rows_W)
 
-    def step(self, y_BE: Tensor, target_B: Tensor, y_WE: Tensor, rows_W: Tensor) -> None:
+    def step(self, y_BTE: Tensor, target_BT: Tensor, y_WE: Tensor, rows_W: Tensor) -> None:
         """One simultaneous step of Eq. 11-13; ``rows_W`` are the validation cells of this step."""
         settings, fit = self.settings, self.fit
         pseudo_gradient_V, multiplier_gradient_T = self.gradients(y_WE.detach().mean(1).cpu(), rows_W)
         pseudo_W1 = self.pseudo_V[rows_W, None].to(y_WE.device)
-        fit.step(fit.loss(y_BE, target_B) + settings.alpha * (y_WE - pseudo_W1).square().mean())
+        fit.step(fit.loss(y_BTE, target_BT) + settings.alpha * (y_WE - pseudo_W1).square().mean())
         self.pseudo_V = self.pseudo_V - settings.label_rate * pseudo_gradient_V
         self.multiplier_T = self.multiplier_T + settings.multiplier_rate * multiplier_gradient_T
 
