@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from narformer.attributes import Attribute
-from narformer.data.dataset import Dataset
+from narformer.data.dataset import Dataset, PaperRows
 from narformer.data.nnlqp import official_split
 from narformer.network.cost import cost
 from narformer.papers.runs import Machine, Run, keep
@@ -52,6 +52,7 @@ def made_up() -> Dataset:
         attributes={name: Attribute.of(name, "%") for name in names},
         train_label=names[0],
         test_label=names[1],
+        paper=PaperRows(),
     )
 
 

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narformer.cells.columns import Cells
-from narformer.data.dataset import Dataset, Split
+from narformer.data.dataset import Dataset, PaperRows, Split
 from narformer.data.facts import require_file
 from narformer.errors import BadFile, BadRecipe, lookup
 from narformer.network.canonical import fingerprint
-from narformer.spaces.nasbench101_hash import graph_keys
-from narformer.spaces.nasbench201 import function_classes
+from narformer.spaces import space_called
 
 __all__ = ["SPLITS", "VALIDATION", "load_split", "network_numbers", "portions", "save_split", "split"]
 
@@ -26,7 +25,6 @@ FEWEST_NETWORKS = 10  # of a table of one's own: two to validate, two to test
 FORMAT = 1
 
 Rows = NDArray[np.int64]
-_PAPER_SETS = ("nasbench101", "nasbench201")
 
 
 def split(
@@ -55,15 +53,15 @@ def split(
 def paper(dataset: Dataset, train: int, validation: int, seed: int | None) -> Split:
     """The papers' rows: the first ``train`` labelled ones, then the validation rows; the test part is everything.
 
-    NAS-Bench-101 has the further part "100": the 100 labelled rows after validation. Where the authors of the data give
-    a split of their own, its test part is theirs, and train and validation are spread evenly over their training rows,
-    so that every family has its share. The seed is of no effect.
+    Further test parts of the papers are the labelled rows after validation. Where the authors of the data give a split
+    of their own, its test part is theirs, and train and validation are spread evenly over their training rows, so that
+    every family has its share. The seed is of no effect.
     """
     if dataset.official is not None:
         return _of_authors(dataset, dataset.official, train, validation)
-    if dataset.name not in _PAPER_SETS:
+    if dataset.paper is None:
         raise BadRecipe(
-            f"no paper splits the data set '{dataset.name}' (only {', '.join(_PAPER_SETS)} and nnlqp's); "
+            f"no paper splits the data set '{dataset.name}': its source names no rows of a paper; "
             "use 'random' or 'holdout' with a seed"
         )
     return _consecutive(dataset, "paper", _labelled(dataset), train, validation, None)
@@ -128,14 +126,14 @@ def portions(dataset: Dataset) -> tuple[int, int]:
 def network_numbers(dataset: Dataset, rows: Rows | None = None) -> NDArray[np.int64]:
     """(M,) numbers from 0 on, equal for rows that hold the same network, counted by first appearance.
 
-    Of all rows, or of these. Cells are the same where they are the same graph, in nasbench201 where they compute the
-    same function; networks where they have the same fingerprint.
+    Of all rows, or of these. Cells are the same where their space says so; networks where they have the same
+    fingerprint. Raises UnknownName where the data set holds cells of no known space.
     """
     cells = dataset.architectures if rows is None else dataset.rows(rows)
     if not isinstance(cells, Cells):
-        keys_M = np.array([fingerprint(architecture) for architecture in cells])
+        keys_M: NDArray[Any] = np.array([fingerprint(architecture) for architecture in cells])
     else:
-        keys_M = function_classes(cells) if dataset.space == "nasbench201" else graph_keys(cells)
+        keys_M = space_called(dataset.space, cells.vocabulary).same(cells)
     _, first, number = np.unique(keys_M, return_index=True, return_inverse=True)
     return np.asarray(np.argsort(np.argsort(first))[number], dtype=np.int64)
 
@@ -222,7 +220,11 @@ def _consecutive(dataset: Dataset, name: str, rows: Rows, train: int, validation
     _agree_on_sizes(dataset, train, validation, len(rows))
     end = train + validation
     test = np.flatnonzero(~np.isnan(dataset.labels[dataset.test_label])).astype(np.int64)
-    parts = {"100": rows[end : end + 100]} if dataset.name == "nasbench101" else {}
+    parts: dict[str, Rows] = {}
+    start = end
+    for part, count in (dataset.paper or PaperRows()).parts.items():
+        parts[part] = rows[start : start + count]
+        start += count
     return Split(name, rows[:train], rows[train:end], test, seed, parts)
 
 

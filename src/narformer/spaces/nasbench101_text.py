@@ -45,7 +45,7 @@ def read_text(text: str) -> Written:
 
 
 def read_json(text: str) -> Written:
-    """Operations and edges of ``{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}``. Raises BadArchitecture."""
+    """Operations and edges of ``{"adjacency": [[0, 1], [0, 0]], "ops": [...]}``. Raises BadArchitecture."""
     _agree_to_read(text)
     try:
         cell = json.loads(text)
