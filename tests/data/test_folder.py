@@ -8,10 +8,11 @@ import threading
 import numpy as np
 import pytest
 
-from narformer.data import compact, folder, load
+from narformer.data import compact, folder, load, nasbench101, nasbench201
 from narformer.data.facts import Facts
 from narformer.data.sources import SOURCES
 from narformer.errors import BadFile, MissingData, UnknownName
+from narformer.progress import silent
 
 PARQUET = {"nasbench101": "nasbench101_full.parquet", "nasbench201": "nasbench201.parquet"}
 
@@ -38,9 +39,10 @@ def test_what_was_added_is_found(here, small):
     assert written.parent == here
     assert [path.name for path in here.iterdir()] == ["nasbench101.npz"]
     cells = load("nasbench101")
-    direct = SOURCES["nasbench101"].read_official(small, None)
+    direct = SOURCES["nasbench101"].read_official(small, silent)
     assert list(cells.architectures) == list(direct.architectures)
     assert cells.attributes == direct.attributes
+    assert cells.paper == direct.paper == nasbench101.PAPER
     for label, column in direct.labels.items():
         assert np.array_equal(cells.labels[label], column, equal_nan=True)
     assert [f.healthy for f in folder.doctor() if f.name == "nasbench101"] == [True]
@@ -190,6 +192,15 @@ def test_every_cut_and_flip_of_our_file_is_found(here, small):
 def load_bytes(path, content):
     path.write_bytes(content)
     return load("nasbench101")
+
+
+@pytest.mark.parametrize(
+    ("name", "paper"), [(nasbench101.NAME, nasbench101.PAPER), (nasbench201.NAME, nasbench201.PAPER), ("mine", None)]
+)
+def test_the_rows_of_the_papers_follow_from_the_name_in_our_file(name, paper, official, tmp_path):
+    cells = nasbench201.dataset(official.ARCHS_201, {label: [1.0, 2.0] for label in nasbench201.ATTRIBUTES})
+    compact.write(dataclasses.replace(cells, name=name, paper=None), tmp_path / "set.npz")
+    assert compact.read(tmp_path / "set.npz").paper == paper
 
 
 def test_our_file_never_holds_a_pickle(here, tmp_path):

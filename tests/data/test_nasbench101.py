@@ -42,8 +42,8 @@ def test_labelled_rows(cells):
 
 def test_every_label_says_its_unit(cells):
     assert set(cells.labels) == set(cells.attributes)
-    assert cells.attributes[cells.test_label].unit == cells.attributes[cells.train_label].unit == "fraction"
-    assert (cells.train_label, cells.test_label) == ("val_acc_e108", "test_acc")
+    assert cells.attributes[cells.test_labels[0]].unit == cells.attributes[cells.train_labels[0]].unit == "fraction"
+    assert (cells.train_labels, cells.test_labels) == (("val_acc_e108",), ("test_acc",))
 
 
 def test_an_example_lacks_labels_that_were_not_measured(cells):

@@ -39,4 +39,4 @@ def test_first_cell(cells):
     kinds = [op.kind for op in cells[0].architecture.ops]
     one = "nor_conv_1x1"
     assert kinds == ["input", "avg_pool_3x3", one, "skip_connect", one, "skip_connect", "skip_connect", "output"]
-    assert (cells.train_label, cells.test_label) == ("cifar10_valid", "cifar10_test_nb201")
+    assert (cells.train_labels, cells.test_labels) == (("cifar10_valid",), ("cifar10_test_nb201",))

@@ -28,9 +28,9 @@ def saved(content, container):
 def test_official_layout(container, official, tmp_path):
     path = tmp_path / "NAS-Bench-201-v1_1-096897.pth"
     path.write_bytes(saved(official.content_201(), container))
-    told = []
-    cells = read_pth(path, told.append)
-    assert told[-1] == 1
+    reported = []
+    cells = read_pth(path, lambda *report: reported.append(report))
+    assert reported[-1] == ("read", 100, 100, None)
     # first: mean of the seeds 777 and 888; second: 777 only
     base = np.array([50 + (0.777 + 0.888) / 2, 60.777])
     np.testing.assert_allclose(cells.labels["cifar10_valid"], base)

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from narformer.attributes import Attribute
 from narformer.cells.columns import Cells
-from narformer.data import Dataset, Split, nasbench101, nasbench201, split
+from narformer.data import Dataset, PaperRows, Split, nasbench101, nasbench201, split
 from narformer.data.splits import SPLITS, load_split, network_numbers, portions, save_split
 from narformer.errors import BadFile, BadRecipe, UnknownName
 from narformer.network.graph import Architecture, Op
 from narformer.spaces.nasbench201 import NasBench201, function_classes
+
+PAPERS = {"nasbench101": nasbench101.PAPER, "nasbench201": nasbench201.PAPER}
 
 
 def toy(name="nasbench201", rows=1000, unlabelled=(), networks=None):
@@ -22,7 +24,8 @@ def toy(name="nasbench201", rows=1000, unlabelled=(), networks=None):
     valid, test = np.arange(len(cells), dtype=float), np.arange(len(cells), dtype=float)
     valid[list(unlabelled)] = np.nan
     attributes = {label: Attribute.of(label, "%") for label in ("valid", "test")}
-    return Dataset(name, "toy", cells, {"valid": valid, "test": test}, attributes, "valid", "test")
+    labels = {"valid": valid, "test": test}
+    return Dataset(name, "graphs", cells, labels, attributes, "valid", "test", paper=PAPERS.get(name))
 
 
 def chains(networks):
@@ -73,6 +76,18 @@ def test_paper_takes_labelled_rows_in_order():
     assert np.array_equal(drawn.validation, np.r_[450:650])
     assert np.array_equal(drawn.parts["100"], np.r_[650:750])
     assert len(drawn.test) == 1000
+
+
+@pytest.mark.parametrize("name", ["paper", "random"])
+def test_further_test_parts_follow_one_another_after_validation(name):
+    dataset = replace(toy("mine"), paper=PaperRows({"few": 10, "many": 50}))
+    drawn = split(dataset, name, 300, seed=1)
+    plain = split(replace(dataset, paper=PaperRows()), name, 360, seed=1)
+    assert plain.parts == {}
+    assert list(drawn.parts) == ["few", "many"]
+    after = np.concatenate([plain.train, plain.validation])[500:]
+    assert np.array_equal(np.concatenate([drawn.parts["few"], drawn.parts["many"]]), after)
+    assert len(drawn.parts["few"]) == 10
 
 
 def test_holdout_parts_are_disjoint_and_cover_the_rest():
@@ -188,6 +203,8 @@ def test_networks_are_numbered_by_first_appearance():
     cells = NasBench201().enumerate()
     classes = network_numbers(Dataset("mine", "nasbench201", cells, {}, {}, "", ""))
     assert np.array_equal(classes, function_classes(cells))
+    with pytest.raises(UnknownName, match="no space is called 'mine'"):
+        network_numbers(Dataset("mine", "mine", cells, {}, {}, "", ""))
 
 
 def test_impossible_splits_are_refused():

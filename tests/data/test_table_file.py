@@ -42,7 +42,7 @@ def same(one, other):
     assert one.architectures.vocabulary == other.architectures.vocabulary
     assert one.labels.keys() == other.labels.keys()
     assert all(np.array_equal(one.labels[name], other.labels[name]) for name in one.labels)
-    assert one.train_label == other.train_label
+    assert one.train_labels == other.train_labels
 
 
 def drawn(size):
@@ -88,8 +88,8 @@ def test_the_space_of_texts_is_found_by_trying(name, tmp_path):
 
 def test_a_column_is_chosen_the_first_by_default(tmp_path):
     path = write_csv(tmp_path / "t.csv", [(GRAPH, 1.0, 2.0)], ("accuracy", "latency"))
-    assert read_table_file(path).train_label == read_table_file(path).test_label == "accuracy"
-    assert read_table_file(path, "latency").test_label == "latency"
+    assert read_table_file(path).train_labels == read_table_file(path).test_labels == ("accuracy",)
+    assert read_table_file(path, "latency").test_labels == ("latency",)
     with pytest.raises(UnknownName, match=r"column of t\.csv.*Did you mean 'latency'"):
         read_table_file(path, "latancy")
 

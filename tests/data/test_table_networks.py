@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from narformer.attributes import Attribute
 from narformer.data.splits import network_numbers, portions
 from narformer.data.table_file import read_table_file, repeated
-from narformer.data.table_networks import is_network, unit_of
+from narformer.data.table_networks import is_network
 from narformer.errors import BadFile
 from narformer.formats.onnx_writer import to_onnx
 from narformer.network.canonical import fingerprint
@@ -67,13 +68,14 @@ def test_what_is_meant_to_be_a_network():
 
 @pytest.mark.parametrize("column", ["ms", "latency_ms", "Latency (ms)", "time [ms]", "p50 ms"])
 def test_milliseconds_are_known_by_name(column):
-    assert unit_of(column) == "ms"
+    assert Attribute.of_column(column).unit == "ms"
 
 
 def test_other_units_of_time_are_known_too():
-    assert [unit_of(column) for column in ("t_us", "time (s)", "p50 [ns]", "t µs")] == ["us", "s", "ns", "µs"]
+    columns = ("t_us", "time (s)", "p50 [ns]", "t µs")
+    assert [Attribute.of_column(column).unit for column in columns] == ["us", "s", "ns", "µs"]
 
 
 @pytest.mark.parametrize("column", ["latency", "msec", "params", "forms", "ms_count"])
 def test_other_units_are_not_guessed(column):
-    assert unit_of(column) == ""
+    assert Attribute.of_column(column).unit == ""

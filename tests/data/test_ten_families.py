@@ -143,7 +143,10 @@ def test_the_reference_is_kept_in_the_file(tmp_path):
 
 def test_as_a_data_set():
     dataset = three().dataset()
-    assert (list(dataset.labels), dataset.train_labels[0]) == (["latency_ort", "latency_openvino-float32"], "latency_ort")
+    assert (list(dataset.labels), dataset.train_labels[0]) == (
+        ["latency_ort", "latency_openvino-float32"],
+        "latency_ort",
+    )
     assert dataset.attributes["latency_ort"].unit == "ms"
     assert "ONNX Runtime, A CPU, 2 cores, float32, 1 thread, batch 1" in str(dataset.attributes["latency_ort"])
     example = dataset[2]

@@ -34,10 +34,12 @@ def test_records_come_back_in_order(official, tmp_path):
     path = tmp_path / "some.tfrecord"
     crc = {}
     path.write_bytes(b"".join(crc.setdefault(record, official.framed(record)) for record in written[:300]) * 15)
-    told = []
-    assert list(records(path, told.append)) == written[:300] * 15
-    assert told == sorted(told)
-    assert told[-1] == 1
+    reported = []
+    assert list(records(path, lambda *report: reported.append(report))) == written[:300] * 15
+    assert {(phase, total, score) for phase, _, total, score in reported} == {("read", 100, None)}
+    shares = [done for _, done, _, _ in reported]
+    assert shares == sorted(shares)
+    assert shares[-1] == 100
 
 
 def test_every_cut_and_every_flipped_byte_is_found(official, tmp_path):

@@ -7,12 +7,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from narformer.papers.runs import Machine, Run, keep
 
 from narformer.attributes import Attribute
-from narformer.data.dataset import Dataset
+from narformer.data.dataset import Dataset, PaperRows
 from narformer.data.nnlqp import official_split
 from narformer.network.cost import cost
-from narformer.papers.runs import Machine, Run, keep
 from narformer.spaces.families import FAMILIES
 from narformer.spaces.nasbench201 import from_arch_strings
 from narformer.training.recipe import Recipe
@@ -52,6 +52,7 @@ def made_up() -> Dataset:
         attributes={name: Attribute.of(name, "%") for name in names},
         train_labels=(names[0],),
         test_labels=(names[1],),
+        paper=PaperRows(),
     )
 
 

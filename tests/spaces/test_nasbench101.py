@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from narformer.cells import Cells
+from narformer.cells.graph_keys import graph_keys
 from narformer.errors import BadArchitecture
 from narformer.network import Architecture, Op, cost
 from narformer.spaces.nasbench101 import NasBench101, from_strings, module_hash, prune, with_vertices
-from narformer.spaces.nasbench101_hash import graph_keys
 from narformer.spaces.nasbench101_network import vertex_channels
 
 SPACE = NasBench101()

@@ -345,7 +345,7 @@ def test_what_was_measured_is_a_data_set(store):
     found = latencies(store, "bench, float32", "ort")
     label = {fingerprint(example.architecture): example.labels["latency"] for example in found}
     assert label == {fingerprint(net(4)): 2.0, fingerprint(net(5)): 9.0}
-    assert (found.attributes["latency"].unit, found.train_label) == ("ms", "latency")
+    assert (found.attributes["latency"].unit, found.train_labels) == ("ms", ("latency",))
 
 
 def test_a_data_set_of_nothing_names_what_there_is(store):

@@ -57,7 +57,7 @@ def data_add(
     from narformer.data import folder
 
     with bars_shown() as bars:
-        path = folder.add(name, file, lambda share: bars("read", round(100 * share), 100, None))
+        path = folder.add(name, file, bars)
     print_json({"path": str(path)}) if as_json else out.print(f"added {path}", highlight=False)
 
 
@@ -72,7 +72,7 @@ def data_fetch(
     from narformer.data import folder
 
     with bars_shown() as bars:
-        path = folder.fetch(name, lambda share: bars("read", round(100 * share), 100, None))
+        path = folder.fetch(name, bars)
     print_json({"path": str(path)}) if as_json else out.print(f"added {path}", highlight=False)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from narformer.attributes import Attribute
 from narformer.cells.columns import PADDING, Cells
+from narformer.data import nasbench101, nasbench201
 from narformer.data.dataset import Dataset
 from narformer.data.facts import require_file
 from narformer.data.npz import DAMAGE, write_npz
@@ -25,6 +26,7 @@ from narformer.errors import BadFile
 __all__ = ["FORMAT", "read", "write"]
 
 FORMAT = 1
+_PAPER = {module.NAME: module.PAPER for module in (nasbench101, nasbench201)}  # the file does not hold it
 _MEMBERS = ("header", "kind_MN", "adj_MNN", "labels_LM")
 _MAX_BYTES = 1 << 31
 _EXPECTED = f"a data set of format {FORMAT}"
@@ -85,8 +87,9 @@ def read(path: str | Path) -> Dataset:
             architectures=cells,
             labels=dict(zip(attributes, labels_LM, strict=True)),
             attributes=attributes,
-            train_label=attributes[header["train_label"]].name,
-            test_label=attributes[header["test_label"]].name,
+            train_labels=(attributes[header["train_label"]].name,),
+            test_labels=(attributes[header["test_label"]].name,),
+            paper=_PAPER.get(header["name"]),
         )
     except BadFile:
         raise

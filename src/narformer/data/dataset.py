@@ -19,6 +19,16 @@ class Example:
     labels: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class PaperRows:
+    """The papers' use of a benchmark: consecutive labelled rows in its order train, the next ones validate.
+
+    parts: further test parts by name, each the next so many labelled rows after validation
+    """
+
+    parts: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset(Sequence[Example]):
     """Networks of one space with their labels as columns.
@@ -30,6 +40,7 @@ class Dataset(Sequence[Example]):
     test_labels:   the label that the papers test on, or one for each of those that are learned
     official:      the rows by role as the authors of the data give them, where they do
     family_M:      the family of each network, where the set has families
+    paper:         the rows that the papers use, where they say which
     """
 
     name: str
@@ -41,6 +52,7 @@ class Dataset(Sequence[Example]):
     test_labels: tuple[str, ...]
     official: "Split | None" = None
     family_M: NDArray[np.str_] | None = None
+    paper: PaperRows | None = None
 
     def __len__(self) -> int:
         return len(self.architectures)
@@ -77,7 +89,7 @@ class Split:
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
     seed: int | None = None
-    parts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # further named test parts, e.g. "100"
+    parts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # further named test parts
 
     def unseen(self) -> NDArray[np.int64]:
         """Test rows that were neither trained on nor used for selection."""

@@ -43,7 +43,7 @@ def contradictions(dataset: Dataset, facts: Facts) -> list[tuple[str, str]]:
         outside = int(np.sum((values < smallest) | (values > largest)))
         if outside:
             wrong.append((f"{outside:,} values of {name} outside the possible range", f"{smallest:g} to {largest:g}"))
-    used = (dataset.train_labels[0], dataset.test_labels[0])
+    used = (*dataset.train_labels, *dataset.test_labels)
     empty = [name for name in used if np.isnan(dataset.labels[name]).all()]
     return wrong + [(f"not one value of {name}", "the label that the papers use") for name in empty]
 

@@ -20,8 +20,9 @@ from narformer.data import compact
 from narformer.data.dataset import Dataset
 from narformer.data.facts import require_file, verify
 from narformer.data.parquet import count_rows
-from narformer.data.sources import SOURCES, Progress, Source
+from narformer.data.sources import SOURCES, Source
 from narformer.errors import BadFile, MissingData, NarformerError, lookup, needs
+from narformer.progress import Progress, silent
 
 __all__ = ["Finding", "Listed", "add", "data_folder", "doctor", "fetch", "listing", "load"]
 
@@ -80,7 +81,7 @@ def listing() -> list[Listed]:
     return listed
 
 
-def add(name: str, file: str | Path, progress: Progress | None = None) -> Path:
+def add(name: str, file: str | Path, progress: Progress = silent) -> Path:
     """Read the official file or our parquet, verify it, and keep it in the data folder; the path of what is kept.
 
     Cells are kept as ``<name>.npz``, a file of whole networks as a copy, a folder of them as a link.
@@ -99,7 +100,7 @@ def add(name: str, file: str | Path, progress: Progress | None = None) -> Path:
     return path
 
 
-def fetch(name: str, progress: Progress | None = None) -> Path:
+def fetch(name: str, progress: Progress = silent) -> Path:
     """Download the official file from its pinned address, test its checksum, and add it; the path of what was added.
 
     Raises MissingData with the official page where no address serves the file with a known checksum, or where the
@@ -168,7 +169,7 @@ def _is_ours(path: Path) -> bool:
         return file.read(4) == b"PAR1" or path.suffix == ".parquet"
 
 
-def _open(source: Source, path: Path, progress: Progress | None = None) -> Dataset:
+def _open(source: Source, path: Path, progress: Progress = silent) -> Dataset:
     ours = not source.folder and _is_ours(require_file(path, source.official))
     if path.name == f"{source.name}.npz":
         dataset = compact.read(path)

@@ -11,13 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from narformer.attributes import Attribute
-from narformer.data.dataset import Dataset
+from narformer.data.dataset import Dataset, PaperRows
 from narformer.data.facts import Facts, verify
 from narformer.data.parquet import read_columns
 from narformer.errors import BadArchitecture, BadFile
 from narformer.spaces.nasbench101 import from_strings
 
-__all__ = ["ATTRIBUTES", "FACTS", "dataset", "read_parquet"]
+__all__ = ["ATTRIBUTES", "FACTS", "NAME", "PAPER", "dataset", "read_parquet"]
+
+NAME = "nasbench101"
+
+PAPER = PaperRows({"100": 100})
+"""TNASP and NAR-Former test on the 100 labelled cells after validation, too."""
 
 _ONE_RUN = "one run; absent where it was not at hand"
 ATTRIBUTES = {
@@ -62,13 +67,14 @@ def dataset(
 ) -> Dataset:
     """The data set of M cells from their compact strings (see spaces.nasbench101.from_strings) and (M,) labels."""
     return Dataset(
-        name="nasbench101",
+        name=NAME,
         space="nasbench101",
         architectures=from_strings(n_vertices, adjacencies, operations),
         labels={name: np.asarray(column, dtype=np.float64) for name, column in labels.items()},
         attributes={name: ATTRIBUTES[name] for name in labels},
         train_labels=("val_acc_e108",),
         test_labels=("test_acc",),
+        paper=PAPER,
     )
 
 

@@ -11,7 +11,7 @@ import base64
 import json
 import struct
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from narformer.data.dataset import Dataset
 from narformer.data.nasbench101 import dataset
 from narformer.data.tfrecord import records
 from narformer.errors import BadArchitecture, BadFile
+from narformer.progress import Progress, silent
 
 __all__ = ["read_tfrecord"]
 
@@ -33,10 +34,10 @@ _DIGITS = {"conv3x3-bn-relu": "0", "conv1x1-bn-relu": "1", "maxpool3x3": "2"}
 _EXPECTED = "trainings of NAS-Bench-101"
 
 
-def read_tfrecord(path: str | Path, progress: Callable[[float], None] | None = None) -> Dataset:
+def read_tfrecord(path: str | Path, progress: Progress = silent) -> Dataset:
     """The cells of an official file in its order, with val_acc_e108 of the first run and val_acc_e108_mean of three.
 
-    The full file (2 GB, five million records) takes some minutes; ``progress`` is told the share that has been read.
+    The full file (2 GB, five million records) takes some minutes; ``progress`` is called as in ``records``.
     Raises BadFile where the file is cut or damaged, a record is no training of NAS-Bench-101, or a cell has not three
     runs of 108 epochs. The number of cells is not tested here: small files in this layout are read as well.
     """

@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from narformer.attributes import Attribute
-from narformer.data.dataset import Dataset
+from narformer.data.dataset import Dataset, PaperRows
 from narformer.data.facts import Facts, verify
 from narformer.data.parquet import read_columns
 from narformer.errors import BadArchitecture, BadFile
 from narformer.spaces.nasbench201 import from_arch_strings
 
-__all__ = ["ATTRIBUTES", "FACTS", "dataset", "read_parquet"]
+__all__ = ["ATTRIBUTES", "FACTS", "NAME", "PAPER", "dataset", "read_parquet"]
+
+NAME = "nasbench201"
+PAPER = PaperRows()
 
 _SEEDS = "200 epochs, mean over the available seeds"
 _NATS = "as published with NATS-Bench, other seeds"
@@ -84,13 +87,14 @@ _PINNED = {
 def dataset(strings: Sequence[str], labels: Mapping[str, ArrayLike]) -> Dataset:
     """The data set of M cells from their official architecture strings and (M,) labels."""
     return Dataset(
-        name="nasbench201",
+        name=NAME,
         space="nasbench201",
         architectures=from_arch_strings(strings),
         labels={name: np.asarray(column, dtype=np.float64) for name, column in labels.items()},
         attributes={name: ATTRIBUTES[name] for name in labels},
         train_labels=("cifar10_valid",),
         test_labels=("cifar10_test_nb201",),
+        paper=PAPER,
     )
 
 

@@ -5,7 +5,6 @@ Layout (nas_201_api/api_201.py and api_utils.py): meta_archs, the architecture s
 ``epochs``, ``params`` (millions), ``train_acc1es`` by epoch and ``eval_acc1es`` by "set@epoch", in percent.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from narformer.data.dataset import Dataset
 from narformer.data.nasbench201 import dataset
 from narformer.data.torch_file import read_torch_file
 from narformer.errors import BadArchitecture, BadFile
+from narformer.progress import Progress, silent
 
 __all__ = ["read_pth"]
 
@@ -40,7 +40,7 @@ _PARAMS = {
 }
 
 
-def read_pth(path: str | Path, progress: Callable[[float], None] | None = None) -> Dataset:
+def read_pth(path: str | Path, progress: Progress = silent) -> Dataset:
     """The cells of an official file by index, with their accuracies after 200 epochs, mean over the seeds they have.
 
     The whole content is built in memory, as the official API does: count on five times the size of the file.

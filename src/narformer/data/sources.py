@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from narformer.data import (
     analog_nasbench,
@@ -20,11 +19,9 @@ from narformer.data import (
 )
 from narformer.data.dataset import Dataset
 from narformer.data.facts import Facts
+from narformer.progress import Progress
 
-__all__ = ["SOURCES", "Progress", "Source"]
-
-Progress: TypeAlias = Callable[[float], None]
-"""Is told the share of the work that is done, 0 to 1."""
+__all__ = ["SOURCES", "Source"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,33 +51,33 @@ class Source:
     folder: bool = False
     facts: Facts | None = None
     read_file: Callable[[str | Path], Dataset] | None = None
-    read_official: Callable[[str | Path, Progress | None], Dataset] | None = None
+    read_official: Callable[[str | Path, Progress], Dataset] | None = None
     locate: Callable[[], Path | None] | None = None
     address: str | None = None
     sha256: str | None = None
 
 
-def _analog(path: str | Path, progress: Progress | None) -> Dataset:
+def _analog(path: str | Path, progress: Progress) -> Dataset:
     return analog_nasbench.read_analog(path)
 
 
-def _darts(path: str | Path, progress: Progress | None) -> Dataset:
+def _darts(path: str | Path, progress: Progress) -> Dataset:
     return darts_swap.read_csv(path)
 
 
-def _ofa(path: str | Path, progress: Progress | None) -> Dataset:
+def _ofa(path: str | Path, progress: Progress) -> Dataset:
     return ofa_mobilenetv3.read_csvs(path)
 
 
-def _nnlqp(path: str | Path, progress: Progress | None) -> Dataset:
+def _nnlqp(path: str | Path, progress: Progress) -> Dataset:
     return nnlqp.read_folder(path)
 
 
-def _nnlqp_nasbench201(path: str | Path, progress: Progress | None) -> Dataset:
+def _nnlqp_nasbench201(path: str | Path, progress: Progress) -> Dataset:
     return nnlqp_nasbench201.read_text(path)
 
 
-def _ten_families(path: str | Path, progress: Progress | None) -> Dataset:
+def _ten_families(path: str | Path, progress: Progress) -> Dataset:
     return ten_families.read_dataset(path)
 
 

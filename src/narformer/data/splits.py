@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narformer.cells.columns import Cells
-from narformer.data.dataset import Dataset, Split
+from narformer.data.dataset import Dataset, PaperRows, Split
 from narformer.data.facts import require_file
 from narformer.errors import BadFile, BadRecipe, lookup
 from narformer.network.canonical import fingerprint
-from narformer.spaces.nasbench101_hash import graph_keys
-from narformer.spaces.nasbench201 import function_classes
+from narformer.spaces import space_called
 
 __all__ = ["SPLITS", "VALIDATION", "load_split", "network_numbers", "portions", "save_split", "split"]
 
@@ -26,7 +25,6 @@ FEWEST_NETWORKS = 10  # of a table of one's own: two to validate, two to test
 FORMAT = 1
 
 Rows = NDArray[np.int64]
-_PAPER_SETS = ("nasbench101", "nasbench201")
 
 
 def split(
@@ -55,15 +53,15 @@ def split(
 def paper(dataset: Dataset, train: int, validation: int, seed: int | None) -> Split:
     """The papers' rows: the first ``train`` labelled ones, then the validation rows; the test part is everything.
 
-    NAS-Bench-101 has the further part "100": the 100 labelled rows after validation. Where the authors of the data give
-    a split of their own, its test part is theirs, and train and validation are spread evenly over their training rows,
-    so that every family has its share. The seed is of no effect.
+    Further test parts of the papers are the labelled rows after validation. Where the authors of the data give a split
+    of their own, its test part is theirs, and train and validation are spread evenly over their training rows, so that
+    every family has its share. The seed is of no effect.
     """
     if dataset.official is not None:
         return _of_authors(dataset, dataset.official, train, validation)
-    if dataset.name not in _PAPER_SETS:
+    if dataset.paper is None:
         raise BadRecipe(
-            f"no paper splits the data set '{dataset.name}' (only {', '.join(_PAPER_SETS)} and nnlqp's); "
+            f"no paper splits the data set '{dataset.name}': its source names no rows of a paper; "
             "use 'random' or 'holdout' with a seed"
         )
     return _consecutive(dataset, "paper", _labelled(dataset), train, validation, None)
@@ -93,7 +91,7 @@ def holdout(dataset: Dataset, train: int, validation: int, seed: int | None) -> 
     turn_N = np.zeros(len(part_N), dtype=np.int64)
     turn_N[drawn_G] = np.arange(len(drawn_G))
     rows = labelled[np.argsort(turn_N[network_L], kind="stable")]
-    tested_M = (part_N[network_M] == 2) & ~np.isnan(dataset.labels[dataset.test_labels[0]])
+    tested_M = (part_N[network_M] == 2) & np.isfinite(dataset.columns(dataset.test_labels)).any(axis=1)
     parts = {
         "training": rows[part_N[network_M[rows]] == 0],
         "validation": rows[part_N[network_M[rows]] == 1],
@@ -128,14 +126,14 @@ def portions(dataset: Dataset) -> tuple[int, int]:
 def network_numbers(dataset: Dataset, rows: Rows | None = None) -> NDArray[np.int64]:
     """(M,) numbers from 0 on, equal for rows that hold the same network, counted by first appearance.
 
-    Of all rows, or of these. Cells are the same where they are the same graph, in nasbench201 where they compute the
-    same function; networks where they have the same fingerprint.
+    Of all rows, or of these. Cells are the same where their space says so; networks where they have the same
+    fingerprint. Raises UnknownName where the data set holds cells of no known space.
     """
     cells = dataset.architectures if rows is None else dataset.rows(rows)
     if not isinstance(cells, Cells):
-        keys_M = np.array([fingerprint(architecture) for architecture in cells])
+        keys_M: NDArray[Any] = np.array([fingerprint(architecture) for architecture in cells])
     else:
-        keys_M = function_classes(cells) if dataset.space == "nasbench201" else graph_keys(cells)
+        keys_M = space_called(dataset.space, cells.vocabulary).same(cells)
     _, first, number = np.unique(keys_M, return_index=True, return_inverse=True)
     return np.asarray(np.argsort(np.argsort(first))[number], dtype=np.int64)
 
@@ -148,7 +146,7 @@ SPLITS: dict[str, Callable[[Dataset, int, int, int | None], Split]] = {
 
 
 def _labelled(dataset: Dataset) -> Rows:
-    return np.flatnonzero(~np.isnan(dataset.labels[dataset.train_labels[0]])).astype(np.int64)
+    return dataset.having(dataset.train_labels)
 
 
 def _generator(seed: int | None, name: str) -> np.random.Generator:
@@ -163,7 +161,7 @@ def _agree_on_sizes(dataset: Dataset, train: int, validation: int, labelled: int
     if train + validation > labelled:
         raise BadRecipe(
             f"{train:,} training and {validation:,} validation rows asked for; '{dataset.name}' has "
-            f"{labelled:,} {what or f'rows with the label {dataset.train_labels[0]}'}"
+            f"{labelled:,} {what or f'rows with the label {' or '.join(dataset.train_labels)}'}"
         )
 
 
@@ -206,14 +204,14 @@ def _without(dataset: Dataset, family: str) -> Split:
 
 
 def _of_authors(dataset: Dataset, official: Split, train: int, validation: int) -> Split:
-    def having(rows: Rows, label: str) -> Rows:
-        return rows[~np.isnan(dataset.labels[label][rows])]
+    def having(rows: Rows, labels: tuple[str, ...]) -> Rows:
+        return rows[np.isfinite(dataset.columns(labels)[rows]).any(axis=1)]
 
-    among = having(official.train, dataset.train_labels[0])
+    among = having(official.train, dataset.train_labels)
     _agree_on_sizes(dataset, train, validation, len(among), "training rows")
     chosen = among[np.arange(train + validation) * len(among) // (train + validation)]
     validating = (2 * np.arange(validation) + 1) * len(chosen) // (2 * max(validation, 1))
-    test, *parts = (having(rows, dataset.test_labels[0]) for rows in (official.test, *official.parts.values()))
+    test, *parts = (having(rows, dataset.test_labels) for rows in (official.test, *official.parts.values()))
     named = dict(zip(official.parts, parts, strict=True))
     return Split("paper", np.delete(chosen, validating), chosen[validating], test, None, named)
 
@@ -221,8 +219,12 @@ def _of_authors(dataset: Dataset, official: Split, train: int, validation: int) 
 def _consecutive(dataset: Dataset, name: str, rows: Rows, train: int, validation: int, seed: int | None) -> Split:
     _agree_on_sizes(dataset, train, validation, len(rows))
     end = train + validation
-    test = np.flatnonzero(~np.isnan(dataset.labels[dataset.test_labels[0]])).astype(np.int64)
-    parts = {"100": rows[end : end + 100]} if dataset.name == "nasbench101" else {}
+    test = dataset.having(dataset.test_labels)
+    parts: dict[str, Rows] = {}
+    start = end
+    for part, count in (dataset.paper or PaperRows()).parts.items():
+        parts[part] = rows[start : start + count]
+        start += count
     return Split(name, rows[:train], rows[train:end], test, seed, parts)
 
 

@@ -1,14 +1,14 @@
 """Whole networks in anybody's table: ONNX files beside it, and networks of families by name and number."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 from narformer.errors import BadArchitecture, BadFile, NarformerError
+from narformer.formats import is_onnx
 from narformer.formats.onnx_reader import read_onnx
 from narformer.network.graph import Architecture
-from narformer.spaces.families import FAMILIES
+from narformer.spaces.families import FAMILIES, Family, numbered
 from narformer.spaces.graphs import echo
 
 __all__ = ["SPACE", "WHAT", "is_network", "read_networks"]
@@ -16,19 +16,18 @@ __all__ = ["SPACE", "WHAT", "is_network", "read_networks"]
 SPACE = "networks"
 WHAT = "the path of an ONNX file, from the table's folder, or a network of a family such as resnet/0"
 
-_NUMBERED = re.compile(r"([\w.-]+)/([0-9]{1,9})")
+LARGEST_NUMBER = 10**9 - 1  # of a network of a family
 
 
-def is_network(found: Any) -> bool:
+def is_network(found: object) -> TypeGuard[str]:
     """Whether a row's architecture is meant to be a whole network."""
     if not isinstance(found, str):
         return False
     text = found.strip()
-    numbered = _NUMBERED.fullmatch(text)
-    return text.lower().endswith(".onnx") or (numbered is not None and numbered[1] in FAMILIES)
+    return is_onnx(text) or _of_family(text) is not None
 
 
-def read_networks(path: Path, rows: Sequence[tuple[str, Any]]) -> list[Architecture]:
+def read_networks(path: Path, rows: Sequence[tuple[str, object]]) -> list[Architecture]:
     """The networks of a table's rows, given where each stands and what it says.
 
     Raises BadFile, naming the row, for what is no network, or a file that is not there or cannot be read.
@@ -44,10 +43,17 @@ def read_networks(path: Path, rows: Sequence[tuple[str, Any]]) -> list[Architect
     return networks
 
 
+def _of_family(text: str) -> tuple[Family, int] | None:
+    named = numbered(text)
+    if named is None or named[0] not in FAMILIES or not 0 <= named[1] <= LARGEST_NUMBER:
+        return None
+    return FAMILIES[named[0]], named[1]
+
+
 def _network(folder: Path, text: str) -> Architecture:
-    numbered = _NUMBERED.fullmatch(text)
-    if numbered is not None and numbered[1] in FAMILIES:
-        return FAMILIES[numbered[1]].variant(int(numbered[2]))
+    if named := _of_family(text):
+        family, number = named
+        return family.variant(number)
     file = folder / text
     if not file.is_file():
         raise BadArchitecture(f"found no file '{file}'")

@@ -7,7 +7,7 @@ RFC 3720 appendix B.4) is computed for thousands of records at once, two bytes o
 
 import mmap
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from narformer.data.facts import require_file
 from narformer.errors import BadFile
+from narformer.progress import Progress, silent
 
 __all__ = ["MAX_RECORD", "crc32c", "masked", "records"]
 
@@ -85,8 +86,8 @@ def masked(crc_B: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return ((crc_B >> np.uint32(15)) | (crc_B << np.uint32(17))) + np.uint32(0xA282EAD8)
 
 
-def records(path: str | Path, progress: Callable[[float], None] | None = None) -> Iterator[bytes]:
-    """The data of each record in turn; ``progress`` is told the share of the file that has been read.
+def records(path: str | Path, progress: Progress = silent) -> Iterator[bytes]:
+    """The data of each record in turn; ``progress`` gets the percentage of the file that has been read.
 
     Raises BadFile where a checksum is wrong, a record is larger than MAX_RECORD, or the file ends inside a record.
     """
@@ -104,8 +105,7 @@ def records(path: str | Path, progress: Callable[[float], None] | None = None) -
             number += len(starts)
             if fault:
                 raise BadFile(path, f"{fault} at byte {place:,}, in record {number:,}", "a whole TFRecord file", _AGAIN)
-            if progress is not None:
-                progress(place / len(data))
+            progress("read", 100 * place // len(data), 100, None)
 
 
 def _walk(data: mmap.mmap, place: int) -> tuple[list[int], list[int], int, str]:

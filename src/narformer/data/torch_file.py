@@ -7,7 +7,6 @@ Tensors come back as their shapes: no benchmark needs their numbers.
 
 import io
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO, cast
 from narformer.data.facts import require_file
 from narformer.data.restricted_pickle import NUMPY, PLAIN, Sealed, unpickle
 from narformer.errors import BadFile
+from narformer.progress import Progress, silent
 
 __all__ = ["TensorShape", "read_torch_file"]
 
@@ -57,26 +57,25 @@ _TABLE = {
 
 
 class _Watched(io.FileIO):
-    """A file that tells how much of it has been read."""
+    """A file that reports the percentage of it that has been read."""
 
-    def __init__(self, path: Path, progress: Callable[[float], None]) -> None:
+    def __init__(self, path: Path, progress: Progress) -> None:
         super().__init__(path)
         self._progress, self._size = progress, path.stat().st_size
 
     def readinto(self, buffer: Any) -> int | None:
         count = super().readinto(buffer)
-        self._progress(self.tell() / self._size)
+        self._progress("read", 100 * self.tell() // self._size, 100, None)
         return count
 
 
-def read_torch_file(path: str | Path, progress: Callable[[float], None] | None = None) -> Any:
+def read_torch_file(path: str | Path, progress: Progress = silent) -> Any:
     """The object that torch.save wrote, of plain containers, numbers, text and TensorShape.
 
     Raises BadFile where the file is none of torch.save, is cut or damaged, or names anything that is not data.
     """
     path = require_file(path, _EXPECTED)
-    raw = io.FileIO(path) if progress is None else _Watched(path, progress)
-    with io.BufferedReader(raw, 1 << 20) as file:
+    with io.BufferedReader(_Watched(path, progress), 1 << 20) as file:
         if file.peek(4)[:4] == b"PK\x03\x04":
             return _read_zip(file, path)
         if file.peek(1)[:1] != b"\x80":  # a pickle of protocol 2 or later

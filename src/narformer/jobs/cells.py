@@ -11,7 +11,7 @@ from narformer.cells.columns import Cells
 from narformer.data.table_file import FIRST
 from narformer.errors import BadArchitecture, BadFile, BadPredictor, lookup
 from narformer.network import Architecture
-from narformer.spaces import SPACES
+from narformer.spaces import SPACES, recognised
 from narformer.spaces.space import Space
 
 __all__ = ["read_architectures", "texts_of"]
@@ -41,7 +41,7 @@ def texts_of(item: str) -> list[tuple[str, str]]:
     """(where, text) of each cell, or of each network in a list, that one argument stands for."""
     if item == "-":
         return _lines("standard input", sys.stdin.read())
-    if "|" in item or "{" in item or item.startswith("Genotype("):
+    if recognised(item):
         return [(f"cell '{item[:60]}'", item)]
     path = Path(item[:LONGEST_NAME])
     if path.is_dir():

@@ -13,7 +13,7 @@ from narformer.formats.onnx_reader import read_onnx
 from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs.cells import texts_of
 from narformer.jobs.inspection import CONVENTIONS
-from narformer.jobs.networks import LISTS, NUMBERED, read_network
+from narformer.jobs.networks import LISTS, read_network
 from narformer.jobs.ranking import DEFAULT, load_predictor
 from narformer.models import KernelSum
 from narformer.network.canonical import canonical_and_origins, fingerprint_of
@@ -21,6 +21,7 @@ from narformer.network.cost import cost
 from narformer.network.kernels import kernels
 from narformer.network.source_network import Coverage, SourceNetwork
 from narformer.predictors.neural import NeuralPredictor
+from narformer.spaces.families import numbered
 from narformer.tokens import NetworkTokenizer, Packed, packed
 from narformer.tokens.kernels import KernelTokenizer
 
@@ -123,7 +124,7 @@ def _listed(net: str) -> list[str]:
     path = Path(net)
     if path.suffix.lower() not in LISTS or not path.is_file():
         return [net]
-    return [text if NUMBERED.fullmatch(text) else str(path.parent / text) for _, text in texts_of(net)]
+    return [text if numbered(text) else str(path.parent / text) for _, text in texts_of(net)]
 
 
 def _read(net: str, dims: Mapping[str, int] | None, shapes: Mapping[str, tuple[int, ...]] | None) -> SourceNetwork:

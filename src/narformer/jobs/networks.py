@@ -1,20 +1,19 @@
 """Whole networks as people give them: ONNX files, and networks of a family by name and number."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from narformer.errors import BadArchitecture, BadFile, lookup, printable
+from narformer.formats import is_onnx
 from narformer.formats.onnx_reader import read_onnx
 from narformer.network import Architecture, cost
 from narformer.network.source_network import SourceNetwork
-from narformer.spaces.families import FAMILIES
+from narformer.spaces.families import FAMILIES, numbered
 
 __all__ = ["Given", "is_network", "may_be_network", "read_network", "read_networks"]
 
 LISTS = (".txt", ".csv", ".json", ".jsonl")  # endings of files that hold cells
-NUMBERED = re.compile(r"([\w.-]+)/(-?[0-9]{1,18})")  # resnet/0
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +40,7 @@ class Given:
 
 def is_network(text: str) -> bool:
     """Whether a network is meant, by an ONNX file's name or a family's."""
-    return text.lower().endswith(".onnx") or (NUMBERED.fullmatch(text) is not None and not Path(text).is_file())
+    return is_onnx(text) or (numbered(text) is not None and not Path(text).is_file())
 
 
 def may_be_network(text: str) -> bool:
@@ -65,13 +64,13 @@ def read_network(
         is_file, is_there = path.is_file(), path.is_symlink() or path.exists()
     except OSError:  # a name longer than any file's
         is_file = is_there = False
-    numbered = NUMBERED.fullmatch(text)
-    if numbered and not is_file and (dims or shapes):
+    named = numbered(text)
+    if named and not is_file and (dims or shapes):
         bound = next(iter(dims or shapes))
         raise BadArchitecture(f"'{bound}' is bound, but {text} is a network of a family, which leaves nothing open")
-    if numbered and not is_file:
-        family = lookup(FAMILIES, numbered[1], "family of networks")
-        architecture = family.variant(int(numbered[2]))
+    if named and not is_file:
+        family = lookup(FAMILIES, named[0], "family of networks")
+        architecture = family.variant(named[1])
         return Given(architecture, architecture, None)
     if not is_file and (text in FAMILIES or not is_there):
         expected = f"an ONNX file, or a network of a family, such as {text if text in FAMILIES else 'resnet'}/0"
@@ -90,7 +89,7 @@ def read_networks(
 
     Raises as ``read_network``; BadArchitecture where there are no files for them.
     """
-    whole = [text for text in dict.fromkeys(texts) if NUMBERED.fullmatch(text) and not Path(text).is_file()]
+    whole = [text for text in dict.fromkeys(texts) if numbered(text) and not Path(text).is_file()]
     if len(whole) == len(set(texts)):
         return [read_network(text, dims, shapes) for text in whole]
     return [read_network(text) if text in whole else read_network(text, dims, shapes) for text in dict.fromkeys(texts)]

@@ -8,7 +8,7 @@ from narformer.spaces.nasbench201 import NasBench201
 from narformer.spaces.ofa_mobilenetv3 import OfaMobileNetV3
 from narformer.spaces.space import Space
 
-__all__ = ["SPACES", "Graphs", "Space", "space_called"]
+__all__ = ["SPACES", "Graphs", "Space", "recognised", "space_called"]
 
 SPACES: dict[str, Space] = {
     "nasbench101": NasBench101(),
@@ -22,3 +22,8 @@ def space_called(name: str, vocabulary: tuple[str, ...]) -> Space:
     """The space of SPACES, or the "graphs" over this vocabulary. Raises UnknownName."""
     graphs = Graphs(vocabulary)
     return graphs if name == graphs.name else lookup(SPACES, name, "space")
+
+
+def recognised(text: str) -> tuple[str, ...]:
+    """Names of the spaces, "graphs" among them, of which a text looks like a cell; it may still be a broken one."""
+    return tuple(space.name for space in (*SPACES.values(), Graphs(())) if space.recognises(text))

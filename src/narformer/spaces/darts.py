@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from narformer.cells.columns import Cells
+from narformer.cells.graph_keys import graph_keys
 from narformer.errors import BadArchitecture, UnknownName, lookup
 from narformer.network.graph import Architecture, Op
 from narformer.spaces.darts_network import network
@@ -34,6 +36,7 @@ VOCABULARY = ("input", *OPERATIONS, "concat", "output")
 NODES = 4
 _SIZE = 3 * NODES + 3  # vertices of one cell
 _CONCAT = list(range(2, 2 + NODES))
+_LIST = re.compile(r"\b(normal|reduce)\s*=\s*\[")
 
 # Eight (operation, input) pairs, two per node; input 0 and 1 are the cells before, 2 to 4 the earlier nodes.
 Cell = Sequence[tuple[str, int]]
@@ -45,6 +48,8 @@ class Darts:
 
     name: str = "darts"
     vocabulary: tuple[str, ...] = VOCABULARY
+    absent: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Two cells whose nodes read two different values each, through operations drawn uniformly."""
@@ -66,6 +71,10 @@ class Darts:
             for which, cell in enumerate(cells)
             for other in _edits(cell)
         ]
+
+    def recognises(self, text: str) -> bool:
+        """Whether the text begins with ``Genotype(`` or gives a list called ``normal`` or ``reduce``."""
+        return text.lstrip().startswith("Genotype(") or _LIST.search(text) is not None
 
     def parse(self, text: str) -> Architecture:
         """The architecture of a Genotype, ``Genotype(normal=[('none', 0), ...], ..., reduce=[...], ...)``.
@@ -98,6 +107,10 @@ class Darts:
     def enumerate(self) -> Cells:
         """Raises BadArchitecture: nobody can list the space."""
         raise BadArchitecture("DARTS has some 10^19 architectures; they cannot be listed, draw some with sample")
+
+    def same(self, cells: Cells) -> NDArray[np.uint64]:
+        """(M,) keys, equal for isomorphic graphs."""
+        return graph_keys(cells)
 
 
 def _graph(normal: Cell, reduce: Cell) -> Architecture:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from narformer.cells.columns import Cells
+from narformer.cells.graph_keys import graph_keys
 from narformer.errors import BadArchitecture, UnknownName, lookup
 from narformer.network.graph import Architecture, Op
 
@@ -34,6 +36,12 @@ class Graphs:
 
     vocabulary: tuple[str, ...]
     name: str = "graphs"
+    absent: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
+
+    def recognises(self, text: str) -> bool:
+        """Whether the text has a brace, as a JSON object has."""
+        return "{" in text
 
     def parse(self, text: str) -> Architecture:
         """The graph that the JSON describes, in topological order. Raises BadArchitecture."""
@@ -65,6 +73,10 @@ class Graphs:
     def enumerate(self) -> Cells:
         """Raises BadArchitecture."""
         _unknown()
+
+    def same(self, cells: Cells) -> NDArray[np.uint64]:
+        """(M,) keys, equal for isomorphic graphs."""
+        return graph_keys(cells)
 
 
 def read_graph(graph: Any) -> Architecture:

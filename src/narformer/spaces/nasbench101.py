@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from narformer.cells.columns import PADDING, Cells
+from narformer.cells.graph_keys import graph_keys
 from narformer.errors import BadArchitecture
 from narformer.network.graph import Architecture, topological_order
 from narformer.spaces.nasbench101_cell import (
@@ -30,9 +31,9 @@ from narformer.spaces.nasbench101_cell import (
     reached,
 )
 from narformer.spaces.nasbench101_enumeration import with_vertices
-from narformer.spaces.nasbench101_hash import graph_keys, module_hash
+from narformer.spaces.nasbench101_hash import module_hash
 from narformer.spaces.nasbench101_network import network
-from narformer.spaces.nasbench101_text import read_json, read_text
+from narformer.spaces.nasbench101_text import is_object, looks_like_cell, read_json, read_text
 
 __all__ = [
     "MAX_EDGES",
@@ -56,6 +57,8 @@ class NasBench101:
 
     name: str = "nasbench101"
     vocabulary: tuple[str, ...] = VOCABULARY
+    absent: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """A random cell as the benchmark's example draws it: fair coins for edges, fair dice for operations.
@@ -96,13 +99,17 @@ class NasBench101:
         _, first = np.unique(keys, return_index=True)
         return [cells[m - 1] for m in np.sort(first) if m > 0]
 
+    def recognises(self, text: str) -> bool:
+        """Whether the text has one bar and no ``~``, or begins as a JSON object and names an adjacency."""
+        return looks_like_cell(text)
+
     def parse(self, text: str) -> Architecture:
         """The cell that ``text`` describes, pruned as the official benchmark prunes it.
 
         Vertices that are not on a path from input to output are dropped; the rest is put in topological order.
         Raises BadArchitecture on an unknown operation, a cycle, a disconnected output, or a cell too large.
         """
-        names, edges = read_json(text) if text.lstrip().startswith("{") else read_text(text)
+        names, edges = read_json(text) if is_object(text) else read_text(text)
         for (source, target), times in Counter(edges).items():
             if times > 1:
                 raise BadArchitecture(f"edge {source}->{target} stands {times} times; a cell has simple edges only")
@@ -136,6 +143,10 @@ class NasBench101:
         Sort them by ``module_hash`` to have them in the order of the benchmark.
         """
         return with_vertices(range(2, MAX_VERTICES + 1))
+
+    def same(self, cells: Cells) -> NDArray[np.uint64]:
+        """(M,) keys, equal for isomorphic cells."""
+        return graph_keys(cells)
 
 
 def from_strings(n_vertices: ArrayLike, adjacencies: Sequence[str], operations: Sequence[str]) -> Cells:

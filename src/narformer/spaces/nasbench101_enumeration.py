@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from narformer.cells.columns import PADDING, Cells
+from narformer.cells.graph_keys import graph_keys
 from narformer.spaces.nasbench101_cell import INTERIOR, MAX_EDGES, VOCABULARY
-from narformer.spaces.nasbench101_hash import graph_keys
 
 
 def with_vertices(sizes: Iterable[int]) -> Cells:

@@ -1,24 +1,22 @@
-"""Which NAS-Bench-101 cells are the same graph: the benchmark's MD5 module hash, and a fast key for whole spaces.
+"""Which NAS-Bench-101 cells are the same graph: the benchmark's MD5 module hash.
 
-Both refine the colour of every vertex by the colours of its neighbours, as often as there are vertices, after
-google-research/nasbench. Letters: M cells, N vertices.
+It refines the colour of every vertex by the colours of its neighbours, as often as there are vertices, after
+google-research/nasbench. ``cells.graph_keys`` does so faster, for any cells. Letters: M cells, N vertices.
 """
 
 from collections.abc import Iterable
 from hashlib import md5
 
 import numpy as np
-from numpy.typing import NDArray
 
 from narformer.cells.columns import PADDING, Cells
-from narformer.spaces.mixing import mix
 
 # The number by which the official hash knows each operation.
 OFFICIAL_LABELS = {"input": -1, "output": -2, "conv3x3-bn-relu": 0, "conv1x1-bn-relu": 1, "maxpool3x3": 2}
 
 
 def module_hash(cells: Cells) -> list[str]:
-    """The official hash of each of M cells: 32 hexadecimal digits, equal for isomorphic cells.."""
+    """The official hash of each of M cells: 32 hexadecimal digits, equal for isomorphic cells."""
     labels = [OFFICIAL_LABELS[name] for name in cells.vocabulary]
     ins, outs = (
         [[np.flatnonzero(row).tolist() for row in cell] for cell in adj_MNN.astype(bool)]
@@ -46,16 +44,3 @@ def _joined(colours: list[str], vertices: Iterable[int]) -> str:
 
 def _md5(text: str) -> str:
     return md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def graph_keys(cells: Cells) -> NDArray[np.uint64]:
-    """(M,) numbers, equal for isomorphic cells, different wherever the official hash differs; 64-bit array code."""
-    kind_MN, adj_MNN = cells.kind_MN, cells.adj_MNN.astype(np.uint64)
-    real_MN = (kind_MN != PADDING).astype(np.uint64)
-    degrees_MN = adj_MNN.sum(axis=1) * np.uint64(64) + adj_MNN.sum(axis=2) * np.uint64(8)
-    colour_MN = mix(degrees_MN * np.uint64(16) + (kind_MN + 1).astype(np.uint64)) * real_MN
-    for _ in range(kind_MN.shape[1]):
-        into_MN = np.einsum("mij,mi->mj", adj_MNN, mix(colour_MN))
-        from_MN = np.einsum("mij,mj->mi", adj_MNN, mix(colour_MN + np.uint64(1)))
-        colour_MN = mix(mix(mix(into_MN) + from_MN) + colour_MN) * real_MN
-    return np.asarray(mix(colour_MN * real_MN).sum(axis=1, dtype=np.uint64))

@@ -15,8 +15,18 @@ LONGEST_ECHO = 80  # characters that an error repeats
 Written = tuple[list[str], list[tuple[int, int]]]
 
 
+def is_object(text: str) -> bool:
+    """Whether the text is read as JSON."""
+    return text.lstrip().startswith("{")
+
+
+def looks_like_cell(text: str) -> bool:
+    """Whether the text begins as a JSON object and names an adjacency, or has one bar and no ``~``."""
+    return '"adjacency"' in text if is_object(text) else text.count("|") == 1 and "~" not in text
+
+
 def read_text(text: str) -> Written:
-    """What ``conv3x3 conv1x1 | 01 12 23`` says. Raises BadArchitecture."""
+    """Operations and edges of ``conv3x3 conv1x1 | 01 12 23``. Raises BadArchitecture."""
     _agree_to_read(text)
     if text.count("|") != 1:
         raise BadArchitecture(
@@ -35,7 +45,7 @@ def read_text(text: str) -> Written:
 
 
 def read_json(text: str) -> Written:
-    """What ``{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}`` says. Raises BadArchitecture."""
+    """Operations and edges of ``{"adjacency": [[0, 1], [0, 0]], "ops": [...]}``. Raises BadArchitecture."""
     _agree_to_read(text)
     try:
         cell = json.loads(text)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narformer.cells.columns import PADDING, Cells
+from narformer.cells.mixing import mix
 from narformer.cells.simplification import simplified as without_identities
 from narformer.errors import BadArchitecture, UnknownName, lookup
 from narformer.network.graph import Architecture, Op
-from narformer.spaces.mixing import mix
 from narformer.spaces.nasbench201_network import network
 
 __all__ = [
@@ -51,6 +51,8 @@ class NasBench201:
 
     name: str = "nasbench201"
     vocabulary: tuple[str, ...] = VOCABULARY
+    absent: tuple[str, ...] = ("none",)
+    identities: tuple[str, ...] = ("skip_connect",)
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """A cell drawn uniformly from the 15,625."""
@@ -65,6 +67,10 @@ class NasBench201:
             for operation in OPERATIONS
             if operation != names[k]
         ]
+
+    def recognises(self, text: str) -> bool:
+        """Whether the text has a bar and a ``~``."""
+        return "|" in text and "~" in text
 
     def parse(self, text: str) -> Architecture:
         """The cell of an official architecture string. Raises BadArchitecture."""
@@ -105,6 +111,10 @@ class NasBench201:
         """
         return _columns(np.indices((len(OPERATIONS),) * len(EDGES), dtype=np.int8).reshape(len(EDGES), -1).T)
 
+    def same(self, cells: Cells) -> NDArray[np.int64]:
+        """(M,) keys, equal for cells that compute the same function (function_classes)."""
+        return function_classes(cells)
+
 
 def from_arch_strings(strings: Sequence[str]) -> Cells:
     """Columns of M cells from their official architecture strings. Raises BadArchitecture and names the row."""
@@ -133,7 +143,7 @@ def edge_ops(cells: Cells) -> NDArray[np.int8]:
 def simplified(cells: Cells) -> Cells:
     """The cells without ``none`` and ``skip_connect``: M cells of at most eight vertices (cells/simplification.py)."""
     edge_ops(cells)
-    return without_identities(cells, absent=("none",), identities=("skip_connect",))
+    return without_identities(cells, absent=NasBench201.absent, identities=NasBench201.identities)
 
 
 def function_classes(cells: Cells) -> NDArray[np.int64]:

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from narformer.cells.columns import Cells
+from narformer.cells.graph_keys import graph_keys
 from narformer.errors import BadArchitecture
 from narformer.network.graph import Architecture, Op
 from narformer.spaces.ofa_mobilenetv3_network import network
@@ -45,6 +47,8 @@ class OfaMobileNetV3:
 
     name: str = "ofa-mobilenetv3"
     vocabulary: tuple[str, ...] = VOCABULARY
+    absent: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """A subnet whose depths, kernels and expansions are drawn uniformly."""
@@ -59,6 +63,10 @@ class OfaMobileNetV3:
             for s, blocks in enumerate(stages)
             for other in _edits(blocks)
         ]
+
+    def recognises(self, text: str) -> bool:
+        """Whether the text has several bars and no ``~``."""
+        return text.count("|") > 1 and "~" not in text
 
     def parse(self, text: str) -> Architecture:
         """The subnet of a text such as ``k5e4 k7e3 | k3e4 k3e6 k3e3 | ...``. Raises BadArchitecture."""
@@ -84,6 +92,10 @@ class OfaMobileNetV3:
     def enumerate(self) -> Cells:
         """Raises BadArchitecture: nobody can list the space."""
         raise BadArchitecture("OFA-MobileNetV3 has some 10^19 subnets; they cannot be listed, draw some with sample")
+
+    def same(self, cells: Cells) -> NDArray[np.uint64]:
+        """(M,) keys, equal for isomorphic graphs."""
+        return graph_keys(cells)
 
 
 def from_settings(kernels: Sequence[int], expansions: Sequence[int], depths: Sequence[int]) -> Architecture:

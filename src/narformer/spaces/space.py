@@ -1,8 +1,9 @@
-"""What every family of architectures can do."""
+"""The interface of a space: a family of architectures over one vocabulary of operations."""
 
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from narformer.cells.columns import Cells
 from narformer.network.graph import Architecture
@@ -19,11 +20,22 @@ class Space(Protocol):
     def vocabulary(self) -> tuple[str, ...]:
         """Names of the operations, in the order of their index in Cells."""
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Names of the operations that stand for no edge."""
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """Names of the operations that pass their input on unchanged."""
+
     def sample(self, rng: np.random.Generator) -> Architecture:
         """One random architecture of the space."""
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """All architectures one edit away, in a fixed order, none twice and never the cell itself."""
+
+    def recognises(self, text: str) -> bool:
+        """Whether ``text`` looks like a cell of the space: true of all that ``parse`` accepts, and quickly found."""
 
     def parse(self, text: str) -> Architecture:
         """The architecture that ``text`` describes. Raises BadArchitecture."""
@@ -36,3 +48,6 @@ class Space(Protocol):
 
     def enumerate(self) -> Cells:
         """Every architecture of the space once, as columns. Raises BadArchitecture where the space is too large."""
+
+    def same(self, cells: Cells) -> NDArray[np.uint64] | NDArray[np.int64]:
+        """(M,) keys, equal for cells that count as one network."""

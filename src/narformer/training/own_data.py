@@ -11,6 +11,7 @@ from narformer.data.dataset import Dataset
 from narformer.data.splits import portions
 from narformer.data.table_file import digest, read_table_file
 from narformer.errors import BadFile
+from narformer.spaces import space_called
 from narformer.training.recipe import Recipe, read_content
 
 __all__ = ["recipe_for_table"]
@@ -38,8 +39,10 @@ def recipe_for_table(
             "positive numbers, such as times: of whole networks a sum over their layers is learned",
         )
     content = _default(name, train) if recipe is None else read_content(recipe)
-    if recipe is None and dataset.space == "nasbench201":  # cells that compute the same are one graph
-        content["tokenizer"] |= {"absent": ["none"], "identities": ["skip_connect"]}
+    if recipe is None and isinstance(dataset.architectures, Cells):
+        space = space_called(dataset.space, dataset.architectures.vocabulary)
+        if space.absent or space.identities:  # cells that compute the same are one graph
+            content["tokenizer"] |= {"absent": list(space.absent), "identities": list(space.identities)}
     content["data"] = {
         "file": str(table),
         "sha256": sha256,

@@ -1,5 +1,7 @@
 """The ten families of NNLQP (Liu et al. 2022) as whole networks, each known by family and number."""
 
+import re
+
 from narformer.network.canonical import fingerprint
 from narformer.network.graph import Architecture
 from narformer.spaces.families import (
@@ -16,7 +18,7 @@ from narformer.spaces.families import (
 )
 from narformer.spaces.families.family import Family
 
-__all__ = ["FAMILIES", "Family", "variants"]
+__all__ = ["FAMILIES", "Family", "numbered", "variants"]
 
 FAMILIES: dict[str, Family] = {
     "alexnet": alexnet.FAMILY,
@@ -32,8 +34,17 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+_NUMBERED = re.compile(r"([\w.-]+)/(-?[0-9]{1,18})")
+
+
+def numbered(text: str) -> tuple[str, int] | None:
+    """Name and number of a text such as ``resnet/0``; the family of this name, or its network, may not exist."""
+    found = _NUMBERED.fullmatch(text)
+    return None if found is None else (found[1], int(found[2]))
+
+
 def variants(family: Family, count: int) -> dict[int, Architecture]:
-    """The first so many different networks of a family by number, in its order.
+    """The first ``count`` different networks of a family by number, in its order.
 
     A number whose network has the fingerprint of an earlier one is passed over. There may be fewer in all.
     """

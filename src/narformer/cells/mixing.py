@@ -1,4 +1,4 @@
-"""Names for multisets: 64-bit numbers whose wrapped sums tell different multisets apart."""
+"""Names for multisets: 64-bit numbers whose wrapped sums differ for different multisets."""
 
 import numpy as np
 from numpy.typing import NDArray
