@@ -111,7 +111,7 @@ def portions(dataset: Dataset) -> tuple[int, int]:
 
     200 rows validate, or a fifth where there are fewer than 1,000. Raises BadRecipe for fewer than ten networks.
     """
-    rows = len(dataset)
+    rows = len(dataset.having(dataset.train_labels))
     networks = int(network_numbers(dataset).max(initial=-1)) + 1
     if networks < FEWEST_NETWORKS:
         raise BadRecipe(
@@ -159,9 +159,9 @@ def _agree_on_sizes(dataset: Dataset, train: int, validation: int, labelled: int
     if train < 1 or validation < 0:
         raise BadRecipe(f"{train} training and {validation} validation rows asked for; expected at least 1 and 0")
     if train + validation > labelled:
+        what = what or f"rows with the label {' or '.join(dataset.train_labels)}"
         raise BadRecipe(
-            f"{train:,} training and {validation:,} validation rows asked for; '{dataset.name}' has "
-            f"{labelled:,} {what or f'rows with the label {' or '.join(dataset.train_labels)}'}"
+            f"{train:,} training and {validation:,} validation rows asked for; '{dataset.name}' has {labelled:,} {what}"
         )
 
 

@@ -1,7 +1,7 @@
 """Anybody's table as a data set: CSV, JSON or JSON lines of architectures and numbers.
 
-The first column is called ``architecture``; every other one is a label and holds a number in every row, or the one does
-that is asked for. Architectures are texts of cells of one space of SPACES, graphs as JSON (spaces/graphs.py), or whole
+The first column is called ``architecture``; every other one is a label. It holds a number, or nothing where a network
+was not measured. Architectures are texts of cells of one space of SPACES, graphs as JSON (spaces/graphs.py), or whole
 networks (table_networks.py).
 """
 
@@ -43,10 +43,10 @@ _WHAT = f"a text of a cell of {', '.join(SPACES)}, a graph as JSON, or {WHAT}"
 Row: TypeAlias = tuple[str, Any, list[float]]
 
 
-def read_table_file(path: str | Path, label: str | None = None, sha256: str | None = None) -> Dataset:
+def read_table_file(path: str | Path, labels: Sequence[str] = (), sha256: str | None = None) -> Dataset:
     """The table in a file; its space is found by trying, "graphs" for graphs and "networks" for whole networks.
 
-    label:  the column to train and test with, the first by default
+    labels: the columns to train and test with, the first one by default; others are not read where some are named
     sha256: the digest that the content must have
 
     Raises BadFile, with the row where there is one, UnknownName for a label that is no column.
@@ -61,20 +61,26 @@ def read_table_file(path: str | Path, label: str | None = None, sha256: str | No
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadFile(path, f"bytes that are not UTF-8 text (byte {error.start:,})", _EXPECTED) from None
-    columns, rows = (_of_csv if path.suffix.lower() == ".csv" else _of_json)(path, text, label)
+    columns, rows = (_of_csv if path.suffix.lower() == ".csv" else _of_json)(path, text, labels)
     if not columns:
         raise BadFile(path, f"no column beside '{FIRST}'", "one or more columns of numbers")
     if not rows:
         raise BadFile(path, "no row", _EXPECTED)
+    label_LM = np.array([numbers for _, _, numbers in rows]).T.copy()
+    for name, label_M in zip(columns, label_LM, strict=True):
+        if np.isnan(label_M).all():
+            raise BadFile(
+                path, f"no number in column '{name}'", "at least one", "--label reads only the columns that it names."
+            )
     space, networks = _architectures(path, rows)
     return Dataset(
         name=path.name,
         space=space,
         architectures=networks,
-        labels=dict(zip(columns, np.array([numbers for _, _, numbers in rows]).T.copy(), strict=True)),
+        labels=dict(zip(columns, label_LM, strict=True)),
         attributes={name: Attribute.of_column(name, f"column of {path.name}") for name in columns},
-        train_label=label or columns[0],
-        test_label=label or columns[0],
+        train_labels=tuple(labels) or (columns[0],),
+        test_labels=tuple(labels) or (columns[0],),
     )
 
 
@@ -102,12 +108,12 @@ def _checked(path: str | Path) -> Path:
     return path
 
 
-def _of_csv(path: Path, text: str, label: str | None) -> tuple[list[str], list[Row]]:
+def _of_csv(path: Path, text: str, labels: Sequence[str]) -> tuple[list[str], list[Row]]:
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[Row] = []
     try:
         header = [name.strip() for name in next(lines, [])]
-        columns = _read(path, _columns(path, header), label)
+        columns = _read(path, _columns(path, header), labels)
         for fields in lines:
             where = f"line {lines.line_num}"
             if not fields:
@@ -122,7 +128,7 @@ def _of_csv(path: Path, text: str, label: str | None) -> tuple[list[str], list[R
     return columns, rows
 
 
-def _of_json(path: Path, text: str, label: str | None) -> tuple[list[str], list[Row]]:
+def _of_json(path: Path, text: str, labels: Sequence[str]) -> tuple[list[str], list[Row]]:
     columns: list[str] = []
     read: list[str] = []
     rows: list[Row] = []
@@ -131,8 +137,8 @@ def _of_json(path: Path, text: str, label: str | None) -> tuple[list[str], list[
             raise BadFile(path, f"a JSON {type(entry).__name__} in {where}", f"an object with '{FIRST}' and numbers")
         if not rows:
             columns = _columns(path, [FIRST, *(key for key in entry if key != FIRST)] if FIRST in entry else [*entry])
-            read = _read(path, columns, label)
-        if not {FIRST, *read} <= entry.keys() or (label is None and len(entry) > 1 + len(columns)):
+            read = _read(path, columns, labels)
+        if not {FIRST, *read} <= entry.keys() or (not labels and len(entry) > 1 + len(columns)):
             found = ", ".join(map(repr, entry))[:80] or "nothing"
             raise BadFile(path, f"the keys {found} in {where}", f"'{FIRST}', {', '.join(map(repr, columns))}, as above")
         numbers = [_number(path, where, name, entry[name]) for name in read]
@@ -140,9 +146,10 @@ def _of_json(path: Path, text: str, label: str | None) -> tuple[list[str], list[
     return read, rows
 
 
-def _read(path: Path, columns: list[str], label: str | None) -> list[str]:
-    """The columns whose numbers are read: all, or the one that is asked for."""
-    return columns if label is None else [lookup({name: name for name in columns}, label, f"column of {path.name}")]
+def _read(path: Path, columns: list[str], labels: Sequence[str]) -> list[str]:
+    """The columns whose numbers are read: all, or those that are asked for."""
+    known = {name: name for name in columns}
+    return [lookup(known, label, f"column of {path.name}") for label in labels] or columns
 
 
 def _entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:
@@ -178,6 +185,8 @@ def _columns(path: Path, header: list[str]) -> list[str]:
 
 
 def _number_of_text(path: Path, where: str, column: str, text: str) -> float:
+    if not text.strip():
+        return np.nan
     try:
         return _number(path, where, column, text if "_" in text else float(text))  # Python reads 1_000
     except ValueError:
@@ -185,6 +194,9 @@ def _number_of_text(path: Path, where: str, column: str, text: str) -> float:
 
 
 def _number(path: Path, where: str, column: str, value: Any) -> float:
+    """The number; NaN for null, where a network has no such label."""
+    if value is None:
+        return np.nan
     try:
         number = float(value) if type(value) in (int, float) else np.nan
     except OverflowError:
@@ -193,8 +205,8 @@ def _number(path: Path, where: str, column: str, value: Any) -> float:
         raise BadFile(
             path,
             f"{echo(value)} in column '{column}' of {where}",
-            "a finite number in every row",
-            "--label reads one column.",
+            "a finite number, or nothing where it was not measured",
+            "--label reads only the columns that it names.",
         )
     return number
 

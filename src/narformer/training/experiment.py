@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from narformer.data import load, network_numbers, split
 from narformer.data.dataset import Dataset, Split
 from narformer.data.table_file import read_table_file
-from narformer.errors import BadRecipe
+from narformer.errors import BadFile, BadRecipe
 from narformer.metrics import kendall_tau
 from narformer.predictors import FITTED, Predictor, Task
 from narformer.progress import Progress, silent
+from narformer.store import content_digest, measured, open_store
 from narformer.training.neural import fit_neural
 from narformer.training.recipe import Data, NeuralRecipe, Recipe
 
@@ -145,11 +146,18 @@ def divided(data: Data, dataset: Dataset) -> tuple[Dataset, Split]:
 
 
 def load_dataset(data: Data) -> Dataset:
-    """The source or the table that the section [data] names.
+    """The source, the table or the store that the section [data] names.
 
-    Raises as ``load`` and ``read_table_file``: BadFile where the table has changed since the recipe was made.
+    Raises as ``load``, ``read_table_file`` and ``measured``: BadFile where a table or a store has changed since the
+    recipe was made.
     """
-    return load(data.name) if data.file is None else read_table_file(data.file, data.labels, data.sha256)
+    if data.store is None:
+        return load(data.name) if data.file is None else read_table_file(data.file, data.labels, data.sha256)
+    with open_store(data.store, new=False) as opened:
+        dataset = measured(opened, *data.labels[:1], **data.condition)
+    if content_digest(dataset) != data.sha256:
+        raise BadFile(opened.place, "other measurements than when the recipe was made", f"content {data.sha256}")
+    return dataset
 
 
 def check_device(device: str) -> None:

@@ -45,7 +45,7 @@ class Data(Section):
     """Which networks and labels: a source of the data folder or a table, a split of it, and how many train.
 
     file:   a table in place of a source (data/table_file.py), from the current folder; its name is also ``name``
-    store:  a store of measurements in place of a source: a path or an address
+    store:  a store of measurements in place of a source: a path or an address; condition: which of its measurements
     unseen: a family that only tests, all of it
     sha256: of the content of table or store, which stands for it in the recipe's hash; filled in where it is not stated
     label:  what is learned, one label or a list of them; test_label: by which it is tested, one for each
@@ -54,6 +54,7 @@ class Data(Section):
     name: str
     file: str | None = None
     store: str | None = None
+    condition: dict[str, str | int] = {}
     sha256: str | None = None
     split: str = "paper"
     train: int = Field(gt=0)

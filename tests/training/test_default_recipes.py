@@ -5,12 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
+from narformer.training.own_data import recipe_for_table
 
 from narformer.data import split
 from narformer.data.table_file import read_table_file
 from narformer.errors import BadFile, BadRecipe, UnknownName
 from narformer.training.experiment import load_dataset
-from narformer.training.own_data import recipe_for_table
 from narformer.training.recipe import Recipe
 
 
