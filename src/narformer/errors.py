@@ -8,7 +8,7 @@ NarformerError
 ├── MissingExtra        an optional dependency that is not installed
 ├── BadRecipe           a recipe that does not validate or contradicts itself
 ├── BadPredictor        a saved predictor that does not fit its manifest
-├── MixedMachines       times of two machines under the name of one device
+├── MixedMachines       measurements that must not be mixed: of two machines under one name, of several conditions
 └── Diverged            a training whose loss is no number any more
 """
 
@@ -60,7 +60,7 @@ class BadPredictor(NarformerError):
 
 
 class MixedMachines(NarformerError):
-    """Times of two machines under the name of one device."""
+    """Measurements that must not be mixed: of two machines under one name, or of several conditions."""
 
 
 class TooManyThreads(NarformerError):

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto
 
 from narformer import jobs
-from narformer.cli.measuring import milliseconds
+from narformer.cli.measuring import four_digits
 from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs import measuring
 from narformer.measure import RUNTIMES, environment
@@ -248,4 +248,4 @@ def test_a_device_is_called_something_printable(run: Callable[..., Any]) -> None
     ("ms", "text"), [(0.00123456, "0.001235"), (7.2, "7.2"), (57.214, "57.21"), (1234.5, "1234"), (12345.6, "12,346")]
 )
 def test_times_have_four_digits_that_count(ms: float, text: str) -> None:
-    assert milliseconds(ms) == text
+    assert four_digits(ms) == text

@@ -17,28 +17,28 @@ def adapt(
         typer.Option("--predictor", "-p", help="A run's folder; by default the shipped one of the runtime."),
     ] = None,
     save_to: Annotated[Path, typer.Option("--out", help="Folder of the adapted predictor.")] = Path("runs/here"),
-    runtime: Annotated[str, typer.Option(help="What runs the probes: ort, openvino, or openvino-float32.")] = "ort",
+    runtime: Annotated[str, typer.Option(help="Runtime of the probes: ort, openvino, or openvino-float32.")] = "ort",
     threads: Annotated[int, typer.Option(help="CPU threads of a probe.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="Name of this machine; by default after its CPU.")] = "",
     each: Annotated[int, typer.Option(help="Probes of each of the ten families.", min=1)] = 5,
     store: Place = None,
     as_json: Json = False,
 ) -> None:
-    """Measure probe networks on this machine, adapt a latency predictor to them, and say what that was worth.
+    """Measure probe networks on this machine, adapt a latency predictor to them, and compare its errors.
 
-    It takes some minutes, in which nothing else should run. One probe in five is only predicted, to tell the error.
+    It takes some minutes, in which nothing else should run. One probe in five is held out, to measure the error.
 
     Example: narformer adapt --runtime ort --out runs/here
     """
     jobs = jobs_with(None)
     with bars_shown() as bars:
-        done = jobs.adapt(predictor, save_to, runtime, threads, device, each, store, bars, bars)
+        done = jobs.adapt(predictor, save_to, runtime, threads, device, each, store, bars)
     if as_json:
         print_json(dataclasses.asdict(done))
         return
     inside = "" if done.covered is None else f"; {done.covered:.0%} of their times lie in the intervals"
     for line in (
-        f"{done.runtime} on {done.device}: adapted to {done.probes} probes, {done.held_out} more tell the error",
+        f"{done.runtime} on {done.device}: adapted to {done.probes} probes, {done.held_out} more measure the error",
         f"mean absolute error on those: {done.before:.1f} % before, {done.after:.1f} % after{inside}",
         f"saved to {done.saved_to}",
         f"predict with it: narformer predict model.onnx --predictor {done.saved_to}",

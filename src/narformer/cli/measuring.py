@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -13,6 +13,9 @@ from rich.text import Text
 from narformer.cli.terminal import Json, amount, bars_shown, err, out, print_json, sizes
 from narformer.errors import NarformerError
 
+if TYPE_CHECKING:
+    from narformer.jobs import Measured, Measurement
+
 Place = Annotated[
     str | None, typer.Option("--store", help="Store: a file, or postgresql://…; by default NARFORMER_STORE, or yours.")
 ]
@@ -21,7 +24,7 @@ Shapes = Annotated[list[str] | None, typer.Option("--input", help="Shape of an i
 
 
 def bound(dim: list[str] | None, input_: list[str] | None) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
-    """What ``--dim`` and ``--input`` say: name -> size, and name -> shape."""
+    """The values of ``--dim`` and ``--input``: name -> size, and name -> shape."""
     dims, shapes = sizes(dim or [], "=", "--dim", "batch=1"), sizes(input_ or [], ":", "--input", "x:1x3x224x224")
     return {name: shape[0] for name, shape in dims.items()}, shapes
 
@@ -51,16 +54,15 @@ def measure(
     dims, shapes = bound(dim, input_)
     from narformer import jobs
 
-    found: list[Any] = []
+    found: list[Measured] = []
+    plan = jobs.Plan(threads, repeats, rounds, warmup)
     failure: NarformerError | None = None
     interrupted = False
     with bars_shown(still=True) as bars:
         try:
-            for measured in jobs.measure(
-                nets, runtime or ["ort"], threads, repeats, rounds, warmup, device, dims, shapes, store, bars
-            ):
-                found.append(measured)  # noqa: PERF402 - what came before an error stays
-        except NarformerError as error:  # what is complete is kept, and shown first
+            for measured in jobs.measure(nets, runtime or ["ort"], plan, device, dims, shapes, store, bars):
+                found.append(measured)  # noqa: PERF402 - those before an error stay
+        except NarformerError as error:  # complete measurements are kept, and shown first
             failure = error
         except KeyboardInterrupt:
             interrupted = True
@@ -78,23 +80,44 @@ def measure(
         sys.exit(130)
 
 
-def facts(m: Any) -> dict[str, Any]:
-    """All of a measurement, and its median, interval and spread, as JSON has them."""
-    return dataclasses.asdict(m) | {"median_ms": m.median_ms, "interval_ms": m.interval_ms(), "spread": m.spread}
+def facts(m: "Measurement") -> dict[str, Any]:
+    """All of a measurement, and its median, interval and spread, as JSON has them.
+
+    Those of a latency are in milliseconds, as their names say; those of another quantity in its unit.
+    """
+    if _is_latency(m):
+        middle = {"median_ms": m.median_ms, "interval_ms": m.interval_ms()}
+    else:
+        middle = {"median": m.median, "interval": m.interval()}
+    return dataclasses.asdict(m) | middle | {"spread": m.spread}
 
 
-def interval(m: Any) -> str:
-    """'7.21–7.34', or '?' where there are too few times."""
-    bounds = m.interval_ms()
-    return "?" if bounds is None else "–".join(map(milliseconds, bounds))
+def middle(m: "Measurement") -> str:
+    """The median in the unit of ``unit``."""
+    return four_digits(m.median_ms if _is_latency(m) else m.median)
 
 
-def milliseconds(ms: float) -> str:
-    """Four digits that count."""
-    return f"{ms:,.0f}" if ms >= 9999.5 else f"{ms:.4g}" if ms < 1000 else f"{ms:.0f}"
+def interval(m: "Measurement") -> str:
+    """'7.21–7.34', or '?' where there are too few values."""
+    bounds = m.interval_ms() if _is_latency(m) else m.interval()
+    return "?" if bounds is None else "–".join(map(four_digits, bounds))
 
 
-def _derived(measured: Any) -> dict[str, Any]:
+def unit(m: "Measurement") -> str:
+    """The unit that values are shown in: milliseconds of a latency."""
+    return "ms" if _is_latency(m) else m.unit
+
+
+def four_digits(value: float) -> str:
+    """A value with four digits that count."""
+    return f"{value:,.0f}" if value >= 9999.5 else f"{value:.4g}" if value < 1000 else f"{value:.0f}"
+
+
+def _is_latency(m: "Measurement") -> bool:
+    return m.quantity == "latency"
+
+
+def _derived(measured: "Measured") -> dict[str, Any]:
     return {
         "flops": measured.flops,
         "gflops_per_s": measured.gflops_per_s,
@@ -104,31 +127,36 @@ def _derived(measured: Any) -> dict[str, Any]:
     }
 
 
-def runtime_and_precision(m: Any) -> Text:
+def runtime_and_precision(m: "Measurement") -> Text:
     """'openvino bfloat16'."""
     return Text(f"{m.runtime} {m.dtype}")
 
 
-def shared_and_differing(measurements: Sequence[Any]) -> tuple[Text, list[str]]:
-    """What all have in common of machine, threads and batch, in words; and which of the three are columns instead."""
-    values = {name: {_setting(m, name) for m in measurements} for name in ("threads", "batch", "device")}
+def shared_and_differing(measurements: Sequence["Measurement"]) -> tuple[Text, list[str]]:
+    """The settings that all measurements share, in words; and the names of those that differ, which become columns.
+
+    The CPU alone and a latency, where all share them, take no words.
+    """
+    names = ("quantity", "threads", "batch", "device", "accelerator")
+    values = {name: {_setting(m, name) for m in measurements} for name in names}
     same = {name: found.pop() for name, found in values.items() if len(found) == 1}
-    words = [same["device"]] if "device" in same else []
+    words = [same["quantity"]] if same.get("quantity", "latency") != "latency" else []
+    words += [same[name] for name in ("device", "accelerator") if same.get(name)]
     words += [f"{same['threads']} {'thread' if same['threads'] == '1' else 'threads'}"] if "threads" in same else []
     words += [f"batch {same['batch']}"] if "batch" in same else []
     return Text(", ".join(words)), [name for name in values if name not in same]
 
 
-def differing_cells(m: Any, columns: Sequence[str]) -> list[Text]:
+def differing_cells(m: "Measurement", columns: Sequence[str]) -> list[Text]:
     """The cells of a measurement in the columns that ``shared_and_differing`` asks for."""
     return [Text(_setting(m, name)) for name in columns]
 
 
-def _setting(m: Any, name: str) -> str:
+def _setting(m: "Measurement", name: str) -> str:
     return m.device.removesuffix(f", {m.dtype}") if name == "device" else str(getattr(m, name))
 
 
-def _print_measured(found: list[Any]) -> None:
+def _print_measured(found: Sequence["Measured"]) -> None:
     title, columns = shared_and_differing([measured.measurement for measured in found])
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("network", "runtime", *columns):
@@ -141,7 +169,7 @@ def _print_measured(found: list[Any]) -> None:
             Text(m.name),
             runtime_and_precision(m),
             *differing_cells(m, columns),
-            milliseconds(m.median_ms),
+            middle(m),
             interval(m),
             f"{m.spread:.1%}",
             amount(measured.flops),
@@ -152,10 +180,10 @@ def _print_measured(found: list[Any]) -> None:
     out.print(Text(f"kept in {found[0].kept_in}", style="dim"), soft_wrap=True)
 
 
-NAMED = 3  # networks of one reason; of more, their number is told
+NAMED = 3  # most networks that a reason names; of more, only their number is shown
 
 
-def _print_doubts(found: list[Any]) -> None:
+def _print_doubts(found: Sequence["Measured"]) -> None:
     """Reasons not to trust the numbers, each once, with the networks that it holds for."""
     of: dict[str, list[str]] = {}
     for measured in found:

@@ -1,7 +1,7 @@
-"""Commands about what was measured."""
+"""Commands about stored measurements."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -16,13 +16,17 @@ from narformer.cli.measuring import (
     differing_cells,
     facts,
     interval,
-    milliseconds,
+    middle,
     runtime_and_precision,
     shared_and_differing,
+    unit,
 )
 from narformer.cli.terminal import Json, out, print_json
 
-store_app = typer.Typer(no_args_is_help=True, help="What was measured: ask for it, take it elsewhere.")
+if TYPE_CHECKING:
+    from narformer.jobs import Found
+
+store_app = typer.Typer(no_args_is_help=True, help="Stored measurements: show, export and import them.")
 
 
 @store_app.command("query")
@@ -32,7 +36,7 @@ def query(
     ] = None,
     device: Annotated[str | None, typer.Option(help="A device, with or without its precision.")] = None,
     runtime: Annotated[str | None, typer.Option(help="ort, openvino, openvino-float32.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 20,
+    limit: Annotated[int, typer.Option(help="Most measurements to show.", min=1)] = 20,
     dim: Dims = None,
     input_: Shapes = None,
     store: Place = None,
@@ -58,14 +62,22 @@ def query(
         text = f"none of the {found.total:,} measurements in {found.place} is of this kind. Its devices: {devices}"
         out.print(Text(text), soft_wrap=True)
         return
+    _print_found(found)
+
+
+def _print_found(found: "Found") -> None:
     title, columns = shared_and_differing(found.measurements)
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
     table.add_column("network", overflow="fold", min_width=13)
     table.add_column("fingerprint", no_wrap=True)
     for heading in ("runtime", *columns):
         table.add_column(heading, overflow="fold")
-    for heading in ("median\nms", "95 %\ninterval"):
+    units = {unit(m) for m in found.measurements}
+    mixed = "quantity" in columns or len(units) > 1  # each row then states its unit
+    for heading in ("median" if mixed else f"median\n{units.pop()}", "95 %\ninterval"):
         table.add_column(heading, justify="right", no_wrap=True)
+    if mixed:
+        table.add_column("unit")
     table.add_column("date", min_width=len("2026-01-01"))
     for m in found.measurements:
         table.add_row(
@@ -73,8 +85,9 @@ def query(
             Text(m.fingerprint[:8]),
             runtime_and_precision(m),
             *differing_cells(m, columns),
-            milliseconds(m.median_ms),
+            middle(m),
             interval(m),
+            *([Text(unit(m))] if mixed else []),
             Text(m.date[:16].replace("T", " ")),
         )
     out.print(table)
@@ -109,7 +122,7 @@ def import_(
     store: Place = None,
     as_json: Json = False,
 ) -> None:
-    """Add what another store holds: all of it, or nothing where anything is wrong; what is known is not taken twice.
+    """Add an export of another store: all of it, or nothing where anything is wrong. Nothing is added twice.
 
     Example: narformer store import measured.jsonl
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from narformer.jobs.cells import read_architectures
     from narformer.jobs.inspection import Inspection, inspect
     from narformer.jobs.latency import Latency, Share, predict_latencies, predict_latency, predict_module
-    from narformer.jobs.measuring import Measured, measure
+    from narformer.jobs.measuring import Measured, Measurement, Plan, measure
     from narformer.jobs.ranking import (
         PRETRAINED,
         Prediction,
@@ -36,6 +36,8 @@ __all__ = [
     "Inspection",
     "Latency",
     "Measured",
+    "Measurement",
+    "Plan",
     "Prediction",
     "Ranked",
     "Share",
@@ -66,7 +68,7 @@ _NAMES = {
     "cells": ("read_architectures",),
     "inspection": ("Inspection", "inspect"),
     "latency": ("Latency", "Share", "predict_latencies", "predict_latency", "predict_module"),
-    "measuring": ("Measured", "measure"),
+    "measuring": ("Measured", "Measurement", "Plan", "measure"),
     "ranking": (
         "PRETRAINED",
         "Prediction",

@@ -1,7 +1,7 @@
 """Measuring whole networks, and keeping every time."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,28 +11,48 @@ from narformer.jobs.networks import Given, read_networks
 from narformer.measure import RUNTIMES, Interrupted, Measurement, Runtime, environment, measure_rounds, unstable
 from narformer.measure.environment import mixed
 from narformer.measure.network import refuse_external
-from narformer.network import cost
+from narformer.network import Architecture, cost
+from narformer.progress import Progress, silent
 from narformer.store import Store, open_store
 
-__all__ = ["GROUP_BYTES", "GROUP_NETWORKS", "Measured", "measure"]
+__all__ = ["GROUP_BYTES", "GROUP_NETWORKS", "Measured", "Measurement", "Plan", "measure"]
 
 # Networks that are measured in turn are loaded at once; a runtime holds weights about twice.
 GROUP_NETWORKS = 16
 GROUP_BYTES = 2**30
 
-Progress = Callable[[str, int, int, None], None]  # runtime, networks done in a round, of how many
+
+@dataclass(frozen=True)
+class Plan:
+    """How networks are timed.
+
+    threads: CPU threads of a network
+    repeats: timed runs of each network, shared by the rounds; rounded up to the same number in each
+    rounds:  in which the networks take turns; no more than there are repeats
+    warmup:  runs of each network before each round that do not count
+    """
+
+    threads: int = 1
+    repeats: int = 30
+    rounds: int = 3
+    warmup: int = 2
+
+
+USUAL = Plan()
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A measurement, and what it says of the network.
+    """A measurement, its network, and the work that one run is.
 
-    flops:     of one run; ``uncounted`` operations, which have no rule, are not among them
-    doubts:    reasons not to trust it, in words for people
-    kept_in:   the store that holds it
+    architecture: of the network, as it was loaded
+    flops:        of one run; ``uncounted`` operations, which have no rule, are not among them
+    doubts:       reasons not to trust it, in words for people
+    kept_in:      the store that holds it
     """
 
     measurement: Measurement
+    architecture: Architecture
     flops: int
     uncounted: int
     doubts: tuple[str, ...]
@@ -47,29 +67,27 @@ class Measured:
 def measure(
     nets: Sequence[str],
     runtimes: Sequence[str] = ("ort",),
-    threads: int = 1,
-    repeats: int = 30,
-    rounds: int = 3,
-    warmup: int = 2,
+    plan: Plan = USUAL,
     device: str = "",
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     store: str | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> Iterator[Measured]:
     """Measure networks (ONNX files, or such as ``resnet/0``) on runtimes, and keep every time in the store.
 
-    All networks are read, and all runtimes asked for, before the first is timed. Networks are timed in turn, ``rounds``
-    times over, ``repeats`` times each in all (rounded up to the same number in each round); ``warmup`` runs before each
-    round do not count. So that memory has a bound, they are taken in groups of GROUP_NETWORKS at most, whose weights
-    take GROUP_BYTES at most where they are several. A group is in the store, and yielded, when its rounds are over, or
-    with the rounds that it has when Ctrl-C ends them, which is raised after that.
+    All networks are read, and all runtimes asked for, before the first is timed. Networks are timed in turn, round by
+    round. So that memory has a bound, they are taken in groups of GROUP_NETWORKS at most, whose weights take
+    GROUP_BYTES at most where they are several. A group is in the store, and yielded, when its rounds are over, or with
+    the rounds that it has when Ctrl-C ends them, which is raised after that.
 
-    device: the machine's name, by default after its CPU; ``store``: as ``open_store`` takes it
+    device:       the machine's name, by default after its CPU
     dims, shapes: sizes of dimensions that files name, shapes of inputs that they leave open
+    store:        as ``open_store`` takes it
+    progress:     its phases are the runtimes; it counts each network in each round
 
     Raises UnknownName, MissingExtra, BadFile, BadArchitecture, TooManyThreads; MixedMachines before a group is timed
-    where the store knows the device as another machine. What a runtime refuses is left out, and named by
+    where the store knows the device as another machine. Networks that a runtime refuses are left out, and named by
     BadArchitecture after all others were measured.
     """
     classes = [lookup(RUNTIMES, name, "runtime") for name in dict.fromkeys(runtimes)]
@@ -79,11 +97,11 @@ def measure(
     for net in given:
         if net.imported is not None and isinstance(net.source, Path):
             refuse_external(net.imported, net.source)
-    rounds = min(rounds, repeats)
+    plan = replace(plan, rounds=min(plan.rounds, plan.repeats))
     refused: list[str] = []
     with open_store(store) as opened:
         for runtime in classes:
-            done, total = 0, len(given) * rounds
+            done, total = 0, len(given) * plan.rounds
 
             def advance(name: str = runtime.runtime, total: int = total) -> None:
                 nonlocal done
@@ -92,9 +110,7 @@ def measure(
 
             progress(runtime.runtime, 0, total, None)
             for group in _groups(given):
-                yield from _measured(
-                    group, runtime, threads, device, opened, (rounds, repeats, warmup), advance, refused
-                )
+                yield from _measured(group, runtime, plan, device, opened, advance, refused)
     if refused:
         raise BadArchitecture("; ".join(refused))
 
@@ -102,22 +118,20 @@ def measure(
 def _measured(
     group: Sequence[Given],
     runtime: type[Runtime],
-    threads: int,
+    plan: Plan,
     device: str,
     store: Store,
-    plan: tuple[int, int, int],
     advance: Callable[[], None],
     refused: list[str],
 ) -> Iterator[Measured]:
-    """The measurements of a group, all in the store before the first is told; at the end its networks are let go.
+    """The measurements of a group, all in the store before the first is yielded; at the end its networks are let go.
 
-    What the runtime says of those that it refuses is added to ``refused``.
+    The runtime's reasons for refusing a network are added to ``refused``.
     """
-    rounds, repeats, warmup = plan
     sessions = []
     for net in group:
         try:
-            session = runtime(net.source, np.random.default_rng(0), threads, device, net.dims, net.shapes)
+            session = runtime(net.source, np.random.default_rng(0), plan.threads, device, net.dims, net.shapes)
         except BadArchitecture as error:
             refused.append(str(error))
             continue
@@ -127,7 +141,8 @@ def _measured(
         sessions.append(session)
     interrupted = None
     try:
-        times = measure_rounds(sessions, rounds, -(-repeats // rounds), warmup, advance=advance)
+        repeats = -(-plan.repeats // plan.rounds)
+        times = measure_rounds(sessions, plan.rounds, repeats, plan.warmup, advance=advance)
         complete: Mapping[int, Measurement] = dict(enumerate(times))
     except Interrupted as error:
         interrupted, complete = error, error.complete
@@ -137,9 +152,9 @@ def _measured(
         store.add(measurement, network)
         counted = cost(network)
         doubts = unstable(measurement)
-        if len(measurement.rounds) < rounds:
-            doubts = (*doubts, f"interrupted after {len(measurement.rounds)} of {rounds} rounds")
-        found.append(Measured(measurement, counted.flops, len(counted.unknown), doubts, store.place))
+        if len(measurement.rounds) < plan.rounds:
+            doubts = (*doubts, f"interrupted after {len(measurement.rounds)} of {plan.rounds} rounds")
+        found.append(Measured(measurement, network, counted.flops, len(counted.unknown), doubts, store.place))
     yield from found
     if interrupted:
         raise interrupted

@@ -14,7 +14,7 @@ from narformer.store import ImportSummary, Store, open_store
 __all__ = ["Found", "export_store", "import_store", "query"]
 
 PREFIX = re.compile(r"[0-9a-f]{1,64}")
-LISTED = 5  # fingerprints of an error
+LISTED = 5  # fingerprints that an error lists
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Found:
 
     place:        where it is, without a password
     measurements: the newest first
-    matching:     how many there are of what was asked for; ``total``: of everything
-    devices:      all that the store knows
+    matching:     how many the store holds that match the question; ``total``: how many of all
+    devices:      names of all devices of the store
     """
 
     place: str
@@ -70,7 +70,7 @@ def export_store(path: Path, store: str | None = None) -> int:
 
 
 def import_store(path: Path, store: str | None = None) -> ImportSummary:
-    """Add what another store has exported, all or nothing. Raises BadFile, MixedMachines."""
+    """Add an export of another store, all or nothing. Raises BadFile, MixedMachines."""
     with open_store(store) as opened:
         return opened.import_(path)
 

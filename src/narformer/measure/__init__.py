@@ -5,9 +5,19 @@ from narformer.measure.environment import Environment, Machine, environment, sam
 from narformer.measure.onnx_runtime import OnnxRuntime
 from narformer.measure.openvino_runtime import OpenVino, OpenVinoFloat32
 from narformer.measure.runtime import Runtime
-from narformer.measure.timing import Adaptive, Interrupted, Measurement, Session, measure, measure_rounds, unstable
+from narformer.measure.timing import (
+    LATENCY,
+    Adaptive,
+    Interrupted,
+    Measurement,
+    Session,
+    measure,
+    measure_rounds,
+    unstable,
+)
 
 __all__ = [
+    "LATENCY",
     "RUNTIMES",
     "Adaptive",
     "Environment",
@@ -41,6 +51,7 @@ def condition(m: Measurement) -> Condition:
         runtime=title,
         runtime_version=version,
         device=m.device.removesuffix(f", {m.dtype}"),
+        accelerator=m.accelerator,
         threads=m.threads,
         batch=m.batch,
         precision=m.dtype,

@@ -1,4 +1,4 @@
-"""What a time was taken on: the machine, and the state it was in. Times of two machines never mix."""
+"""The machine that a time was taken on, and the state it was in. Times of two machines never mix."""
 
 import os
 import platform
@@ -15,17 +15,17 @@ __all__ = ["Environment", "Machine", "busy_seconds", "environment", "mixed", "sa
 CPU_INFO = Path("/proc/cpuinfo")
 STAT = Path("/proc/stat")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-# Instructions that decide how fast a convolution is; the name of a virtual machine's CPU often does not tell them.
+# Instructions that decide how fast a convolution is; the name of a virtual machine's CPU often does not show them.
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8", "asimd", "sve")
 PACKAGES = ("narformer", "numpy", "onnxruntime", "openvino")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What does not change from one run to the next.
+    """The machine itself, which stays the same from one run to the next.
 
     cpu:          its name as the system gives it
-    model:        "family/model/stepping" where the system tells, else ""
+    model:        "family/model/stepping" where the system gives it, else ""
     architecture: "x86_64", "aarch64"
     cores:        logical cores that this program may use
     instructions: those of INSTRUCTIONS that it has
@@ -77,7 +77,7 @@ def environment() -> Environment:
 def busy_seconds() -> float | None:
     """Core seconds since the machine was started that programs used, or that its host took away (steal).
 
-    Counted in hundredths. None where the system does not tell.
+    Counted in hundredths. None where the system does not count them.
     """
     try:
         with STAT.open(encoding="ascii") as file:

@@ -23,7 +23,7 @@ QUANTISED = ("QLinear", "Quantize", "Dequantize", "DynamicQuantize")
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """What a runtime loads.
+    """A network as a runtime loads it.
 
     shapes:    name -> shape of the inputs that the outputs depend on
     dims:      sizes of dimensions that the file names

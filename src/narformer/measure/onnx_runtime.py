@@ -15,7 +15,7 @@ __all__ = ["OnnxRuntime"]
 # ONNX's names of types that numpy calls otherwise
 TYPES = {"float": "float32", "double": "float64"}
 LONGEST_S = 60.0
-LOG_FATAL = 4  # what it refuses comes as an exception; the same words in the log would be a second telling
+LOG_FATAL = 4  # a refusal comes as an exception; the log would only repeat its words
 
 
 class OnnxRuntime(Runtime):

@@ -30,6 +30,7 @@ class Runtime(ABC):
     runtime: ClassVar[str]  # its name in RUNTIMES
     title: ClassVar[str]  # its name for people
     package: ClassVar[str]  # of Python, whose version counts
+    accelerator: ClassVar[str] = ""  # name of the chip that it runs on; empty for the CPU
 
     def __init__(
         self,

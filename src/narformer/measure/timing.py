@@ -1,7 +1,7 @@
-"""The clock: raw times of a network's runs, kept as they were read, and what they say when asked.
+"""The clock: raw times of a network's runs, kept as they were read, with their median, interval and spread.
 
-Habits of pyperf (a measurement is a frozen record, and says when it cannot be trusted) and of interleaved rounds:
-what slows the machine down for a while then slows all networks of a round, not one of them in all its repeats.
+Habits of pyperf (a measurement is a frozen record, and says when it cannot be trusted) and of interleaved rounds: a
+machine that is slow for a while then slows all networks of a round, not one of them in all its repeats.
 """
 
 import time
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from itertools import accumulate
 from math import comb
 from statistics import median, quantiles
 from typing import Protocol
@@ -17,7 +18,9 @@ from typing import Protocol
 from narformer.garbage_collection import collection_paused
 from narformer.measure.environment import Environment, busy_seconds, environment
 
-__all__ = ["Adaptive", "Interrupted", "Measurement", "Session", "measure", "measure_rounds", "unstable"]
+__all__ = ["LATENCY", "Adaptive", "Interrupted", "Measurement", "Session", "measure", "measure_rounds", "unstable"]
+
+LATENCY = "latency"  # the quantity that a clock measures
 
 WATCHED_S = 0.5  # the system counts in hundredths of a second on each core; below, a count says little
 
@@ -41,6 +44,8 @@ class Session(Protocol):
     def batch(self) -> int: ...  # noqa: D102
     @property
     def dtype(self) -> str: ...  # noqa: D102
+    @property
+    def accelerator(self) -> str: ...  # noqa: D102
 
     def run(self) -> object:
         """One inference, complete when it returns."""
@@ -48,17 +53,23 @@ class Session(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """Times of one network on one device, raw.
+    """Times of one network on one device, raw; or values of another quantity, kept in the same fields.
 
     fingerprint: of the network; ``name`` is for people
     device:      name of the machine, and the precision it computes in: "Xeon, 2 cores, bfloat16"
     dtype:       that precision alone
-    times_ns:    in the order in which they were taken, those of all rounds one after the other
+    times_ns:    in the order in which they were taken, those of all rounds one after the other; whole numbers of
+                 ``unit``, so nanoseconds of a latency
     warmup_ns:   the runs before them, which do not count
     rounds:      how many of the times each round took
     others:      cores that other programs, or the host of a virtual machine, took on average while it ran; None where
-                 the system does not tell, or it ran for less than WATCHED_S
+                 the system does not say, or it ran for less than WATCHED_S
     date:        of the first run, UTC, ISO 8601
+    quantity:    that was measured: "latency", "energy"
+    unit:        of the values; a latency is kept in "ns"
+    accelerator: name of the chip beside the CPU that did the work; empty for the CPU itself
+
+    Raises ValueError where the rounds and times do not agree, or a latency is in another unit.
     """
 
     fingerprint: str
@@ -74,15 +85,25 @@ class Measurement:
     others: float | None
     date: str
     environment: Environment
+    quantity: str = LATENCY
+    unit: str = "ns"
+    accelerator: str = ""
 
     def __post_init__(self) -> None:
+        if self.quantity == LATENCY and self.unit != "ns":
+            raise ValueError(f"found a latency in '{self.unit}'; expected nanoseconds, 'ns'")
         if not self.times_ns or sum(self.rounds) != len(self.times_ns) or min(self.rounds) < 1:
             raise ValueError(f"found {len(self.times_ns)} times in rounds of {self.rounds}; expected them to agree")
 
     @property
+    def median(self) -> float:
+        """Median of all values, in ``unit``."""
+        return median(self.times_ns)
+
+    @property
     def median_ms(self) -> float:
-        """Median of all times, milliseconds."""
-        return median(self.times_ns) / 1e6
+        """Median of all times, milliseconds. Raises ValueError where the values are not nanoseconds."""
+        return self.median / self._ns_in_a_ms
 
     @property
     def spread(self) -> float:
@@ -92,22 +113,34 @@ class Measurement:
         low, _, high = quantiles(self.times_ns, n=4, method="inclusive")
         return (high - low) / (median(self.times_ns) or 1)
 
-    def interval_ms(self, confidence: float = 0.95) -> tuple[float, float] | None:
-        """Bounds that hold the true median with at least this confidence; None where there are too few times.
+    def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
+        """Bounds, in ``unit``, that hold the true median with at least this confidence; None for too few values.
 
         The median of this machine in the state that it was in: another hour may have another one.
 
-        They are two of the times themselves, by their rank (David & Nagaraja, "Order Statistics", 2003, section 7.1):
-        nothing is assumed about how times are distributed.
+        They are two of the values themselves, by their rank (David & Nagaraja, "Order Statistics", 2003, section 7.1):
+        nothing is assumed about how values are distributed.
         """
-        bounds = _interval(self.times_ns, confidence)
-        return bounds and (bounds[0] / 1e6, bounds[1] / 1e6)
+        return _interval(self.times_ns, confidence)
+
+    def interval_ms(self, confidence: float = 0.95) -> tuple[float, float] | None:
+        """The same in milliseconds. Raises ValueError where the values are not nanoseconds."""
+        scale, bounds = self._ns_in_a_ms, self.interval(confidence)
+        return bounds and (bounds[0] / scale, bounds[1] / scale)
 
     @property
     def round_medians_ms(self) -> tuple[float, ...]:
-        """Median of each round, milliseconds."""
-        ends = [sum(self.rounds[: i + 1]) for i in range(len(self.rounds))]
-        return tuple(median(self.times_ns[end - size : end]) / 1e6 for size, end in zip(self.rounds, ends, strict=True))
+        """Median of each round, milliseconds. Raises ValueError where the values are not nanoseconds."""
+        scale, ends = self._ns_in_a_ms, accumulate(self.rounds)
+        return tuple(
+            median(self.times_ns[end - size : end]) / scale for size, end in zip(self.rounds, ends, strict=True)
+        )
+
+    @property
+    def _ns_in_a_ms(self) -> float:
+        if self.unit != "ns":
+            raise ValueError(f"found {self.quantity} in '{self.unit}'; expected nanoseconds to give milliseconds of")
+        return 1e6
 
 
 class Interrupted(KeyboardInterrupt):
@@ -173,7 +206,7 @@ def measure_rounds(
 
 
 def unstable(measurement: Measurement) -> tuple[str, ...]:
-    """Reasons not to trust a measurement, in words for people; none if it looks sound."""
+    """Reasons not to trust a latency, in words for people; empty if it looks sound."""
     m, middle = measurement, measurement.median_ms
     slowest = max(m.times_ns) / 1e6
     reasons = []
@@ -255,6 +288,7 @@ class Timing:
             threads=session.threads,
             batch=session.batch,
             dtype=session.dtype,
+            accelerator=session.accelerator,
             times_ns=tuple(self.times),
             warmup_ns=tuple(self.warmups),
             rounds=tuple(self.rounds),

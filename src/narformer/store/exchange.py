@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from narformer.errors import BadArchitecture, BadFile
 from narformer.measure import Measurement
 from narformer.network import Architecture, fingerprint
 from narformer.network.canonical import FORM
-from narformer.store.records import Record, architecture_of, checked, measurement_of, written
+from narformer.store.records import Record, architecture_of, checked, first_record, measurement_of, written
 
 __all__ = ["ImportSummary", "read", "write"]
 
-FORMAT = 1
+FORMAT = 2  # in format 1 a measurement has no quantity, unit and accelerator
 HEAD = {"format": int, "form": int, "networks": int, "measurements": int}
 NETWORK = {"fingerprint": str, "architecture": dict}
 MOST_LINE_BYTES = 64_000_000
@@ -24,7 +23,7 @@ MOST_LINE_BYTES = 64_000_000
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What an import did: measurements added, measurements refused as known, networks added."""
+    """Counts of an import: measurements added, measurements that were known already, networks added."""
 
     added: int
     duplicates: int
@@ -66,14 +65,14 @@ def read(path: Path) -> tuple[dict[str, Architecture], list[Measurement]]:
     try:
         with path.open("rb") as file:
 
-            def line() -> Any:
+            def line() -> object:
                 nonlocal number
                 number += 1
                 return _value(file.readline(MOST_LINE_BYTES))
 
             head = line()
-            if isinstance(head, dict) and head.get("format", FORMAT) != FORMAT:
-                raise ValueError(f"a format other than {FORMAT}, which this version of narformer reads")
+            if isinstance(head, dict) and head.get("format", FORMAT) not in (1, FORMAT):
+                raise ValueError(f"a format other than 1 and {FORMAT}, which this version of narformer reads")
             head = checked(head, HEAD, "the head of an exported store")
             if min(head["networks"], head["measurements"]) < 0:
                 raise ValueError("a negative count in the head of an exported store")
@@ -87,7 +86,7 @@ def read(path: Path) -> tuple[dict[str, Architecture], list[Measurement]]:
                 current[now[stated]] = network
             measurements = []
             for _ in range(head["measurements"]):
-                measurement = measurement_of(line())
+                measurement = measurement_of(first_record(line()) if head["format"] == 1 else line())
                 if measurement.fingerprint not in now:
                     raise ValueError("a measurement of a network that the file does not hold")
                 measurements.append(replace(measurement, fingerprint=now[measurement.fingerprint]))
@@ -100,18 +99,19 @@ def read(path: Path) -> tuple[dict[str, Architecture], list[Measurement]]:
     return current, measurements
 
 
-def _value(line: bytes) -> Any:
+def _value(line: bytes) -> object:
     if not line:
         raise ValueError("the end of the file, too early")
     if not line.endswith(b"\n"):
         size = f"more than {MOST_LINE_BYTES:,} bytes" if len(line) >= MOST_LINE_BYTES else "no end: the file is cut"
         raise ValueError(f"a line with {size}")
     try:
-        return json.loads(line.decode("utf-8-sig"))
+        value: object = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise ValueError("bytes that are no text") from None
+        raise ValueError("bytes that are not text") from None
     except (ValueError, RecursionError):
-        raise ValueError("text that is no JSON, or JSON beyond all bounds") from None
+        raise ValueError("text that is not JSON, or JSON beyond all bounds") from None
+    return value
 
 
 def _fingerprint(network: Architecture) -> str:

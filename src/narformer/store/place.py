@@ -13,9 +13,8 @@ from narformer.store.store import Store
 __all__ = ["open_store"]
 
 VARIABLE = "NARFORMER_STORE"
-ADDRESS = re.compile(
-    r".*://|(postgres|sqlite)[\w+]*:"
-)  # one that is mistyped too: as a path it would show its password
+# A mistyped address counts, too: taken for a path it would show its password.
+ADDRESS = re.compile(r".*://|(postgres|sqlite)[\w+]*:")
 
 
 def open_store(place: str | None = None, new: bool = True) -> Store:
@@ -36,5 +35,7 @@ def open_store(place: str | None = None, new: bool = True) -> Store:
         elif place and not new and not path.exists():
             raise BadFile(path, "no such file", "a store of measurements")
     except OSError as error:
-        raise BadFile(path, f"no place for a file ({error.strerror})", f"one, named by --store or {VARIABLE}") from None
+        raise BadFile(
+            path, f"no place for a file ({error.strerror})", f"a file that --store or {VARIABLE} names"
+        ) from None
     return Store(URL.create("sqlite", database=str(path)).render_as_string(hide_password=False))

@@ -1,14 +1,14 @@
-"""Measurements, machines and networks as JSON, and back. What is read is checked before it is believed."""
+"""Measurements, machines and networks as JSON, and back. Records are checked before they are believed."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from types import UnionType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from narformer.errors import BadArchitecture
-from narformer.measure import Environment, Machine, Measurement
+from narformer.measure import LATENCY, Environment, Machine, Measurement
 from narformer.network import Architecture, Op, canonical
 
 __all__ = [
@@ -17,17 +17,20 @@ __all__ = [
     "architecture_text",
     "checked",
     "digest",
+    "first_record",
+    "measurement_digest",
     "measurement_of",
     "measurement_record",
     "written",
 ]
 
+T = TypeVar("T")
 Record: TypeAlias = dict[str, Any]
 
 MOST_NS = 2**53  # a hundred days; what any reader of JSON holds exactly
 MOST_COUNT = 2**31 - 1
-SHOWN = 60  # characters of what is wrong
-MEASUREMENT = {
+SHOWN = 60  # characters of a wrong value
+FIRST = {  # the fields of a measurement in version 1
     "fingerprint": str,
     "name": str,
     "device": str,
@@ -42,6 +45,8 @@ MEASUREMENT = {
     "date": str,
     "environment": dict,
 }
+SINCE = {"quantity": LATENCY, "unit": "ns", "accelerator": ""}  # later fields, with their values in version 1
+MEASUREMENT = FIRST | dict.fromkeys(SINCE, str)
 ENVIRONMENT = {"machine": dict, "system": str, "python": str, "governor": str, "versions": list}
 MACHINE = {"cpu": str, "model": str, "architecture": str, "cores": int, "instructions": list}
 
@@ -51,7 +56,6 @@ _NOUNS: dict[type | UnionType, tuple[str, str]] = {  # one, and several
     list: ("a list", "lists"),
     dict: ("a record", "records"),
     float | int | None: ("a number or null", "numbers or null"),
-    int | float | str: ("a number or a text", "numbers or texts"),
 }
 
 
@@ -65,14 +69,27 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def measurement_digest(record: Record) -> str:
+    """The digest of a measurement's record, without the fields of SINCE that have their value in version 1.
+
+    So a measurement has the same digest in every version.
+    """
+    return digest(written({key: value for key, value in record.items() if key not in SINCE or value != SINCE[key]}))
+
+
 def measurement_record(measurement: Measurement) -> Record:
     """All of a measurement; tuples are lists."""
     record: Record = json.loads(written(asdict(measurement)))
     return record
 
 
+def first_record(record: object) -> Record:
+    """The record of a measurement in version 1 with the later fields. Raises ValueError, with the reason."""
+    return checked(record, FIRST, "a measurement") | SINCE
+
+
 def measurement_of(record: object) -> Measurement:
-    """The measurement of a record. Raises ValueError, and says what is wrong, where it is none."""
+    """The measurement of a record. Raises ValueError, with the reason, where it is not one."""
     values = checked(record, MEASUREMENT, "a measurement")
     outside = checked(values["environment"], ENVIRONMENT, "an environment")
     inside = checked(outside["machine"], MACHINE, "a machine")
@@ -86,8 +103,12 @@ def measurement_of(record: object) -> Measurement:
         raise ValueError(f"threads or batch not within 1 to {MOST_COUNT}")
     if not 0 <= inside["cores"] <= MOST_COUNT:
         raise ValueError(f"cores of a machine not within 0 to {MOST_COUNT}")
+    if not values["quantity"]:
+        raise ValueError('"" as quantity of a measurement, where its name belongs')
+    if values["quantity"] == LATENCY and values["unit"] != "ns":
+        raise ValueError(f'{_shown(values["unit"])} as unit of a latency, where "ns" belongs')
     if values["others"] is not None:
-        if not abs(values["others"]) <= MOST_COUNT:  # nor is what is no number
+        if not abs(values["others"]) <= MOST_COUNT:  # NaN is refused, too: it compares false
             raise ValueError(f"{_shown(values['others'])} as others of a measurement, where a number of cores belongs")
         values = {**values, "others": float(values["others"])}
     where = Environment(**{**outside, "machine": machine, "versions": versions})
@@ -106,17 +127,14 @@ def architecture_text(architecture: Architecture) -> str:
 
 
 def architecture_of(text: str) -> Architecture:
-    """The network of a JSON text. Raises ValueError, and says what is wrong, where it is none."""
+    """The network of a JSON text. Raises ValueError, with the reason, where it is not one."""
     values = checked(json.loads(text), {"ops": list, "edges": list, "slots": list}, "a network")
     ops = []
     for entry in values["ops"]:
         kind, attributes, shape = entry if isinstance(entry, list) and len(entry) == 3 else ("", None, None)
         if not _is(kind, str) or not isinstance(attributes, dict) or not all(_is(key, str) for key in attributes):
             raise ValueError(f"{_shown(entry)} where an operation belongs: its kind, attributes and shape")
-        plain = {
-            key: tuple(_each(v, int)) if isinstance(v, list) else _each([v], int | float | str)[0]
-            for key, v in attributes.items()
-        }
+        plain = {key: tuple(_each(v, int)) if isinstance(v, list) else _scalar(v) for key, v in attributes.items()}
         ops.append(Op(kind, tuple(sorted(plain.items())), None if shape is None else tuple(_each(shape, int))))
     edges = tuple((int(source), int(target)) for source, target in (_each(edge, int, 2) for edge in values["edges"]))
     try:
@@ -125,18 +143,18 @@ def architecture_of(text: str) -> Architecture:
         raise ValueError(str(error)) from None
 
 
-def checked(record: object, wanted: Mapping[str, type | UnionType], what: str) -> Record:
-    """The record, with these fields and no others, each of its type. Raises ValueError, and says what is wrong."""
+def checked(record: object, wanted: Mapping[str, type | UnionType], noun: str) -> Record:
+    """The record, with these fields and no others, each of its type. Raises ValueError, with the reason."""
     if not isinstance(record, dict):
-        raise ValueError(f"{_shown(record)} where {what} belongs")
+        raise ValueError(f"{_shown(record)} where {noun} belongs")
     for key in record:
         if key not in wanted:
-            raise ValueError(f"{what} with the unknown field {_shown(key)}")
+            raise ValueError(f"{noun} with the unknown field {_shown(key)}")
     for key, kind in wanted.items():
         if key not in record:
-            raise ValueError(f"{what} without the field {_shown(key)}")
+            raise ValueError(f"{noun} without the field {_shown(key)}")
         if not _is(record[key], kind):
-            raise ValueError(f"{_shown(record[key])} as {key} of {what}, where {_NOUNS[kind][0]} belongs")
+            raise ValueError(f"{_shown(record[key])} as {key} of {noun}, where {_NOUNS[kind][0]} belongs")
     return record
 
 
@@ -147,13 +165,19 @@ def _shown(value: object) -> str:
 
 
 def _is(value: object, kind: type | UnionType) -> bool:
-    """Whether it is of this type; texts are such as a terminal and any database can take."""
+    """Whether it is of this type; a text must be one that a terminal and any database can take."""
     return (
         isinstance(value, kind) and not isinstance(value, bool) and (not isinstance(value, str) or value.isprintable())
     )
 
 
-def _each(values: Any, kind: type | UnionType, count: int | None = None) -> list[Any]:
+def _scalar(value: object) -> int | float | str:
+    if isinstance(value, int | float | str) and _is(value, int | float | str):
+        return value
+    raise ValueError(f"{_shown(value)} where a number, a text or a list of whole numbers belongs")
+
+
+def _each(values: object, kind: type[T], count: int | None = None) -> list[T]:
     if not isinstance(values, list) or not all(_is(v, kind) for v in values) or len(values) != (count or len(values)):
         number = f"{count} " if count else ""
         raise ValueError(f"{_shown(values)} where a list of {number}{_NOUNS[kind][1]} belongs")

@@ -27,7 +27,7 @@ NETWORKS = Table(
     Column("architecture", Text),
 )
 
-# digest: SHA-256 of the whole measurement; the times, JSON lists of nanoseconds, are as they were read
+# digest: of the whole measurement, as records.measurement_digest has it; the times are JSON lists, as they were read
 MEASUREMENTS = Table(
     "measurements",
     TABLES,
@@ -45,6 +45,9 @@ MEASUREMENTS = Table(
     Column("others", Double),
     Column("date", Text),
     Column("environment", Text),
+    Column("quantity", Text),
+    Column("unit", Text),
+    Column("accelerator", Text),
 )
 
 FIRST = (
@@ -91,8 +94,18 @@ FIRST_OF = {
     ),
 }
 
+# Every measurement of version 1 is a latency in nanoseconds, taken on a CPU.
+SECOND = (
+    "ALTER TABLE measurements ADD COLUMN quantity TEXT NOT NULL DEFAULT 'latency'",
+    "ALTER TABLE measurements ADD COLUMN unit TEXT NOT NULL DEFAULT 'ns'",
+    "ALTER TABLE measurements ADD COLUMN accelerator TEXT NOT NULL DEFAULT ''",
+)
+
 # A migration that has been released is never edited: the next one is added below it. Per database: its statements.
-MIGRATIONS: tuple[dict[str, Sequence[str]], ...] = ({name: FIRST + more for name, more in FIRST_OF.items()},)
+MIGRATIONS: tuple[dict[str, Sequence[str]], ...] = (
+    {name: FIRST + more for name, more in FIRST_OF.items()},
+    dict.fromkeys(FIRST_OF, SECOND),
+)
 
 
 def migrate(connection: Connection, place: str) -> bool:

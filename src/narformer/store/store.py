@@ -13,7 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, create_engine, event, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    Table,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -29,6 +40,7 @@ from narformer.store.records import (
     architecture_of,
     architecture_text,
     digest,
+    measurement_digest,
     measurement_of,
     measurement_record,
     written,
@@ -65,16 +77,21 @@ class Store:
         device is another machine.
         """
         if fingerprint(architecture) != measurement.fingerprint:
-            raise ValueError(f"measured was {measurement.fingerprint[:12]}…, not the network that is given")
+            raise ValueError(f"found a measurement of {measurement.fingerprint[:12]}…, not the network that is given")
         with self._open(writes=True) as connection:
             _add_network(connection, measurement.fingerprint, architecture)
             return _add(connection, measurement)
 
     def find(
-        self, fingerprint: str | None = None, device: str | None = None, runtime: str | None = None
+        self,
+        fingerprint: str | None = None,
+        device: str | None = None,
+        runtime: str | None = None,
+        quantity: str | None = None,
     ) -> list[Measurement]:
-        """The measurements of a network, a device, a runtime; of all where one is not given. The oldest comes first."""
-        query = _in_order().where(*_conditions(fingerprint, None if device is None else [device], runtime))
+        """The measurements of a network, device, runtime and quantity; of all where one is not given; oldest first."""
+        conditions = _conditions(fingerprint, None if device is None else [device], runtime, quantity)
+        query = _in_order().where(*conditions)
         with self._open() as connection:
             return [_measurement(row) for row in connection.execute(query).mappings()]
 
@@ -85,7 +102,7 @@ class Store:
         devices: Sequence[str] | None = None,
         runtime: str | None = None,
     ) -> tuple[list[Measurement], int]:
-        """The last so many measurements of a network, of any of these devices, of a runtime; and how many there are."""
+        """The newest measurements of a network, any of these devices, a runtime: ``limit`` at most, and the full count."""
         conditions = _conditions(fingerprint, devices, runtime)
         query = _in_order(newest=True).where(*conditions).limit(limit)
         with self._open() as connection:
@@ -94,7 +111,7 @@ class Store:
         return found, count
 
     def fingerprints(self, prefix: str, limit: int) -> tuple[str, ...]:
-        """The first so many fingerprints of networks that begin like this, sorted."""
+        """Fingerprints of networks that begin with ``prefix``, sorted: the first ``limit`` of them."""
         query = select(NETWORKS.c.fingerprint).where(NETWORKS.c.fingerprint.startswith(prefix, autoescape=True))
         with self._open() as connection:
             return tuple(connection.scalars(query.order_by(NETWORKS.c.fingerprint).limit(limit)))
@@ -133,7 +150,7 @@ class Store:
         return len(records)
 
     def import_(self, path: Path) -> ImportSummary:
-        """Add what another store has exported, all of it or, where anything is wrong, nothing; duplicates are counted.
+        """Add an export of another store, all of it or, where anything is wrong, nothing; duplicates are counted.
 
         Fingerprints of another canonical form are taken anew from the networks.
 
@@ -175,7 +192,9 @@ def _engine(url: str) -> tuple[str, Engine]:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         place = re.sub(r":.*@", ":***@", url, flags=re.DOTALL)
-        raise BadFile(place, "no address of a database", "sqlite:///path or postgresql://user@host/name") from None
+        raise BadFile(
+            place, "a text that is not an address of a database", "sqlite:///path or postgresql://user@host/name"
+        ) from None
     place = parsed.difference_update_query(SECRETS).render_as_string(hide_password=True)
     if parsed.get_backend_name() == "postgresql":
         needs("psycopg", "postgres")
@@ -216,7 +235,7 @@ def _broken(place: str, error: DBAPIError) -> BadFile:
 
 
 def _conditions(
-    fingerprint: str | None, devices: Sequence[str] | None, runtime: str | None
+    fingerprint: str | None, devices: Sequence[str] | None, runtime: str | None, quantity: str | None = None
 ) -> list[ColumnElement[bool]]:
     columns = MEASUREMENTS.c
     conditions: list[ColumnElement[bool]] = []
@@ -226,6 +245,8 @@ def _conditions(
         conditions.append(columns.fingerprint == fingerprint)
     if runtime is not None:
         conditions.append(columns.runtime == runtime)
+    if quantity is not None:
+        conditions.append(columns.quantity == quantity)
     return conditions
 
 
@@ -236,7 +257,7 @@ def _in_order(newest: bool = False) -> Select[Any]:
     return joined.order_by(*(column.desc() for column in order) if newest else order)
 
 
-def _measurement(row: Any) -> Measurement:
+def _measurement(row: RowMapping) -> Measurement:
     values = {key: json.loads(row[key]) if key in LISTS else row[key] for key in row if key not in ("digest", "record")}
     return measurement_of({**values, "environment": json.loads(row["record"])})
 
@@ -261,7 +282,7 @@ def _add_network(connection: Connection, fingerprint: str, architecture: Archite
 
 
 def _add(connection: Connection, measurement: Measurement) -> bool:
-    record = measurement_record(measurement_of(measurement_record(measurement)))  # what can be read back
+    record = measurement_record(measurement_of(measurement_record(measurement)))  # refuses what cannot be read back
     machine = written(record["environment"]["machine"])
     if not _add_row(connection, DEVICES, name=measurement.device, machine=machine):
         known = connection.scalar(select(DEVICES.c.machine).where(DEVICES.c.name == measurement.device)) or ""
@@ -271,4 +292,4 @@ def _add(connection: Connection, measurement: Measurement) -> bool:
     _add_row(connection, ENVIRONMENTS, digest=digest(environment), record=environment)
     columns = {key: written(value) if key in LISTS else value for key, value in record.items()}
     columns["environment"] = digest(environment)
-    return _add_row(connection, MEASUREMENTS, digest=digest(written(record)), **columns)
+    return _add_row(connection, MEASUREMENTS, digest=measurement_digest(record), **columns)

@@ -1,4 +1,4 @@
-"""The recipe for data of the user's own, a table or a store: how they are split, and a predictor where none is named."""
+"""The recipe for the user's own data, a table or a store: its split, and a predictor where no recipe is given."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
