@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from narformer import __version__
-from narformer.cli import adapting, cells, data, measuring, networks, store, tables
+from narformer.cli import adapting, data, measuring, networks, predicting, store, tables, training
 from narformer.cli.terminal import err
 from narformer.errors import NarformerError
 
@@ -20,10 +20,10 @@ app = typer.Typer(
 )
 
 for command in (
-    cells.train,
-    cells.predict,
-    cells.evaluate,
-    cells.predictors,
+    training.train,
+    predicting.predict,
+    training.evaluate,
+    training.predictors,
     tables.table,
     networks.inspect,
     measuring.measure,

@@ -26,10 +26,10 @@ def table(
     row: Annotated[str | None, typer.Option(help="Run only this system.")] = None,
     size: Annotated[int | None, typer.Option(help="Run only this number of training networks.")] = None,
     unseen: Annotated[str | None, typer.Option(help="Run only where this family is left out of training.")] = None,
-    seeds: Annotated[int, typer.Option(help="Make the missing runs of so many seeds first.", min=0)] = 0,
+    seeds: Annotated[int, typer.Option(help="First make the missing runs of this number of seeds.", min=0)] = 0,
     variant: Annotated[str, typer.Option(help="Recipes to run: quick, or paper (the original epochs).")] = "quick",
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is stored.")] = False,
-    data: Annotated[str | None, typer.Option(help="Of this data set: nnlqp, whose print the latencies are.")] = None,
+    data: Annotated[str | None, typer.Option(help="Run on this data set: nnlqp, on which the paper measured.")] = None,
     results: Annotated[Path, typer.Option(help="Folder of stored runs and tables.")] = Path("results"),
     threads: Threads = None,
     as_json: Json = False,
@@ -54,7 +54,8 @@ def table(
     if not (results / "runs").is_dir():
         err.print(escape(f"no stored runs in {results}: start in the clone, or name its folder with --results"))
     with bars_shown() as bars:
-        result = jobs.table(name, results, row, size, unseen, seeds or int(fresh), variant, fresh, bars, data)
+        which = jobs.Which(row, size, unseen, variant, data)
+        result = jobs.table(name, results, which, seeds or int(fresh), fresh, bars)
     if as_json:
         print(result.model_dump_json(indent=1))
         return

@@ -1,7 +1,7 @@
 """What the commands share: consoles, common options, progress bars; how scores, amounts, JSON and sizes are written."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Annotated, Any
 
@@ -67,17 +67,10 @@ def bars_shown(still: bool = False) -> Iterator[Callable[[str, int, int, float |
             raise typer.Exit(130) from None
 
 
-def trained_on(facts: dict[str, Any]) -> str:
+def trained_on(on: Mapping[str, Any] | None) -> str:
     """'781 networks of nasbench201 (split paper)'."""
-    on = facts.get("trained_on") or {}
+    on = on or {}
     return f"{on.get('train', '?')} networks of {on.get('data', '?')} (split {on.get('split', '?')})"
-
-
-def training_time(facts: dict[str, Any]) -> str:
-    """'47 s (25 s of it pre-training)': all that a training took."""
-    pretraining = facts.get("pretraining_seconds", 0.0)
-    seconds = facts["seconds"] + pretraining + facts.get("expert_seconds", 0.0)
-    return f"{seconds:.0f} s" + (f" ({pretraining:.0f} s of it pre-training)" if pretraining else "")
 
 
 SCORES = {
@@ -95,11 +88,12 @@ SCORES = {
 }
 
 
-def print_scores(scores: dict[str, float]) -> None:
-    """Scores by their full names."""
-    table = Table("score", "value")
-    for name, value in scores.items():
-        table.add_row(SCORES.get(name, name), f"{value:.4f}")
+def print_scores(scores: Mapping[str, Mapping[str, float]]) -> None:
+    """Scores of each attribute by their full names; the attributes are columns where there are several."""
+    table = Table("score", *(scores if len(scores) > 1 else ("value",)))
+    for name in dict.fromkeys(name for of_one in scores.values() for name in of_one):
+        values = [f"{of_one[name]:.4f}" if name in of_one else "" for of_one in scores.values()]
+        table.add_row(SCORES.get(name, name), *values)
     out.print(table)
 
 

@@ -8,40 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from narformer.jobs.adapting import Adapted, adapt, probes
-    from narformer.jobs.cells import read_architectures
+    from narformer.jobs.asking import Asked, ask
+    from narformer.jobs.evaluating import evaluate
     from narformer.jobs.inspection import Inspection, inspect
-    from narformer.jobs.latency import Latency, Share, predict_latencies, predict_latency, predict_module
-    from narformer.jobs.measuring import Measured, Measurement, Plan, measure
-    from narformer.jobs.ranking import (
-        PRETRAINED,
-        Prediction,
-        Ranked,
-        compare,
-        evaluate,
-        load_predictor,
-        predict,
-        predictors,
-        reads_networks,
-        suited,
-    )
+    from narformer.jobs.known_predictors import PRETRAINED, Shipped, load_predictor, predictors, suited
+    from narformer.jobs.measuring import Measured, Plan, measure
+    from narformer.jobs.predicting import NetworkPrediction, Share, predict_module, predict_network, predictions
+    from narformer.jobs.ranking import Ranked, Ranking, compare, rank
     from narformer.jobs.storing import Found, export_store, import_store, query
-    from narformer.jobs.tables import RESULTS, table
-    from narformer.jobs.training import train
+    from narformer.jobs.tables import RESULTS, Which, table
+    from narformer.jobs.training import Learned, Material, train
 
 __all__ = [
     "PRETRAINED",
     "RESULTS",
     "Adapted",
+    "Asked",
     "Found",
     "Inspection",
-    "Latency",
+    "Learned",
+    "Material",
     "Measured",
-    "Measurement",
+    "NetworkPrediction",
     "Plan",
-    "Prediction",
     "Ranked",
+    "Ranking",
     "Share",
+    "Shipped",
+    "Which",
     "adapt",
+    "ask",
     "compare",
     "evaluate",
     "export_store",
@@ -49,15 +45,13 @@ __all__ = [
     "inspect",
     "load_predictor",
     "measure",
-    "predict",
-    "predict_latencies",
-    "predict_latency",
     "predict_module",
+    "predict_network",
+    "predictions",
     "predictors",
     "probes",
     "query",
-    "read_architectures",
-    "reads_networks",
+    "rank",
     "suited",
     "table",
     "train",
@@ -65,25 +59,16 @@ __all__ = [
 
 _NAMES = {
     "adapting": ("Adapted", "adapt", "probes"),
-    "cells": ("read_architectures",),
+    "asking": ("Asked", "ask"),
+    "evaluating": ("evaluate",),
     "inspection": ("Inspection", "inspect"),
-    "latency": ("Latency", "Share", "predict_latencies", "predict_latency", "predict_module"),
-    "measuring": ("Measured", "Measurement", "Plan", "measure"),
-    "ranking": (
-        "PRETRAINED",
-        "Prediction",
-        "Ranked",
-        "compare",
-        "evaluate",
-        "load_predictor",
-        "predict",
-        "predictors",
-        "reads_networks",
-        "suited",
-    ),
+    "measuring": ("Measured", "Plan", "measure"),
+    "predicting": ("NetworkPrediction", "Share", "predict_module", "predict_network", "predictions"),
+    "known_predictors": ("PRETRAINED", "Shipped", "load_predictor", "predictors", "suited"),
+    "ranking": ("Ranked", "Ranking", "compare", "rank"),
     "storing": ("Found", "export_store", "import_store", "query"),
-    "tables": ("RESULTS", "table"),
-    "training": ("train",),
+    "tables": ("RESULTS", "Which", "table"),
+    "training": ("Learned", "Material", "train"),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from narformer.attributes import Attribute
 from narformer.errors import BadRecipe, lookup
+from narformer.jobs.known_predictors import load_predictor
 from narformer.jobs.measuring import Plan, measure
-from narformer.jobs.ranking import load_predictor
 from narformer.measure import condition
 from narformer.metrics import mape
 from narformer.network.cost import cost
@@ -88,9 +88,9 @@ def adapt(
     attribute = Attribute.of(f"latency_{first.runtime}", "ms", condition=condition(first))
     true_H = times[held_out_N]
     adapted = adapt_to(loaded, learned, times[~held_out_N], attribute, progress)
-    errors = [100 * mape(p.predict(held_out)[:, 0], true_H) for p in (loaded, adapted)]
-    bounds = adapted.interval(adapted.opinions(held_out))
-    inside = None if bounds is None else (bounds[0] <= true_H) & (true_H <= bounds[1])
+    before, after = (predictor.ask(held_out) for predictor in (loaded, adapted))
+    errors = [100 * mape(answer.value_NT[:, 0], true_H) for answer in (before, after)]
+    inside = (after.low_NT[:, 0] <= true_H) & (true_H <= after.high_NT[:, 0])
     result = Adapted(
         device=first.device,
         runtime=first.runtime,
@@ -98,7 +98,7 @@ def adapt(
         held_out=len(held_out),
         before=errors[0],
         after=errors[1],
-        covered=None if inside is None else float(inside.mean()),
+        covered=None if after.levels[0] is None else float(inside.mean()),
         saved_to=str(out),
     )
     adapted.facts = dict(loaded.facts) | {"adapted": vars(result) | {"from": predictor}}

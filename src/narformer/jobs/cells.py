@@ -9,32 +9,47 @@ from pathlib import Path
 
 from narformer.cells.columns import Cells
 from narformer.data.table_file import FIRST
-from narformer.errors import BadArchitecture, BadFile, BadPredictor, lookup
+from narformer.errors import BadArchitecture, BadFile, BadPredictor, NarformerError, lookup
 from narformer.network import Architecture
 from narformer.spaces import SPACES, recognised
 from narformer.spaces.space import Space
 
-__all__ = ["read_architectures", "texts_of"]
+__all__ = ["first_text", "read_cells", "texts_of"]
 
 LARGEST_LIST = 2**28  # bytes of a file of cells
 LONGEST_NAME = 255  # characters of a file's name
 
 
-def read_architectures(cells: Sequence[str], space: Space) -> Sequence[Architecture]:
-    """Architectures from texts, files of texts, ``-`` (standard input), or the whole space by its name."""
-    if list(cells) == [space.name]:
+def read_cells(nets: Sequence[object], space: Space) -> Cells:
+    """Cells from texts, files of texts, ``-`` (standard input), Architectures, or the whole space by its name.
+
+    Raises BadArchitecture, BadFile, UnknownName; BadPredictor for the name of another space.
+    """
+    if list(nets) == [space.name]:
         return space.enumerate()
-    if len(cells) == 1 and cells[0] in SPACES:
-        raise BadPredictor(f"this predictor knows cells of {space.name}, not of {cells[0]}")
-    architectures = []
-    for where, text in ((where, text) for item in cells for where, text in texts_of(item)):
-        try:
-            architectures.append(space.parse(text))
-        except BadArchitecture as error:
-            raise BadArchitecture(f"{where}: {error}") from None
+    if len(nets) == 1 and nets[0] in SPACES:
+        raise BadPredictor(f"this predictor knows cells of {space.name}, not of {nets[0]}")
+    architectures: list[Architecture] = []
+    for net in nets:
+        if isinstance(net, Architecture):
+            architectures.append(net)
+            continue
+        for where, text in texts_of(str(net)):
+            try:
+                architectures.append(space.parse(text))
+            except BadArchitecture as error:
+                raise BadArchitecture(f"{where}: {error}") from None
     if not architectures:
         raise BadArchitecture("no cell was given: give texts, files of them, '-' for standard input, or a space's name")
     return Cells.of(architectures, space.vocabulary)
+
+
+def first_text(item: str) -> str:
+    """The first text in a file of cells; empty where the item is not such a file."""
+    try:
+        return next((text for _, text in texts_of(item)), "") if Path(item).is_file() else ""
+    except (OSError, NarformerError):
+        return ""
 
 
 def texts_of(item: str) -> list[tuple[str, str]]:

@@ -6,8 +6,6 @@ from math import isnan
 from pathlib import Path
 
 from narformer.errors import printable
-from narformer.formats.onnx_reader import read_onnx
-from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs.networks import read_network
 from narformer.network.canonical import fingerprint
 from narformer.network.cost import Cost, cost
@@ -104,11 +102,10 @@ def inspect(
 
     Raises BadFile where it is no ONNX model, BadArchitecture where dimensions are left open, UnknownName.
     """
-    given = read_network(str(net), dims, shapes)
-    imported = given.imported or read_onnx(to_onnx(given.architecture, "none"))
-    architecture = imported.architecture
+    network = read_network(str(net), dims, shapes).network
+    architecture = network.architecture
     counted = cost(architecture)
-    layers = _layers(imported, counted)
+    layers = _layers(network, counted)
     sources = {source for source, _ in architecture.edges}
     kinds = _parts(((layer.kind,) for layer in layers), layers)
     return Inspection(
@@ -118,7 +115,7 @@ def inspect(
         edges=len(architecture.edges),
         inputs=tuple((layer.name, layer.shape) for layer in layers if layer.kind == "Input"),
         outputs=tuple((layer.name, layer.shape) for v, layer in enumerate(layers) if v not in sources),
-        coverage=imported.coverage,
+        coverage=network.coverage,
         uncounted=tuple(f"{layers[v].name} ({why})" for v, why in counted.unknown.items()),
         macs=counted.macs,
         flops=counted.flops,
@@ -131,14 +128,14 @@ def inspect(
     )
 
 
-def _layers(imported: SourceNetwork, counted: Cost) -> tuple[Layer, ...]:
+def _layers(network: SourceNetwork, counted: Cost) -> tuple[Layer, ...]:
     rank, total = (counted.macs_N, counted.macs) if counted.macs else (counted.flops_N, counted.flops)
     sizes = (counted.macs_N, counted.flops_N, counted.params_N, counted.read_N, counted.written_N)
     columns = ([None if isnan(size) else int(size) for size in column.tolist()] for column in sizes)
     shares = [0.0 if isnan(size) or not total else size / total for size in rank.tolist()]
-    kinds = [op.kind for op in imported.architecture.ops]
-    shapes = [op.shape for op in imported.architecture.ops]
-    return tuple(map(Layer, imported.names, imported.modules, kinds, shapes, *columns, shares))
+    kinds = [op.kind for op in network.architecture.ops]
+    shapes = [op.shape for op in network.architecture.ops]
+    return tuple(map(Layer, network.names, network.modules, kinds, shapes, *columns, shares))
 
 
 def _prefixes(module: str) -> Iterator[str]:

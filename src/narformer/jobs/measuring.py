@@ -95,8 +95,8 @@ def measure(
         runtime.library()
     given = read_networks(list(nets), dims, shapes)
     for net in given:
-        if net.imported is not None and isinstance(net.source, Path):
-            refuse_external(net.imported, net.source)
+        if isinstance(net.source, Path):
+            refuse_external(net.network, net.source)
     plan = replace(plan, rounds=min(plan.rounds, plan.repeats))
     refused: list[str] = []
     with open_store(store) as opened:

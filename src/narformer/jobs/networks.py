@@ -20,16 +20,20 @@ LISTS = (".txt", ".csv", ".json", ".jsonl")  # endings of files that hold cells
 class Given:
     """A network that was given.
 
-    source:   what a runtime loads: the path of a file, or the architecture itself
-    dims:     sizes of dimensions that the file names; shapes: of inputs that it leaves open
-    imported: what reading the file gave; None for a network of a family
+    network: as its source has it
+    source:  of a runtime: the path of a file, or the architecture itself
+    dims:    sizes of dimensions that the file names; shapes: of inputs that it leaves open
     """
 
-    architecture: Architecture
+    network: SourceNetwork
     source: Path | Architecture
-    imported: SourceNetwork | None
     dims: Mapping[str, int] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def architecture(self) -> Architecture:
+        """Its operations and edges."""
+        return self.network.architecture
 
     @property
     def weight_bytes(self) -> int:
@@ -71,15 +75,14 @@ def read_network(
     if named and not is_file:
         family = lookup(FAMILIES, named[0], "family of networks")
         architecture = family.variant(named[1])
-        return Given(architecture, architecture, None)
+        return Given(SourceNetwork.of(architecture), architecture)
     if not is_file and (text in FAMILIES or not is_there):
         expected = f"an ONNX file, or a network of a family, such as {text if text in FAMILIES else 'resnet'}/0"
         raise BadFile(printable(text), "no such file", expected)
     if path.suffix.lower() in LISTS:
         raise BadFile(path, f"a file ending in '{path.suffix}'", "an ONNX file", "Name the networks one by one.")
     path = path.resolve() if path.is_symlink() else path
-    imported = read_onnx(path, dims, shapes)
-    return Given(imported.architecture, path, imported, dims, shapes)
+    return Given(read_onnx(path, dims, shapes), path, dims, shapes)
 
 
 def read_networks(

@@ -1,6 +1,7 @@
 """Training a recipe, from the file to the saved predictor and its scores."""
 
-import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,46 @@ from narformer.data.dataset import Dataset
 from narformer.data.splits import save_split
 from narformer.data.table_file import repeated
 from narformer.errors import BadFile, BadRecipe
-from narformer.papers.runs import write_whole
 from narformer.predictors import saved
+from narformer.progress import Progress, silent
 from narformer.training import experiment
-from narformer.training.evaluate import evaluate as score
-from narformer.training.loop import Progress, silent
-from narformer.training.own_data import recipe_for_table
+from narformer.training.default_recipes import recipe_for_store, recipe_for_table
 from narformer.training.recipe import Recipe
+from narformer.training.runs import Run, read_run, scored, write_whole
 
-__all__ = ["train"]
+__all__ = ["Learned", "Material", "train"]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is learned in place of a recipe's data.
+
+    table:      a file of the user's own (data/table_file.py)
+    store:      a store of measurements, as ``open_store`` takes it
+    labels:     the columns of the table to learn, its first by default; of a store, the one attribute to learn
+    condition:  of a store, values by which measurements are chosen: runtime, device, threads, batch, precision
+    """
+
+    table: Path | None = None
+    store: str | None = None
+    labels: tuple[str, ...] = ()
+    condition: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A run, and where its predictor is.
+
+    rows, repeated, unlabelled: of the user's own data: all of them, those that hold the network of an earlier row,
+        and of each label those without it; None and empty for a recipe's source
+    """
+
+    run: Run
+    predictor: Path
+    space: str
+    rows: int | None = None
+    repeated: int | None = None
+    unlabelled: Mapping[str, int] = field(default_factory=dict)
 
 
 def train(
@@ -26,49 +58,55 @@ def train(
     changes: dict[str, Any] | None = None,
     device: str = "cpu",
     progress: Progress = silent,
-    data: Path | None = None,
-    label: str | None = None,
-) -> dict[str, Any]:
-    """Train a recipe and save the predictor to ``out`` (runs/<system>-<hash>-s<seed>); the scores and the facts.
+    material: Material | None = None,
+) -> Learned:
+    """Train a recipe and save the predictor to ``out`` (runs/<system>-<hash>-s<seed>).
 
-    ``data`` is a table of one's own in place of the recipe's data, and ``label`` the column of it to learn, the first
-    by default; then a recipe is not needed. The rows of each part stand in ``split.json``. An interrupted run resumes
-    from its folder; a finished one is not trained again.
-    Raises BadRecipe where there is neither recipe nor table.
+    With a table or a store a recipe is not needed. The rows of each part stand in ``split.json``, the scores in
+    ``run.json``. An interrupted run resumes from its folder; a finished one is not trained again.
+    Raises BadRecipe where there is neither recipe nor material.
     """
-    read, dataset = _recipe(recipe, changes, data, label)
+    read, dataset = _recipe(recipe, changes, material or Material())
     folder = out or Path("runs") / f"{read.system}-{read.hash()}-s{seed}"
     if folder.exists() and not folder.is_dir():
         raise BadFile(folder, "a file", "a folder for the run", "Choose another --out.")
-    result = folder / "result.json"
-    if result.exists() and (folder / "predictor").exists():
-        facts: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-        if (facts.get("recipe_hash"), facts.get("seed")) != (read.hash(), seed):
-            raise BadFile(
-                result, f"the result of recipe {facts.get('recipe_hash')}", read.hash(), "Choose another --out."
-            )
-        return facts
+    if (folder / "run.json").exists() and (folder / "predictor").exists():
+        run = read_run(folder / "run.json")
+        if (run.recipe_hash, run.seed) != (read.hash(), seed):
+            found = f"the run of recipe {run.recipe_hash}, seed {run.seed}"
+            raise BadFile(folder / "run.json", found, f"recipe {read.hash()}, seed {seed}", "Choose another --out.")
+        return _learned(run, folder, dataset, saved.read_manifest(folder / "predictor").space)
     trained = experiment.train(read, seed, dataset, folder, progress=progress, device=device)
-    scores = score(trained.predictor, trained.dataset, trained.split, progress)
-    trained.predictor.facts |= {"scores": scores}
+    run = scored(trained, progress)
     saved.save(trained.predictor, folder / "predictor")
     save_split(trained.split, trained.dataset, folder / "split.json")
-    facts = trained.facts | {"scores": scores, "predictor": str(folder / "predictor")}
-    if read.data.file is not None:
-        facts["table"] = {"rows": len(trained.dataset), "space": trained.dataset.space}
-        facts["table"]["repeated"] = repeated(trained.dataset)
-    write_whole(result, json.dumps(facts, indent=1) + "\n")
+    write_whole(folder / "run.json", run.model_dump_json(indent=1, exclude_none=True) + "\n")
     (folder / "state.safetensors").unlink(missing_ok=True)
-    return facts
+    return _learned(run, folder, dataset, trained.dataset.space)
 
 
-def _recipe(
-    recipe: Path | None, changes: dict[str, Any] | None, data: Path | None, label: str | None
-) -> tuple[Recipe, Dataset | None]:
-    if data is not None:
-        return recipe_for_table(data, label, recipe, changes)
+def _learned(run: Run, folder: Path, dataset: Dataset | None, space: str) -> Learned:
+    if dataset is None:
+        return Learned(run, folder / "predictor", space)
+    labels: Sequence[str] = dataset.train_labels
+    missing = {name: len(dataset) - len(dataset.having([name])) for name in labels}
+    unlabelled = {name: count for name, count in missing.items() if count}
+    return Learned(run, folder / "predictor", space, len(dataset), repeated(dataset), unlabelled)
+
+
+def _recipe(recipe: Path | None, changes: dict[str, Any] | None, material: Material) -> tuple[Recipe, Dataset | None]:
+    if material.table is not None and material.store is not None:
+        raise BadRecipe("found both a table and a store; expected one of --data and --store")
+    if material.table is not None:
+        return recipe_for_table(material.table, material.labels, recipe, changes)
+    if material.store is not None:
+        if len(material.labels) > 1:
+            raise BadRecipe(f"found the attributes {', '.join(material.labels)}; a store is learned one at a time")
+        attribute = material.labels[0] if material.labels else "latency"
+        return recipe_for_store(material.store, attribute, material.condition, recipe, changes)
     if recipe is None:
-        raise BadRecipe("nothing to train on: give a recipe, or a table of your own with --data")
-    if label is not None:
-        raise BadRecipe("--label names a column of the table given with --data; without one: --set data.label=NAME")
+        raise BadRecipe("nothing to train on: give a recipe, a table with --data, or measurements with --store")
+    if material.labels:
+        label = material.labels[0] if len(material.labels) == 1 else list(material.labels)
+        changes = {"data.label": label} | (changes or {})
     return Recipe.read(recipe, changes), None

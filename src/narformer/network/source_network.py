@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from narformer.errors import printable
 from narformer.network.graph import Architecture
 from narformer.network.ops import OPS, filled
 
@@ -67,6 +68,11 @@ class SourceNetwork:
     modules: tuple[str, ...]
     external: tuple[str, ...] = ()
     precision: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name, made printable."""
+        return printable(self.architecture.name)
 
     @classmethod
     def of(cls, architecture: Architecture) -> "SourceNetwork":

@@ -27,6 +27,8 @@ def upgraded(content: dict[str, Any]) -> dict[str, Any]:
         "gaussian_processes": [process] if process else [],
     }
     largest = facts.pop("largest", None)
+    if isinstance(facts.get("scores"), dict) and isinstance(attribute, dict):
+        facts["scores"] = {str(attribute.get("name")): facts["scores"]}
     return content | {
         "format": 2,
         "predictor": neural,

@@ -145,7 +145,7 @@ class Facts(TypedDict, total=False):
     trained_on: TrainedOn
     history: list[dict[str, Any]]
     measured_error: dict[str, float | None]
-    scores: dict[str, float | None]
+    scores: dict[str, dict[str, float | None]]
 
 
 class Manifest(BaseModel):

@@ -162,7 +162,8 @@ class NeuralPredictor(Predictor):
             return None
         self.model.eval()
         with torch.inference_mode():
-            kernel_XK = self.model.kernels(self.tokenizer.batch([architecture]))
+            device = next(self.model.parameters()).device
+            kernel_XK = self.model.kernels(self.tokenizer.batch([architecture]).to(device))
             kernel_TEK = kernel_XK.view(len(self.attributes), self.members, -1)
             return np.asarray(kernel_TEK.softmax(2).mean(1).double().cpu().numpy())
 

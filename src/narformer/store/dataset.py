@@ -8,7 +8,7 @@ import numpy as np
 
 from narformer.attributes import Attribute, Condition
 from narformer.data import Dataset
-from narformer.errors import MissingData, MixedMachines
+from narformer.errors import MissingData, MixedMachines, lookup
 from narformer.measure import LATENCY, Measurement, condition
 from narformer.network import fingerprint
 from narformer.store.records import digest, written
@@ -17,43 +17,29 @@ from narformer.store.store import Store
 __all__ = ["content_digest", "measured"]
 
 LISTED = 10  # conditions of an error
+FILTERS = {word: word for word in ("device", "runtime", "threads", "batch", "precision", "accelerator")}
 
 
-def measured(
-    store: Store,
-    attribute: str = LATENCY,
-    device: str | None = None,
-    runtime: str | None = None,
-    threads: int | None = None,
-    batch: int | None = None,
-    precision: str | None = None,
-    accelerator: str | None = None,
-) -> Dataset:
+def measured(store: Store, attribute: str = LATENCY, **filters: str | int | None) -> Dataset:
     """The networks whose ``attribute`` was measured, all under one condition, in the order of their fingerprints.
 
     The label of a network is the median of its measurements' medians: a latency in milliseconds, any other quantity in
     its own unit. Versions of the runtime may differ; the condition then has none.
 
-    device:      its name, with or without the precision at the end
-    runtime:     its name, "ort"
-    accelerator: its name; empty for the CPU alone
+    filters: values of FILTERS that a measurement must have; None lets everything pass
+        device:      its name, with or without the precision at the end
+        runtime:     its name, "ort"
+        accelerator: its name; empty for the CPU alone
 
-    A filter that is None lets everything pass. Raises MissingData where the store holds nothing of this kind, and
-    MixedMachines where it holds measurements of several conditions.
+    Raises UnknownName for another filter, MissingData where the store holds nothing of this kind, and MixedMachines
+    where it holds measurements of several conditions.
     """
-    wanted = {
-        "device": device,
-        "runtime": runtime,
-        "threads": threads,
-        "batch": batch,
-        "precision": precision,
-        "accelerator": accelerator,
-    }
+    wanted = {lookup(FILTERS, name, "filter of measurements"): value for name, value in filters.items()}
     given = {name: value for name, value in wanted.items() if value is not None}
     found = [m for m in store.find(quantity=attribute) if all(_fits(m, name, given[name]) for name in given)]
     if not found:
-        filters = "".join(f", {name} '{value}'" for name, value in given.items())
-        raise MissingData(f"{store.place} holds no measurements of {attribute}{filters}; it knows {_known(store)}")
+        listed = "".join(f", {name} '{value}'" for name, value in given.items())
+        raise MissingData(f"{store.place} holds no measurements of {attribute}{listed}; it knows {_known(store)}")
     where = _one_condition(found, store.place)
     medians: dict[str, list[float]] = {}
     for m in found:
@@ -70,8 +56,8 @@ def measured(
         architectures=architectures,
         labels={attribute: np.array([median(medians[print_]) for print_ in sorted(medians)])},
         attributes={attribute: Attribute.of(attribute, unit, f"median of all {values}", where)},
-        train_label=attribute,
-        test_label=attribute,
+        train_labels=(attribute,),
+        test_labels=(attribute,),
     )
 
 

@@ -10,11 +10,16 @@ from sqlalchemy.engine import URL
 from narformer.errors import BadFile
 from narformer.store.store import Store
 
-__all__ = ["open_store"]
+__all__ = ["is_store", "open_store"]
 
 VARIABLE = "NARFORMER_STORE"
 # A mistyped address counts, too: taken for a path it would show its password.
 ADDRESS = re.compile(r".*://|(postgres|sqlite)[\w+]*:")
+
+
+def is_store(place: str) -> bool:
+    """Whether a text is meant as a store: an address, or a file that ends like one."""
+    return bool(ADDRESS.match(place)) or place.endswith(".sqlite")
 
 
 def open_store(place: str | None = None, new: bool = True) -> Store:

@@ -102,7 +102,7 @@ class Store:
         devices: Sequence[str] | None = None,
         runtime: str | None = None,
     ) -> tuple[list[Measurement], int]:
-        """The newest measurements of a network, any of these devices, a runtime: ``limit`` at most, and the full count."""
+        """The newest measurements of a network, devices or a runtime: ``limit`` at most; and how many match."""
         conditions = _conditions(fingerprint, devices, runtime)
         query = _in_order(newest=True).where(*conditions).limit(limit)
         with self._open() as connection:
@@ -127,6 +127,12 @@ class Store:
         with self._open() as connection:
             text = connection.scalar(select(NETWORKS.c.architecture).where(NETWORKS.c.fingerprint == fingerprint))
         return None if text is None else architecture_of(text)
+
+    def architectures(self) -> Iterator[Architecture]:
+        """All networks, in canonical form, in the order of their fingerprints."""
+        with self._open() as connection:
+            texts = connection.scalars(select(NETWORKS.c.architecture).order_by(NETWORKS.c.fingerprint)).all()
+        return map(architecture_of, texts)
 
     def devices(self) -> tuple[str, ...]:
         """Names of all devices, sorted."""

@@ -154,7 +154,7 @@ def load_dataset(data: Data) -> Dataset:
     if data.store is None:
         return load(data.name) if data.file is None else read_table_file(data.file, data.labels, data.sha256)
     with open_store(data.store, new=False) as opened:
-        dataset = measured(opened, *data.labels[:1], **data.condition)
+        dataset = measured(opened, data.labels[0], **data.condition)
     if content_digest(dataset) != data.sha256:
         raise BadFile(opened.place, "other measurements than when the recipe was made", f"content {data.sha256}")
     return dataset

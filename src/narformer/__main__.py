@@ -1,4 +1,4 @@
-"""``python -m narformer.cli``."""
+"""``python -m narformer``."""
 
 from narformer.cli import main
 

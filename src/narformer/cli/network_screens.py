@@ -1,8 +1,8 @@
-"""How a predicted latency is printed: the answer, how far to trust it, where the time goes."""
+"""How predictions of a whole network are printed: the answer, how far to trust it, the shares of layers."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.bar import Bar
 from rich.box import SIMPLE_HEAD
@@ -11,15 +11,20 @@ from rich.text import Text
 
 from narformer.cli.terminal import amount, err, out, print_json
 
+if TYPE_CHECKING:
+    from narformer.jobs import NetworkPrediction
+
 LAYERS = 10  # rows unless all are asked for
 BAR = 12  # columns
 
 
-def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json: bool, shipped: bool) -> None:
-    """A screen for each network with the answers of all predictors, and the layers by the first of them.
+def print_networks(
+    networks: Iterable[Sequence["NetworkPrediction"]], everything: bool, as_json: bool, shipped: bool
+) -> None:
+    """A screen for each network with the answers of all predictors, and the layers of the first of them that has any.
 
-    A line for each answer where nobody watches, and on standard error what must not be trusted; with ``as_json`` a list
-    of all.
+    In a pipe a line for each answer, and on standard error a warning for each that must not be trusted; with
+    ``as_json`` a list of all.
     """
     if as_json:
         print_json([dataclasses.asdict(answer) for answers in networks for answer in answers])
@@ -28,7 +33,9 @@ def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json
         if not out.is_terminal:  # for programs that read lines
             for answer in answers:
                 bounds = ["" if bound is None else f"{bound:.6g}" for bound in (answer.low, answer.high)]
-                print("\t".join([answer.network, f"{answer.value:.6g}", *bounds, answer.predictor]))
+                several = sum(other.predictor == answer.predictor for other in answers) > 1
+                name = f"{answer.predictor} {answer.attribute}" if several else answer.predictor
+                print("\t".join([answer.network, f"{answer.value:.6g}", *bounds, name]))
                 if answer.in_domain is False or answer.uncounted:
                     err.print(Text(f"{answer.network}: {_trust(answer)[0]} ({answer.predictor})"), soft_wrap=True)
             continue
@@ -36,11 +43,12 @@ def print_latencies(networks: Iterable[Sequence[Any]], everything: bool, as_json
         _print_network(answers[0], width)
         for answer in answers:
             _print_head(answer, width)
-        if shipped:
+        if shipped and any(answer.unit == "ms" for answer in answers):
             out.print("these are times of that device: `narformer adapt` makes them those of this one", style="yellow")
-        if answers[0].layers:
-            _print_layers(answers[0], everything)
-            _print_kinds(answers[0])
+        layered = next((answer for answer in answers if answer.layers), None)
+        if layered is not None:
+            _print_layers(layered, everything)
+            _print_kinds(layered)
         if not everything:
             out.print("--all for every layer, --json for programs", style="dim", highlight=False)
 
@@ -52,7 +60,7 @@ def _head(width: int) -> Table:
     return head
 
 
-def _print_network(answer: Any, width: int) -> None:
+def _print_network(answer: "NetworkPrediction", width: int) -> None:
     """A file's names are Text: markup stays text."""
     head = _head(width)
     head.add_row("network", Text(answer.network))
@@ -61,10 +69,10 @@ def _print_network(answer: Any, width: int) -> None:
     out.print(head)
 
 
-def _print_head(answer: Any, width: int) -> None:
-    """What one predictor says, and how far to trust it."""
+def _print_head(answer: "NetworkPrediction", width: int) -> None:
+    """One prediction, and how far to trust it."""
     head = _head(width)
-    value = f"{answer.value:.3g} {answer.unit}"
+    value = f"{answer.value:.3g} {answer.unit}".strip()
     if answer.confidence is not None:
         value += f"  [{answer.low:.3g} to {answer.high:.3g}, {answer.confidence:.0%}]"
     head.add_row(Text(answer.attribute), Text(f"{value}  predicted"))
@@ -74,7 +82,7 @@ def _print_head(answer: Any, width: int) -> None:
     out.print(head)
 
 
-def _trust(answer: Any) -> tuple[str, str]:
+def _trust(answer: "NetworkPrediction") -> tuple[str, str]:
     """The line and its style."""
     parts = [str(answer.coverage)]
     if answer.uncounted:
@@ -86,7 +94,7 @@ def _trust(answer: Any) -> tuple[str, str]:
     return "; ".join(parts), "" if answer.in_domain is not False else "yellow"
 
 
-def _print_layers(answer: Any, everything: bool) -> None:
+def _print_layers(answer: "NetworkPrediction", everything: bool) -> None:
     shown = answer.layers if everything else answer.layers[:LAYERS]
     title = f"{len(shown):,} of {len(answer.layers):,} layers by {answer.predictor}, the longest first"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -99,18 +107,18 @@ def _print_layers(answer: Any, everything: bool) -> None:
     for layer in shown:
         total += layer.share
         kind = " + ".join([layer.kind, *layer.joined])
-        row = (f"{layer.ms:.3g}", f"{100 * layer.share:.1f}", f"{100 * total:.1f}")
+        row = (f"{layer.value:.3g}", f"{100 * layer.share:.1f}", f"{100 * total:.1f}")
         table.add_row(
             Text(layer.module or layer.name), Text(kind), *row, Bar(largest or 1.0, 0, layer.share, width=BAR)
         )
     out.print(table)
 
 
-def _print_kinds(answer: Any) -> None:
+def _print_kinds(answer: "NetworkPrediction") -> None:
     table = Table(title="by kind", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("kind", overflow="fold")
     for heading in ("kernels", answer.unit, "%"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for kind, count, ms, share in answer.kinds():
-        table.add_row(Text(kind), f"{count:,}", f"{ms:.3g}", f"{100 * share:.1f}")
+    for kind, count, value, share in answer.kinds():
+        table.add_row(Text(kind), f"{count:,}", f"{value:.3g}", f"{100 * share:.1f}")
     out.print(table)

@@ -1,0 +1,132 @@
+"""The command that predicts: cells as a ranking, whole networks one screen each."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from narformer.cli.measuring import Dims, Shapes, bound
+from narformer.cli.network_screens import print_networks
+from narformer.cli.terminal import Device, Json, Threads, bars_shown, err, jobs_with, out, print_json
+from narformer.errors import NarformerError
+
+if TYPE_CHECKING:
+    from narformer.jobs import Asked, NetworkPrediction, Ranked, Ranking
+
+LARGER = "larger than any cell trained on: its value is a guess"
+SHOWN = 20  # rows of a ranking where no number was asked for
+
+
+def predict(
+    nets: Annotated[
+        list[str],
+        typer.Argument(
+            help="Cells, files of cells, '-', or a space's name; or ONNX files, networks of families such as "
+            "resnet/0, lists of those, a store of measurements."
+        ),
+    ],
+    predictor: Annotated[
+        str | None,
+        typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder; by default all that suit."),
+    ] = None,
+    best: Annotated[int | None, typer.Option("--best", "-n", help="Only this many, the best first.", min=1)] = None,
+    ascending: Annotated[
+        bool | None,
+        typer.Option("--ascending/--descending", help="Smallest or largest value first; by default the better one."),
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="The attribute to rank by; the predictor's first by default.")] = None,
+    dim: Dims = None,
+    input_: Shapes = None,
+    everything: Annotated[bool, typer.Option("--all", help="Of a whole network, every layer.")] = False,
+    device: Device = "cpu",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Predict attributes: rank cells, the best first; or state a whole network's latency, layer by layer.
+
+    Example: narformer predict nasbench201 --predictor nasbench201 --best 10
+
+    Example: narformer predict model.onnx --predictor runs/mine
+    """
+    jobs = jobs_with(threads)
+    chosen = () if predictor is None else (predictor,)
+    with bars_shown() as bars:
+        groups = jobs.ask(nets, chosen, *bound(dim, input_), device, bars)
+        first = next(groups)
+    if first.space is not None:
+        wanted = best if best or as_json or not out.is_terminal else SHOWN
+        _print_ranking(jobs.rank(first, wanted, ascending, by), best, as_json)
+        return
+    refused: list[NarformerError] = []
+    answers = _each_network(first, groups, refused)
+    if best or ascending is not None:
+        answers = _sorted(answers, ascending, best)
+    print_networks(answers, everything, as_json, shipped=predictor is None)
+    if refused:
+        raise refused[0]
+
+
+def _each_network(
+    first: "Asked", rest: Iterator["Asked"], refused: list[NarformerError]
+) -> Iterator[tuple["NetworkPrediction", ...]]:
+    """The predictions of each network; networks that cannot be read are reported after all others."""
+    from narformer.jobs import predictions
+
+    yield predictions(first)
+    try:
+        for asked in rest:
+            yield predictions(asked)
+    except NarformerError as error:
+        refused.append(error)
+
+
+def _sorted(
+    answers: Iterator[tuple["NetworkPrediction", ...]], ascending: bool | None, best: int | None
+) -> Iterator[tuple["NetworkPrediction", ...]]:
+    listed = list(answers)
+    lowest_first = listed[0][0].better == "lower" if ascending is None else ascending
+    sign = 1 if lowest_first else -1
+    return iter(sorted(listed, key=lambda found: sign * found[0].value)[:best])
+
+
+def _print_ranking(answer: "Ranking", best: int | None, as_json: bool) -> None:
+    if as_json:
+        print_json(dataclasses.asdict(answer))
+        return
+    if not out.is_terminal:  # for programs that read lines: one whole cell in each
+        for entry in answer.ranked:
+            also = "".join(f"\t{other.value:.6g}" for other in entry.also)
+            print(f"{entry.rank}\t{entry.value:.6g}\t{entry.text}\t{entry.row}{also}")
+        if guesses := sum(bool(entry.larger) for entry in answer.ranked):
+            err.print(f"{guesses:,} of {len(answer.ranked):,} {LARGER}", highlight=False)
+        return
+    title = escape(f"{answer.attribute} predicted by {answer.predictor}: {answer.scored:,} scored")
+    table = Table(title=title, title_justify="left")
+    sure, label = answer.confidence is not None, escape(answer.label or "labels")
+    intervals = [f"{answer.confidence:.0%} of {label}", "beats next"] if sure else []
+    others = [escape(f"{other.attribute} {other.unit}".strip()) for other in answer.ranked[0].also]
+    for heading in ("rank", escape(answer.unit or "value"), *intervals, *others):
+        table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("cell", overflow="fold")
+    for entry in answer.ranked:
+        table.add_row(*_cells(entry, sure))
+    out.print(table)
+    if any(entry.larger for entry in answer.ranked):
+        out.print(f"* {LARGER}", style="yellow", highlight=False)
+    if not best and len(answer.ranked) < answer.scored:
+        out.print(f"the best {SHOWN}; --best for another number, --json or a pipe for all", highlight=False)
+
+
+def _cells(entry: "Ranked", sure: bool) -> list[str]:
+    """The cells of one row of a ranking."""
+    beats = "" if entry.beats_next is None else f"{entry.beats_next:.0%}"
+    certainty = [f"{entry.low:.4f} to {entry.high:.4f}", beats] if sure else []
+    others = [
+        f"{other.value:.4g}" + ("" if other.low is None else f"\n{other.low:.4g} to {other.high:.4g}")
+        for other in entry.also
+    ]
+    sign = "* " if entry.larger else ""
+    return [str(entry.rank), f"{entry.value:.4f}", *certainty, *others, sign + escape(entry.text)]

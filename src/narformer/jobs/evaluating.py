@@ -1,0 +1,101 @@
+"""How right a saved predictor is, on its own data or on others."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from narformer.data import load as load_data
+from narformer.data import split as split_data
+from narformer.data.dataset import Dataset, Split
+from narformer.data.splits import VALIDATION
+from narformer.data.table_file import digest, is_table, read_table_file
+from narformer.errors import BadPredictor
+from narformer.jobs.known_predictors import load_predictor
+from narformer.predictors import Predictor
+from narformer.progress import Progress, silent
+from narformer.training.evaluate import Scores
+from narformer.training.evaluate import evaluate as score
+from narformer.training.experiment import check_device, load_dataset
+from narformer.training.recipe import Data
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    predictor: str,
+    data: str | None = None,
+    split: str | None = None,
+    train: int | None = None,
+    seed: int | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> dict[str, Scores]:
+    """Scores of each attribute of a saved predictor; data, split and training size default to those of its training.
+
+    data: a data set's name, or the path of a table. The one that it was trained on is known wherever it lies now; of
+        another one all rows test, where no split is named.
+
+    ``tau_unseen`` leaves out the rows that the predictor was trained on or selected with, whatever the split; on other
+    data than its own they are not known, and the score is left out. Raises BadPredictor for data of another space, or
+    where its own table is gone or was changed.
+    """
+    check_device(device)
+    loaded = load_predictor(predictor).to(device)
+    own = loaded.facts.get("trained_on") or {}
+    dataset = _dataset(loaded, predictor, data)
+    if dataset.space != loaded.space:
+        raise BadPredictor(f"'{predictor}' predicts cells of {loaded.space}; '{dataset.name}' holds {dataset.space}")
+    at_home = own.get("data") == dataset.name
+    if at_home:
+        dataset = replace(dataset, train_labels=_labels(own["label"]), test_labels=_labels(own["test_label"]))
+    elif len(dataset.train_labels) != len(loaded.attributes):
+        names = tuple(attribute.name for attribute in loaded.attributes)
+        dataset = replace(dataset, train_labels=names, test_labels=names)
+    rows = _rows(dataset, own, at_home, (split, train, seed), every=data is not None and is_table(data))
+    scores = score(loaded, dataset, rows, progress)
+    if at_home:
+        return scores
+    return {name: {k: v for k, v in of_one.items() if k != "tau_unseen"} for name, of_one in scores.items()}
+
+
+def _rows(
+    dataset: Dataset, own: dict[str, Any], at_home: bool, asked: tuple[str | None, int | None, int | None], every: bool
+) -> Split:
+    """The rows to score on, and of a predictor's own data those that it has seen."""
+    name, size, seed = asked
+    seed = own.get("split_seed") if seed is None else seed
+    validation = own.get("validation", VALIDATION) if at_home else VALIDATION
+    unseen = own.get("unseen") if at_home else None
+    if every and not at_home and name is None:
+        no_rows = np.empty(0, dtype=np.int64)
+        return Split("all", no_rows, no_rows, np.arange(len(dataset)), None)
+    chosen = name or own.get("split", "paper")
+    rows = split_data(dataset, chosen, size or own.get("train", 1), seed, validation, unseen)
+    if not at_home:
+        return rows
+    seen = split_data(dataset, own["split"], own["train"], own["split_seed"], validation, unseen)
+    return replace(rows, train=np.union1d(seen.train, seen.validation))
+
+
+def _dataset(loaded: Predictor, predictor: str, data: str | None) -> Dataset:
+    """The data set of ``evaluate``; a table that the predictor was trained on has the name that it had then."""
+    own = loaded.facts.get("trained_on") or {}
+    trained: dict[str, Any] = (loaded.facts.get("recipe") or {}).get("data") or {}
+    if data is None and trained.get("store"):
+        return load_dataset(Data.model_validate(trained))
+    path: str | None = trained.get("file") if data is None else data
+    if path is None or not is_table(path):
+        return load_data(data or own.get("data", loaded.space))
+    if data is None and not Path(path).is_file():
+        raise BadPredictor(f"'{predictor}' was trained on '{path}', which is not there; say with --data where it is")
+    at_home = digest(path) == trained.get("sha256")
+    labels = _labels(own.get("label")) or tuple(attribute.name for attribute in loaded.attributes)
+    dataset = read_table_file(path, labels, trained.get("sha256") if data is None else None)
+    name = own["data"] if at_home else f"{path}, another table"
+    return replace(dataset, name=name)
+
+
+def _labels(label: str | list[str] | None) -> tuple[str, ...]:
+    return () if label is None else (label,) if isinstance(label, str) else tuple(label)

@@ -1,0 +1,113 @@
+"""Predictors as people name them: those that ship with the package, folders of runs, and which ones suit a question."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from narformer.attributes import Attribute
+from narformer.errors import BadPredictor, lookup
+from narformer.jobs.cells import first_text
+from narformer.jobs.networks import may_be_network
+from narformer.predictors import Predictor, saved
+from narformer.predictors.manifest import Facts, Manifest, read_manifest
+from narformer.spaces import SPACES, recognised
+
+__all__ = ["DEFAULT", "PRETRAINED", "Shipped", "load_predictor", "predictors", "reads_networks", "suited"]
+
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+DEFAULT = "latency_ort"  # of those that ship for whole networks, the first to answer
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A predictor that ships with the package.
+
+    attributes: that it predicts
+    facts:      of its training; ``scores`` are by attribute
+    """
+
+    name: str
+    space: str
+    attributes: tuple[Attribute, ...]
+    facts: Facts
+
+    def record(self) -> dict[str, Any]:
+        """For programs: one attribute and its scores, or a list of each where there are several."""
+        names = [attribute.name for attribute in self.attributes]
+        units = [attribute.unit for attribute in self.attributes]
+        scores = self.facts.get("scores") or {}
+        one = len(names) == 1
+        return {
+            "name": self.name,
+            "space": self.space,
+            "attribute": names[0] if one else names,
+            "unit": units[0] if one else units,
+            "system": self.facts.get("system"),
+            "trained_on": self.facts.get("trained_on"),
+            "scores": scores.get(names[0]) if one else scores,
+        }
+
+
+def predictors() -> list[Shipped]:
+    """The predictors that ship with the package."""
+    return [
+        Shipped(name, manifest.space, tuple(facts.attribute() for facts in manifest.attributes), manifest.facts)
+        for name, manifest in _manifests().items()
+    ]
+
+
+def load_predictor(name: str) -> Predictor:
+    """A predictor by the name of a shipped one or by its folder (a run's folder will do).
+
+    Raises UnknownName, or BadPredictor where it cannot be read.
+    """
+    return saved.load(_folder(name))
+
+
+def reads_networks(predictor: str) -> bool:
+    """Whether a predictor reads whole networks, not cells. Raises UnknownName, BadPredictor."""
+    return _of_networks(read_manifest(_folder(predictor)))
+
+
+def suited(nets: Sequence[str]) -> tuple[str, ...]:
+    """The shipped predictors that answer for these: all of whole networks, or those of the space of the cells.
+
+    Raises BadPredictor where none of them does.
+    """
+    shipped = _manifests()
+    if all(may_be_network(net) for net in nets):
+        found = sorted((n for n, m in shipped.items() if _of_networks(m)), key=lambda name: name != DEFAULT)
+    else:
+        spaces = {space for net in nets for space in _spaces(net)}
+        found = [name for name, manifest in shipped.items() if spaces == {manifest.space}]
+    if not found:
+        known = ", ".join(shipped)
+        raise BadPredictor(f"no predictor that ships suits these; name one with --predictor: {known}, or a folder")
+    return tuple(found)
+
+
+def _spaces(net: str) -> tuple[str, ...]:
+    """The spaces whose cells a text, or the first text of a file, looks like."""
+    if net in SPACES:
+        return (net,)
+    return recognised(net) or recognised(first_text(net))
+
+
+def _manifests() -> dict[str, Manifest]:
+    return {folder.name: read_manifest(folder) for folder in _shipped()}
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name)
+    if (folder / "predictor").is_dir():
+        folder = folder / "predictor"
+    return folder if folder.is_dir() else lookup({path.name: path for path in _shipped()}, name, "predictor")
+
+
+def _shipped() -> list[Path]:
+    return sorted(path.parent for path in PRETRAINED.glob("*/manifest.json"))
+
+
+def _of_networks(manifest: Manifest) -> bool:
+    return manifest.space not in (*SPACES, "graphs")

@@ -1,0 +1,206 @@
+"""Predicted attributes of a whole network: the value, how sure that is, and the share of each layer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from narformer.attributes import Attribute
+from narformer.jobs.asking import Asked, Net, ask
+from narformer.jobs.inspection import CONVENTIONS
+from narformer.network.canonical import canonical_and_origins, fingerprint_of
+from narformer.network.cost import cost
+from narformer.network.kernels import kernels
+from narformer.network.source_network import Coverage, SourceNetwork
+from narformer.predictors import Answer, Predictor
+
+__all__ = ["NetworkPrediction", "Share", "predict_module", "predict_network", "predictions"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """Operations that are computed in one go: their part of an additive attribute, in its unit and as a share.
+
+    name, module, kind: of the operation that does the work, as the source has them
+    joined:             kinds of those that are computed with it
+    """
+
+    name: str
+    module: str
+    kind: str
+    joined: tuple[str, ...]
+    value: float
+    share: float
+
+
+@dataclass(frozen=True)
+class NetworkPrediction:
+    """One attribute of one network by one predictor.
+
+    value, low, high: in ``unit``; the true value lies between the bounds with ``confidence``, for networks of the
+                      domain; None where the predictor was not calibrated
+    device:           where and how the attribute was measured for the training of the predictor
+    distance:         from the nearest training network, ``nearest``; 1 is the edge of the domain
+    in_domain:        whether the interval can be trusted; None where the predictor has no domain
+    unlike:           how it differs from the networks measured for training: another batch, another precision
+    uncounted:        operations whose cost is not known, so that the value is too small
+    layers:           the most expensive first; empty for attributes or predictors that have no shares
+    """
+
+    network: str
+    fingerprint: str
+    predictor: str
+    attribute: str
+    unit: str
+    device: str
+    value: float
+    low: float | None
+    high: float | None
+    confidence: float | None
+    coverage: Coverage
+    uncounted: int
+    in_domain: bool | None
+    distance: float | None
+    nearest: str
+    unlike: tuple[str, ...]
+    layers: tuple[Share, ...]
+    macs: int
+    flops: int
+    params: int
+    activation_bytes: int
+    conventions: Mapping[str, str]
+    better: str = "lower"
+
+    def kinds(self) -> list[tuple[str, int, float, float]]:
+        """(kind, kernels, value, share) of each kind of operation that does the work, the largest first."""
+        sums: dict[str, tuple[int, float, float]] = {}
+        for layer in self.layers:
+            count, value, share = sums.get(layer.kind, (0, 0.0, 0.0))
+            sums[layer.kind] = (count + 1, value + layer.value, share + layer.share)
+        return sorted(((kind, *row) for kind, row in sums.items()), key=lambda row: -row[2])
+
+
+def predictions(asked: Asked) -> tuple[NetworkPrediction, ...]:
+    """Every attribute of a whole network by every predictor that was asked about it."""
+    assert asked.source is not None
+    read = _Read(asked.source)
+    return tuple(
+        _prediction(read, name, asked.predictors[name], answer, t)
+        for name, answer in asked.answers.items()
+        for t in range(len(answer.attributes))
+    )
+
+
+def predict_network(
+    net: Net,
+    predictor: str | None = None,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> tuple[NetworkPrediction, ...]:
+    """Every attribute of one network by one predictor, or by all shipped ones that suit. Raises as ``ask``."""
+    (asked,) = ask([net], () if predictor is None else (predictor,), dims, shapes)
+    return predictions(asked)
+
+
+def predict_module(
+    module: torch.nn.Module,
+    example_inputs: torch.Tensor | Sequence[torch.Tensor],
+    predictor: str | None = None,
+    name: str = "",
+) -> tuple[NetworkPrediction, ...]:
+    """As ``predict_network``, of a PyTorch module on inputs of these shapes; the module is not run.
+
+    A single input may come without a list. Raises BadArchitecture where the module cannot be traced; as ``ask``.
+    """
+    from narformer.formats.torch_module import trace_module  # torch.export takes a second to import
+
+    return predict_network(trace_module(module, example_inputs, name), predictor)
+
+
+class _Read:
+    """A network, and everything that several predictions of it share."""
+
+    def __init__(self, source: SourceNetwork) -> None:
+        self.source = source
+        self.counted = cost(source.architecture)
+        self.form, self._origins = canonical_and_origins(source.architecture)
+        self.kernels = kernels(self.form)
+        self.fingerprint = fingerprint_of(self.form)
+
+    @cached_property
+    def _written(self) -> tuple[tuple[tuple[int, ...], ...], frozenset[int]]:
+        """Operands of each operation as it is written down, and the operations whose values the canonical form has."""
+        operands = tuple(tuple(source for _, source in pairs) for pairs in self.source.architecture.operands())
+        return operands, frozenset(origin for origin in self._origins if origin is not None)
+
+    @property
+    def batch(self) -> int | None:
+        """The first dimension of the first input that has several; None where there is no such input."""
+        shapes = [op.shape for op in self.source.architecture.ops if op.kind == "Input"]
+        return next((shape[0] for shape in shapes if shape is not None and len(shape) > 1), None)
+
+    def label(self, vertex: int) -> tuple[str, str]:
+        """Name and module, as the source has them, of the operation that does the work of a vertex of the form.
+
+        Where several operations became one it is the first of its kind on the way back, such as the convolution before
+        a BatchNormalization, else the last of them.
+        """
+        (operands, kept), wanted = self._written, self.form.ops[vertex].kind
+        origin, ops = self._origins[vertex], self.source.architecture.ops
+        if origin is None:
+            return "", ""
+        waiting = [origin]
+        for found in waiting:  # grows while it is read
+            if ops[found].kind == wanted:
+                origin = found
+                break
+            waiting += [source for source in operands[found] if source not in kept]
+        return self.source.names[origin], self.source.modules[origin]
+
+
+def _prediction(read: _Read, name: str, predictor: Predictor, answer: Answer, t: int) -> NetworkPrediction:
+    attribute, counted = answer.attributes[t], read.counted
+    value, low, high = (float(column[0, t]) for column in (answer.value_NT, answer.low_NT, answer.high_NT))
+    distance = None if answer.distance_N is None else float(answer.distance_N[0])
+    unlike = attribute.condition.unlike(read.batch, read.source.precision)
+    inside = None if answer.inside_N is None else bool(answer.inside_N[0])
+    return NetworkPrediction(
+        network=read.source.title,
+        fingerprint=read.fingerprint,
+        predictor=name,
+        attribute=attribute.name,
+        unit=attribute.unit,
+        device=str(attribute),
+        value=value,
+        low=None if np.isnan(low) else low,
+        high=None if np.isnan(high) else high,
+        confidence=answer.levels[t],
+        coverage=read.source.coverage,
+        uncounted=len(counted.unknown),
+        in_domain=None if inside is None else inside and not counted.unknown and not unlike,
+        distance=distance,
+        nearest=answer.nearest[0] if answer.nearest else "",
+        unlike=unlike,
+        layers=_layers(read, predictor, attribute, t, value),
+        macs=counted.macs,
+        flops=counted.flops,
+        params=counted.params,
+        activation_bytes=counted.activation_bytes,
+        conventions=CONVENTIONS,
+        better=attribute.better,
+    )
+
+
+def _layers(read: _Read, predictor: Predictor, attribute: Attribute, t: int, value: float) -> tuple[Share, ...]:
+    """The kernels of the canonical form, whose parts add up to the value, by the names that the source gives them."""
+    share_TK = predictor.shares(read.form) if attribute.additive else None
+    if share_TK is None:
+        return ()
+    layers = []
+    for kernel, share in zip(read.kernels, share_TK[t].tolist(), strict=True):
+        kinds = {vertex: read.form.ops[vertex].kind for vertex in kernel.vertices}
+        joined = tuple(kind for vertex, kind in kinds.items() if vertex != kernel.anchor)
+        layers.append(Share(*read.label(kernel.anchor), kinds[kernel.anchor], joined, share * value, share))
+    return tuple(sorted(layers, key=lambda layer: -layer.value))
