@@ -149,7 +149,7 @@ def shared_and_differing(measurements: Sequence["Measurement"]) -> tuple[Text, l
 
 def differing_cells(m: "Measurement", columns: Sequence[str]) -> list[Text]:
     """The cells of a measurement in the columns that ``shared_and_differing`` asks for."""
-    return [Text(_setting(m, name)) for name in columns]
+    return [Text(_setting(m, name) or "CPU") for name in columns]  # no accelerator: the CPU
 
 
 def _setting(m: "Measurement", name: str) -> str:
