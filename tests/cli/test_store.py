@@ -101,11 +101,11 @@ def test_a_latency_on_the_cpu_needs_no_words_about_it(run: Callable[..., Any], f
 def test_quantities_and_accelerators_that_differ_are_columns(run: Callable[..., Any], store: Path) -> None:
     keep(store, PLAIN, replace(PLAIN, accelerator="TPU"), ENERGY)
     text = run("store", "query").stdout
-    assert not [word for word in ("quantity", "accelerator", "unit") if word not in text.split()]
-    assert {(row[4], row[5], row[6], row[8]) for row in rows(text)} == {
-        ("latency", "CPU", "7.004", "ms"),
-        ("latency", "TPU", "7.004", "ms"),
-        ("energy", "CPU", "12,349", "mJ"),
+    assert not [word for word in ("quantity", "accelerator", "median", "2026-01-03") if word not in text.split()]
+    assert {tuple(row[3:6]) for row in rows(text)} == {
+        ("latency,", "CPU", "7.004"),
+        ("latency,", "TPU", "7.004"),
+        ("energy,", "CPU", "12,349"),
     }
 
 

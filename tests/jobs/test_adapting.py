@@ -87,7 +87,7 @@ def test_networks_are_not_read_again_by_the_names_of_their_measurements(folder, 
 
     def adapted(predictor, networks, *_):
         given.extend(networks)
-        return saved.load(folder)
+        return saved.load(Path(folder))
 
     monkeypatch.setattr(adapting, "measure", measured)
     monkeypatch.setattr(adapting, "adapt_to", adapted)

@@ -146,7 +146,7 @@ def test_units_never_mix(store):
 def test_many_conditions_are_cut(store):
     for threads in range(1, 14):
         keep(store, threads=threads)
-    with pytest.raises(MixedMachines, match="13 conditions: .*; and 3 more; expected one"):
+    with pytest.raises(MixedMachines, match=r"13 conditions: .*; and 3 more; expected one"):
         measured(store)
 
 

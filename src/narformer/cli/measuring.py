@@ -140,7 +140,7 @@ def shared_and_differing(measurements: Sequence["Measurement"]) -> tuple[Text, l
     names = ("quantity", "threads", "batch", "device", "accelerator")
     values = {name: {_setting(m, name) for m in measurements} for name in names}
     same = {name: found.pop() for name, found in values.items() if len(found) == 1}
-    words = [same["quantity"]] if same.get("quantity", "latency") != "latency" else []
+    words = [measurements[0].quantity] if "quantity" in same and not _is_latency(measurements[0]) else []
     words += [same[name] for name in ("device", "accelerator") if same.get(name)]
     words += [f"{same['threads']} {'thread' if same['threads'] == '1' else 'threads'}"] if "threads" in same else []
     words += [f"batch {same['batch']}"] if "batch" in same else []
@@ -153,6 +153,8 @@ def differing_cells(m: "Measurement", columns: Sequence[str]) -> list[Text]:
 
 
 def _setting(m: "Measurement", name: str) -> str:
+    if name == "quantity":
+        return f"{m.quantity}, {unit(m)}".removesuffix(", ")
     return m.device.removesuffix(f", {m.dtype}") if name == "device" else str(getattr(m, name))
 
 

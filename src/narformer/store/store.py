@@ -102,7 +102,7 @@ class Store:
         devices: Sequence[str] | None = None,
         runtime: str | None = None,
     ) -> tuple[list[Measurement], int]:
-        """The newest measurements of a network, of these devices, of a runtime: ``limit`` at most; and how many match."""
+        """The newest measurements of a network, these devices, a runtime: ``limit`` at most; and how many match."""
         conditions = _conditions(fingerprint, devices, runtime)
         query = _in_order(newest=True).where(*conditions).limit(limit)
         with self._open() as connection:
