@@ -44,7 +44,7 @@ def measure(
 ) -> None:
     """Measure networks on this machine: median time, how sure it is, FLOPs a second. Every time goes into the store.
 
-    Several networks take turns, sixteen at a time, so that what slows the machine for a while slows all of them.
+    Several networks take turns, sixteen at a time, so that a machine that is slow for a while is slow for all of them.
     They are kept when their last round is over; after Ctrl-C, with the rounds that they have.
 
     Example: narformer measure model.onnx resnet/0 --runtime ort --runtime openvino --dim batch=1

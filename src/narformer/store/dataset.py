@@ -32,7 +32,7 @@ def measured(
     """The networks whose ``attribute`` was measured, all under one condition, in the order of their fingerprints.
 
     The label of a network is the median of its measurements' medians: a latency in milliseconds, any other quantity in
-    its own unit. Versions of the runtime may differ; the condition then has none.
+    its own unit. Versions of the runtime may differ; the condition then states no version.
 
     device:      its name, with or without the precision at the end
     runtime:     its name, "ort"

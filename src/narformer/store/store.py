@@ -138,7 +138,7 @@ class Store:
             return connection.scalar(select(func.count()).select_from(MEASUREMENTS)) or 0
 
     def export(self, path: Path) -> int:
-        """Write everything as JSON lines, the whole file or none of it; the number of measurements.
+        """Write everything as JSON lines, the whole file or nothing; the number of measurements.
 
         Stores of the same content give the same bytes.
         """
