@@ -96,7 +96,8 @@ def main() -> None:
             f"   {name} predicts [bold]{told.value:.1f} ms[/] {bounds}, {place} what it knows",
             highlight=False,
         )
-    for measured in jobs.measure([str(RESNET_50)], list(RUNTIMES), repeats=15, store=str(folder / "measured.sqlite")):
+    store = str(folder / "measured.sqlite")
+    for measured in jobs.measure([str(RESNET_50)], list(RUNTIMES), jobs.Plan(repeats=15), store=store):
         times = measured.measurement
         low, high = times.interval_ms() or (times.median_ms, times.median_ms)
         console.print(

@@ -229,7 +229,7 @@ def test_a_runtime_that_is_not_installed_says_what_to_install(
 
 @NEEDS_ORT
 def test_another_machine_under_the_same_name_is_one_line(wrong: Callable[..., str], store: Path) -> None:
-    (first,) = jobs.measure([CELL], repeats=1, device="bench")
+    (first,) = jobs.measure([CELL], plan=jobs.Plan(repeats=1), device="bench")
     here = environment()
     elsewhere = replace(here, machine=replace(here.machine, cpu="6502"))
     with Store(f"sqlite:///{store}") as opened:

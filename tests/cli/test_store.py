@@ -79,6 +79,53 @@ def test_devices_that_differ_are_a_column(run: Callable[..., Any], filled: list[
     assert "1 thread, batch 1" in text
 
 
+ENERGY = replace(PLAIN, quantity="energy", unit="mJ", times_ns=tuple(range(12_345, 12_354)))
+
+
+def keep(store: Path, *measurements: Measurement) -> None:
+    with Store(f"sqlite:///{store}") as opened:
+        for m in measurements:
+            opened.add(m, net(3))
+
+
+def rows(text: str) -> list[list[str]]:
+    """The words of the rows of a table of networks."""
+    return [line.split() for line in text.splitlines() if line.startswith(" net-")]
+
+
+def test_a_latency_on_the_cpu_needs_no_words_about_it(run: Callable[..., Any], filled: list[Measurement]) -> None:
+    text = run("store", "query").stdout
+    assert not [word for word in ("quantity", "latency", "accelerator", "unit", "CPU") if word in text.split()]
+
+
+def test_quantities_and_accelerators_that_differ_are_columns(run: Callable[..., Any], store: Path) -> None:
+    keep(store, PLAIN, replace(PLAIN, accelerator="TPU"), ENERGY)
+    text = run("store", "query").stdout
+    assert not [word for word in ("quantity", "accelerator", "median", "2026-01-03") if word not in text.split()]
+    words = {tuple([word for word in row if word not in ("ms", "mJ")][4:7]) for row in rows(text)}
+    assert words == {("latency,", "CPU", "7.004"), ("latency,", "TPU", "7.004"), ("energy,", "CPU", "12,349")}
+    assert {"ms", "mJ"} <= set(text.split())
+
+
+def test_a_quantity_and_an_accelerator_that_all_share_stand_above(run: Callable[..., Any], store: Path) -> None:
+    keep(store, replace(ENERGY, accelerator="TPU"))
+    text = run("store", "query").stdout
+    assert "energy, bench, TPU, 1 thread, batch 1" in text
+    assert "mJ" in text.split()
+    assert not [word for word in ("quantity", "accelerator", "ms") if word in text.split()]
+    assert rows(text)[0][4:6] == ["12,349", "12,346–12,352"]
+
+
+def test_json_has_the_quantity_with_its_unit_and_the_accelerator(run: Callable[..., Any], store: Path) -> None:
+    keep(store, PLAIN, replace(ENERGY, accelerator="TPU", date="2026-01-04T10:30:00+00:00"))
+    energy, latency = json.loads(run("store", "query", "--json").stdout)["measurements"]
+    assert [latency[key] for key in ("quantity", "unit", "accelerator", "median_ms")] == ["latency", "ns", "", 7.004]
+    assert [energy[key] for key in ("quantity", "unit", "accelerator", "median")] == ["energy", "mJ", "TPU", 12349]
+    assert energy["interval"] == [12346, 12352]
+    assert not {"median_ms", "interval_ms"} & set(energy)
+    assert not {"median", "interval"} & set(latency)
+
+
 def test_query_as_json_by_prefix_device_and_runtime(run: Callable[..., Any], filled: list[Measurement]) -> None:
     for words in (["--network", filled[0].fingerprint[:20]], ["--device", "phone"], ["--runtime", "openvino"]):
         found = json.loads(run("store", "query", *words, "--json").stdout)
@@ -156,8 +203,8 @@ def test_export_and_import(run: Callable[..., Any], filled: list[Measurement], t
         (["import", "text.jsonl"], "in line 1"),
         (["query", "--store", "text.jsonl"], "not a database"),
         (["query", "--store", "postgresql://me:secret@127.0.0.1:1/x"], "me:***@127.0.0.1"),
-        (["query", "--store", "postgresql://me:secret@host:port/x"], "no address"),
-        (["query", "--store", "postgresql:/me:secret@host/x"], "no address"),
+        (["query", "--store", "postgresql://me:secret@host:port/x"], "not an address"),
+        (["query", "--store", "postgresql:/me:secret@host/x"], "not an address"),
         (["query", "--store", "postgresql://127.0.0.1:1/x?password=secret"], "127.0.0.1"),
     ],
 )

@@ -1,6 +1,7 @@
 """Adapting to this machine for real: small networks, ONNX Runtime, times in the store."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +55,7 @@ def test_every_family_with_several_probes_tells_the_error():
 def test_it_measures_adapts_and_says_what_that_was_worth(folder, store, tmp_path, monkeypatch):
     monkeypatch.setattr(adapting, "probes", lambda each: FEW)
     phases = set()
-    done = jobs.adapt(
-        folder,
-        tmp_path / "here",
-        progress=lambda phase, *_: phases.add(phase),
-        measuring=lambda phase, *_: phases.add(phase),
-    )
+    done = jobs.adapt(folder, tmp_path / "here", progress=lambda phase, *_: phases.add(phase))
     assert (done.probes, done.held_out, done.runtime) == (8, 2, "ort")
     assert phases == {"ort", "adapt"}
     assert done.after < 0.5 * done.before
@@ -79,6 +75,24 @@ def test_too_few_probes_are_refused_and_nothing_is_saved(folder, tmp_path, monke
     with pytest.raises(BadRecipe, match="expected 10 at least"):
         jobs.adapt(folder, tmp_path / "here")
     assert not (tmp_path / "here").exists()
+
+
+def test_networks_are_not_read_again_by_the_names_of_their_measurements(folder, tmp_path, monkeypatch):
+    """The architecture that was measured is adapted to; the name of a measurement need not name a network."""
+    measure, given = adapting.measure, []
+
+    def measured(*_, **more):
+        for number, m in enumerate(measure(FEW, ["ort"], jobs.Plan(repeats=1), store=more["store"])):
+            yield replace(m, measurement=replace(m.measurement, name=f"nameless/{number}"))
+
+    def adapted(predictor, networks, *_):
+        given.extend(networks)
+        return saved.load(Path(folder))
+
+    monkeypatch.setattr(adapting, "measure", measured)
+    monkeypatch.setattr(adapting, "adapt_to", adapted)
+    jobs.adapt(folder, tmp_path / "here")
+    assert given == [FAMILIES["nasbench201"].variant(number) for number in range(1, 11) if number % 5]
 
 
 def test_what_can_be_known_before_is_refused_before_anything_is_measured(folder, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from narformer import jobs
 RESNET50 = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_resnet50.onnx"
 LIGHT = {
     "inspect": f"jobs.inspect({str(RESNET50)!r})",
-    "measure": "list(jobs.measure(['nasbench201/1462'], repeats=1, store=sys.argv[1]))",
+    "measure": "list(jobs.measure(['nasbench201/1462'], plan=jobs.Plan(repeats=1), store=sys.argv[1]))",
     "query": "jobs.query('nasbench201/1462', store=sys.argv[1])",
     "commands": "import narformer.cli",
 }

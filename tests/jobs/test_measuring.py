@@ -27,9 +27,8 @@ def kept(store: Path) -> list[str]:
 
 def test_networks_take_turns_and_every_time_is_kept(quick: list[str], store: Path) -> None:
     steps: list[tuple[str, int, int]] = []
-    found = list(
-        jobs.measure(CELLS, ["quick"], repeats=5, rounds=2, warmup=1, progress=lambda *step: steps.append(step[:3]))
-    )
+    plan = jobs.Plan(repeats=5, rounds=2, warmup=1)
+    found = list(jobs.measure(CELLS, ["quick"], plan, progress=lambda *step: steps.append(step[:3])))
     turn = [f"run {name}" for name in CELLS for _ in range(4)]  # one warm-up and three that count
     assert quick == [f"load {name}" for name in CELLS] + turn * 2
     assert [m.measurement.rounds for m in found] == [(3, 3)] * 3
@@ -37,6 +36,7 @@ def test_networks_take_turns_and_every_time_is_kept(quick: list[str], store: Pat
     assert steps == [("quick", done, 6) for done in range(7)]
     network = FAMILIES["nasbench201"].variant(1462)
     assert found[0].measurement.fingerprint == fingerprint(network)
+    assert [m.architecture for m in found] == [FAMILIES["nasbench201"].variant(n) for n in (1462, 7, 8)]
     assert found[0].flops == cost(network).flops
     assert found[0].gflops_per_s == pytest.approx(found[0].flops / found[0].measurement.median_ms / 1e6)
     assert found[0].kept_in == f"sqlite:///{store}"
@@ -44,22 +44,40 @@ def test_networks_take_turns_and_every_time_is_kept(quick: list[str], store: Pat
 
 def test_a_network_that_is_known_is_measured_again(quick: list[str], store: Path) -> None:
     for repeats in (6, 7):
-        list(jobs.measure(CELLS[:1], ["quick"], repeats=repeats))
+        list(jobs.measure(CELLS[:1], ["quick"], plan=jobs.Plan(repeats=repeats)))
     assert kept(store) == CELLS[:1] * 2
+
+
+def test_repeats_are_shared_by_no_more_rounds_than_there_are(quick: list[str], store: Path) -> None:
+    for repeats, rounds, taken in ((2, 5, (1, 1)), (7, 2, (4, 4)), (30, 3, (10, 10, 10))):
+        (found,) = jobs.measure(CELLS[:1], ["quick"], jobs.Plan(repeats=repeats, rounds=rounds))
+        assert found.measurement.rounds == taken
+    (found,) = jobs.measure(CELLS[:1], ["quick"])
+    assert (found.measurement.threads, found.measurement.rounds) == (1, (10, 10, 10))
+    assert len(found.measurement.warmup_ns) == 6
+
+
+def test_a_runtime_states_its_accelerator(quick: list[str], store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (plain,) = jobs.measure(CELLS[:1], ["quick"], jobs.Plan(repeats=1))
+    monkeypatch.setattr(measuring.RUNTIMES["quick"], "accelerator", "a chip")
+    (found,) = jobs.measure(CELLS[:1], ["quick"], jobs.Plan(repeats=1))
+    assert (plain.measurement.accelerator, found.measurement.accelerator) == ("", "a chip")
+    with Store(f"sqlite:///{store}") as opened:
+        assert {m.accelerator for m in opened.find()} == {"", "a chip"}
 
 
 def test_groups_are_bounded_by_count_and_by_bytes(
     quick: list[str], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measuring, "GROUP_NETWORKS", 2)
-    answers = jobs.measure(CELLS, ["quick"], repeats=1)
+    answers = jobs.measure(CELLS, ["quick"], plan=jobs.Plan(repeats=1))
     next(answers)
     assert [line for line in quick if line.startswith("load")] == [f"load {name}" for name in CELLS[:2]]
     assert set(kept(store)) == set(CELLS[:2])  # complete, although nobody asked for the second
     assert len(list(answers)) == 2
     monkeypatch.setattr(measuring, "GROUP_BYTES", 1)  # less than any network: one at a time
     quick.clear()
-    list(jobs.measure(CELLS, ["quick"], repeats=1, warmup=0))
+    list(jobs.measure(CELLS, ["quick"], plan=jobs.Plan(repeats=1, warmup=0)))
     assert quick == [f"{verb} {name}" for name in CELLS for verb in ("load", "run")]
 
 
@@ -73,7 +91,7 @@ def test_rounds_that_are_complete_are_kept_after_an_interrupt(
 
     told = []
     with pytest.raises(KeyboardInterrupt):
-        told.extend(jobs.measure(CELLS, ["quick"], repeats=3, progress=interrupt))
+        told.extend(jobs.measure(CELLS, ["quick"], plan=jobs.Plan(repeats=3), progress=interrupt))
     with Store(f"sqlite:///{store}") as opened:
         held = {m.name: len(m.rounds) for m in opened.find()}
     assert held == dict(zip(CELLS, rounds, strict=False))
@@ -84,7 +102,7 @@ def test_what_is_complete_is_told_before_the_interrupt(quick: list[str], store: 
         if done == 5:
             raise KeyboardInterrupt
 
-    answers = jobs.measure(CELLS, ["quick"], repeats=3, progress=interrupt)
+    answers = jobs.measure(CELLS, ["quick"], plan=jobs.Plan(repeats=3), progress=interrupt)
     told = [next(answers) for _ in CELLS]
     assert [m.doubts[-1] for m in told] == [f"interrupted after {n} of 3 rounds" for n in (2, 2, 1)]
     with pytest.raises(KeyboardInterrupt):
@@ -92,7 +110,7 @@ def test_what_is_complete_is_told_before_the_interrupt(quick: list[str], store: 
 
 
 def test_another_machine_of_the_same_name_is_refused_before_anything_is_timed(quick: list[str], store: Path) -> None:
-    (first,) = jobs.measure(CELLS[:1], ["quick"], repeats=1, device="board")
+    (first,) = jobs.measure(CELLS[:1], ["quick"], plan=jobs.Plan(repeats=1), device="board")
     here = environment()
     elsewhere = replace(here, machine=replace(here.machine, cores=here.machine.cores + 7))
     with Store(f"sqlite:///{store}") as opened:
@@ -111,7 +129,7 @@ def test_a_file_is_named_after_itself_and_bound_by_dims(quick: list[str], tmp_pa
     model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     path = tmp_path / "my net.onnx"
     path.write_bytes(model.SerializeToString())
-    (found,) = jobs.measure([str(path)], ["quick"], repeats=1, dims={"batch": 2})
+    (found,) = jobs.measure([str(path)], ["quick"], plan=jobs.Plan(repeats=1), dims={"batch": 2})
     assert (found.measurement.name, found.measurement.batch) == ("my net", 2)
 
 
@@ -120,5 +138,5 @@ def test_operations_without_a_rule_are_counted(quick: list[str], tmp_path: Path)
     nodes = [helper.make_node("Strange", ["x"], ["y"], domain="my")]
     graph = helper.make_graph(nodes, "odd", ends[:1], ends[1:])
     onnx.save(helper.make_model(graph), tmp_path / "odd.onnx")
-    (found,) = jobs.measure([str(tmp_path / "odd.onnx")], ["quick"], repeats=1)
+    (found,) = jobs.measure([str(tmp_path / "odd.onnx")], ["quick"], plan=jobs.Plan(repeats=1))
     assert (found.uncounted, found.flops) == (1, 0)

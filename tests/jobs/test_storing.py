@@ -16,8 +16,8 @@ PRINTS = [fingerprint(FAMILIES["nasbench201"].variant(number)) for number in (14
 @pytest.fixture
 def filled(quick: list[str]) -> None:
     """Three networks on "board", the first of them on "phone" too."""
-    list(jobs.measure(CELLS, ["quick"], repeats=1, device="board"))
-    list(jobs.measure(CELLS[:1], ["quick"], repeats=2, device="phone, red"))
+    list(jobs.measure(CELLS, ["quick"], plan=jobs.Plan(repeats=1), device="board"))
+    list(jobs.measure(CELLS[:1], ["quick"], plan=jobs.Plan(repeats=2), device="phone, red"))
 
 
 @pytest.mark.usefixtures("filled")
@@ -31,7 +31,7 @@ def test_a_network_is_found_by_fingerprint_prefix_and_by_what_it_is() -> None:
 
 @pytest.mark.usefixtures("filled")
 def test_a_prefix_of_several_networks_lists_them() -> None:
-    list(jobs.measure([f"nasbench201/{number}" for number in range(10, 27)], ["quick"], repeats=1))
+    list(jobs.measure([f"nasbench201/{number}" for number in range(10, 27)], ["quick"], plan=jobs.Plan(repeats=1)))
     prints = {m.fingerprint for m in jobs.query(limit=100).measurements}
     shared = next(digit for digit in "0123456789abcdef" if sum(p.startswith(digit) for p in prints) > 1)  # 17 > 16
     with pytest.raises(UnknownName, match=f"'{shared}' begins the fingerprints of several networks") as error:

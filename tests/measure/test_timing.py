@@ -10,7 +10,7 @@ from itertools import chain, repeat
 import numpy as np
 import pytest
 
-from narformer.measure import Adaptive, Interrupted, environment, measure, measure_rounds, unstable
+from narformer.measure import Adaptive, Interrupted, condition, environment, measure, measure_rounds, unstable
 from narformer.measure.environment import busy_seconds
 
 MS = 1_000_000
@@ -39,6 +39,7 @@ class Scripted:
     threads: int = 1
     batch: int = 1
     dtype: str = "float32"
+    accelerator: str = ""
     log: list = None
 
     def __post_init__(self):
@@ -58,6 +59,36 @@ def measured(*times_ms, **how):
 
 def of_times(*times_ms):
     return replace(measured(*times_ms, repeats=len(times_ms), warmup=0), others=None)
+
+
+def test_a_clock_measures_latency_in_nanoseconds_on_the_accelerator_that_the_session_states():
+    clock = Clock()
+    m = measure(Scripted(clock, (3,), accelerator="a chip"), clock=clock)
+    assert (m.quantity, m.unit, m.accelerator) == ("latency", "ns", "a chip")
+    assert condition(m).accelerator == "a chip"
+    assert condition(measured(3)) == replace(condition(m), accelerator="")
+
+
+def test_a_latency_is_kept_in_nanoseconds_only():
+    with pytest.raises(ValueError, match="found a latency in 'ms'; expected nanoseconds, 'ns'"):
+        replace(of_times(1, 2), unit="ms")
+
+
+def test_another_quantity_keeps_its_unit_and_has_no_milliseconds():
+    m = replace(of_times(*range(1, 10)), quantity="energy", unit="mJ")
+    assert (m.median, m.spread) == (5 * MS, 4 / 5)
+    low, high = m.interval()
+    assert low < m.median < high
+    assert m.interval(0.5) != (low, high)
+    for asked in (lambda: m.median_ms, m.interval_ms, lambda: m.round_medians_ms):
+        with pytest.raises(ValueError, match="found energy in 'mJ'; expected nanoseconds"):
+            asked()
+
+
+def test_milliseconds_are_a_million_nanoseconds():
+    m = of_times(*range(1, 10))
+    assert m.median_ms == m.median / MS == 5
+    assert m.interval_ms() == tuple(bound / MS for bound in m.interval())
 
 
 def test_every_time_is_kept_in_order_and_warm_ups_apart():

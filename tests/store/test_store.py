@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from narformer.errors import BadFile, MissingData, MissingExtra, MixedMachines
+from narformer.errors import BadFile, MissingExtra, MixedMachines
 from narformer.measure import Environment, Machine, Measurement
 from narformer.network import Architecture, Op, canonical, fingerprint
-from narformer.store import ImportSummary, Store, latencies
+from narformer.store import ImportSummary, Store
 from narformer.store.records import architecture_of, architecture_text, measurement_of, measurement_record
 
 MACHINE = Machine("6502", "6/2", "mos", 1, ("adc", "sbc"))
@@ -202,10 +202,10 @@ def test_an_import_is_whole_or_nothing(lines, tmp_path, row, path, value):
 
 
 NO_EXPORTS = {  # bytes in place of a line, by its number, and what is said of them
-    "no JSON": (1, b"hello", "text that is no JSON"),
-    "a picture": (1, b"\x89PNG\r\n\x1a", "bytes that are no text"),
+    "no JSON": (1, b"hello", "text that is not JSON"),
+    "a picture": (1, b"\x89PNG\r\n\x1a", "bytes that are not text"),
     "a list": (1, b"[]", r"\[\] where the head of an exported store belongs"),
-    "another version": (1, b'{"format":99}', "a format other than 1"),
+    "another version": (1, b'{"format":99}', "a format other than 1 and 2, which"),
     "no counts": (1, b'{"format":1,"form":3}', 'without the field "networks"'),
     "a count of another type": (1, b'{"format":1,"form":3,"networks":"2","measurements":2}', '"2" as networks'),
     "a negative count": (1, b'{"format":1,"form":3,"networks":-1,"measurements":2}', "a negative count"),
@@ -214,7 +214,7 @@ NO_EXPORTS = {  # bytes in place of a line, by its number, and what is said of t
     "a fingerprint of another type": (2, b'{"fingerprint":[],"architecture":{}}', r"\[\] as fingerprint"),
     "a number of 5000 digits": (2, b"9" * 5000, "JSON beyond all bounds"),
     "lists in lists": (2, b"[" * 100_000, "JSON beyond all bounds"),
-    "half a line": (4, b'{"batch":1,"dat', "text that is no JSON"),
+    "half a line": (4, b'{"batch":1,"dat', "text that is not JSON"),
 }
 NO_ROWS = {  # a line's number, a place in it, what stands there, and what is said of it
     "half an operation": (2, ("architecture", "ops", 0), ["Relu"], r"\[\"Relu\"\] where an operation belongs"),
@@ -335,20 +335,3 @@ def test_postgresql_without_its_driver_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingExtra, match=r"narformer\[postgres\]"):
         Store("postgresql://someone:secret@nowhere/none")
-
-
-def test_what_was_measured_is_a_data_set(store):
-    for width, times_ns in ((4, (1_000_000,)), (4, (4_000_000,)), (4, (2_000_000,)), (5, (9_000_000,))):
-        store.add(taken(width, times_ns=times_ns, rounds=(1,)), net(width))
-    store.add(taken(4, threads=2), net(4))
-    store.add(taken(4, runtime="openvino"), net(4))
-    found = latencies(store, "bench, float32", "ort")
-    label = {fingerprint(example.architecture): example.labels["latency"] for example in found}
-    assert label == {fingerprint(net(4)): 2.0, fingerprint(net(5)): 9.0}
-    assert (found.attributes["latency"].unit, found.train_labels) == ("ms", ("latency",))
-
-
-def test_a_data_set_of_nothing_names_what_there_is(store):
-    store.add(taken(), net())
-    with pytest.raises(MissingData, match="nothing of desk on ort with 1 threads; it knows bench, float32"):
-        latencies(store, "desk", "ort")

@@ -44,7 +44,7 @@ def measure(
 ) -> None:
     """Measure networks on this machine: median time, how sure it is, FLOPs a second. Every time goes into the store.
 
-    Several networks take turns, sixteen at a time, so that what slows the machine for a while slows all of them.
+    Several networks take turns, sixteen at a time, so that a machine that is slow for a while is slow for all of them.
     They are kept when their last round is over; after Ctrl-C, with the rounds that they have.
 
     Example: narformer measure model.onnx resnet/0 --runtime ort --runtime openvino --dim batch=1
@@ -140,7 +140,7 @@ def shared_and_differing(measurements: Sequence["Measurement"]) -> tuple[Text, l
     names = ("quantity", "threads", "batch", "device", "accelerator")
     values = {name: {_setting(m, name) for m in measurements} for name in names}
     same = {name: found.pop() for name, found in values.items() if len(found) == 1}
-    words = [same["quantity"]] if same.get("quantity", "latency") != "latency" else []
+    words = [measurements[0].quantity] if "quantity" in same and not _is_latency(measurements[0]) else []
     words += [same[name] for name in ("device", "accelerator") if same.get(name)]
     words += [f"{same['threads']} {'thread' if same['threads'] == '1' else 'threads'}"] if "threads" in same else []
     words += [f"batch {same['batch']}"] if "batch" in same else []
@@ -149,10 +149,12 @@ def shared_and_differing(measurements: Sequence["Measurement"]) -> tuple[Text, l
 
 def differing_cells(m: "Measurement", columns: Sequence[str]) -> list[Text]:
     """The cells of a measurement in the columns that ``shared_and_differing`` asks for."""
-    return [Text(_setting(m, name)) for name in columns]
+    return [Text(_setting(m, name) or "CPU") for name in columns]  # no accelerator: the CPU
 
 
 def _setting(m: "Measurement", name: str) -> str:
+    if name == "quantity":
+        return f"{m.quantity}, {unit(m)}".removesuffix(", ")
     return m.device.removesuffix(f", {m.dtype}") if name == "device" else str(getattr(m, name))
 
 

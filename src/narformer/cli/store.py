@@ -72,12 +72,9 @@ def _print_found(found: "Found") -> None:
     table.add_column("fingerprint", no_wrap=True)
     for heading in ("runtime", *columns):
         table.add_column(heading, overflow="fold")
-    units = {unit(m) for m in found.measurements}
-    mixed = "quantity" in columns or len(units) > 1  # each row then states its unit
-    for heading in ("median" if mixed else f"median\n{units.pop()}", "95 %\ninterval"):
+    median = "median" if "quantity" in columns else f"median\n{unit(found.measurements[0])}"
+    for heading in (median, "95 %\ninterval"):
         table.add_column(heading, justify="right", no_wrap=True)
-    if mixed:
-        table.add_column("unit")
     table.add_column("date", min_width=len("2026-01-01"))
     for m in found.measurements:
         table.add_row(
@@ -87,7 +84,6 @@ def _print_found(found: "Found") -> None:
             *differing_cells(m, columns),
             middle(m),
             interval(m),
-            *([Text(unit(m))] if mixed else []),
             Text(m.date[:16].replace("T", " ")),
         )
     out.print(table)

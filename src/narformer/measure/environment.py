@@ -54,7 +54,7 @@ class Environment:
 
     @property
     def device(self) -> str:
-        """The name of this machine as a device, where its owner gives none."""
+        """The name of this machine as a device, where its owner does not name it."""
         return f"{self.machine.cpu}, {self.machine.cores} cores"
 
 
@@ -94,7 +94,7 @@ def same_machine(a: Environment, b: Environment) -> bool:
 
 
 def mixed(device: str, known: Machine, found: Machine) -> MixedMachines:
-    """The error that says in what two machines under one name differ."""
+    """The error for two machines under one name, with their differences."""
     names = [field.name for field in fields(Machine) if getattr(known, field.name) != getattr(found, field.name)]
     differ = "; ".join(f"{name} {getattr(found, name)!r}, not {getattr(known, name)!r}" for name in names)
     return MixedMachines(f"device '{device}' is another machine: found {differ}. Give this machine a name of its own.")

@@ -78,7 +78,7 @@ def network(
 
 
 def precision(quantised: bool, dtypes: Iterable[str]) -> str:
-    """What a network computes in, by the types of its inputs, then outputs: int8, or the first real type."""
+    """The precision of a network, by the types of its inputs, then outputs: int8, or the first real type."""
     return "int8" if quantised else next((dtype for dtype in dtypes if dtype.startswith("float")), "float32")
 
 

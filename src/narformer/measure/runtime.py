@@ -1,4 +1,4 @@
-"""What all runtimes have in common; a runtime is one more file with a subclass."""
+"""The base of all runtimes; a runtime is one more file with a subclass."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Runtime(ABC):
 
     Loaded from an architecture, with random weights, or from an ONNX file or the bytes of one, with its own weights;
     weights and inputs come from ``rng``. ``device`` names the machine, by default after its CPU; the precision that the
-    runtime computes in is added to it. ``dims`` and ``shapes`` bind what the file leaves open.
+    runtime computes in is added to it. ``dims`` and ``shapes`` bind sizes that the file leaves open.
 
     Raises MissingExtra without the runtime; BadFile as ``network`` does; BadArchitecture where the runtime refuses it;
     TooManyThreads where the machine has fewer cores.

@@ -262,7 +262,7 @@ class Timing:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Hold off the garbage collector, and count what other programs take."""
+        """Hold off the garbage collector, and count the time that other programs take."""
         busy_s, own_s, started = busy_seconds(), time.process_time(), time.perf_counter()
         with collection_paused():
             yield

@@ -24,7 +24,7 @@ def measured(store: Store, attribute: str = LATENCY, **filters: str | int | None
     """The networks whose ``attribute`` was measured, all under one condition, in the order of their fingerprints.
 
     The label of a network is the median of its measurements' medians: a latency in milliseconds, any other quantity in
-    its own unit. Versions of the runtime may differ; the condition then has none.
+    its own unit. Versions of the runtime may differ; the condition then states no version.
 
     filters: values of FILTERS that a measurement must have; None lets everything pass
         device:      its name, with or without the precision at the end

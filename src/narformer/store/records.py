@@ -27,7 +27,7 @@ __all__ = [
 T = TypeVar("T")
 Record: TypeAlias = dict[str, Any]
 
-MOST_NS = 2**53  # a hundred days; what any reader of JSON holds exactly
+MOST_NS = 2**53  # a hundred days; every reader of JSON holds whole numbers up to it exactly
 MOST_COUNT = 2**31 - 1
 SHOWN = 60  # characters of a wrong value
 FIRST = {  # the fields of a measurement in version 1

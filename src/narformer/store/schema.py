@@ -75,7 +75,7 @@ FIRST = (
 KEPT = ("devices", "environments", "networks", "measurements")
 REFUSAL = "rows are added, never changed"
 
-# What else the first migration needs, where databases do not say it alike: the refusal of changes.
+# The rest of the first migration, in each database's own words: rows refuse to be changed.
 FIRST_OF = {
     "sqlite": tuple(
         f"CREATE TRIGGER no_{verb.lower()}_of_{table} BEFORE {verb} ON {table} "
@@ -109,7 +109,7 @@ MIGRATIONS: tuple[dict[str, Sequence[str]], ...] = (
 
 
 def migrate(connection: Connection, place: str) -> bool:
-    """Apply the next migration inside the transaction of ``connection``; False: there is none.
+    """Apply the next migration inside the transaction of ``connection``; False where all are applied.
 
     Raises BadFile where the store is of a newer version than this program, or holds tables of something else.
     """

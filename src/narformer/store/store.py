@@ -102,7 +102,7 @@ class Store:
         devices: Sequence[str] | None = None,
         runtime: str | None = None,
     ) -> tuple[list[Measurement], int]:
-        """The newest measurements of a network, devices or a runtime: ``limit`` at most; and how many match."""
+        """The newest measurements of a network, these devices, a runtime: ``limit`` at most; and how many match."""
         conditions = _conditions(fingerprint, devices, runtime)
         query = _in_order(newest=True).where(*conditions).limit(limit)
         with self._open() as connection:
@@ -144,7 +144,7 @@ class Store:
             return connection.scalar(select(func.count()).select_from(MEASUREMENTS)) or 0
 
     def export(self, path: Path) -> int:
-        """Write everything as JSON lines, the whole file or none of it; the number of measurements.
+        """Write everything as JSON lines, the whole file or nothing; the number of measurements.
 
         Stores of the same content give the same bytes.
         """
