@@ -20,7 +20,6 @@ Letters: N networks, K kernels of all of them, F features, P = parts of the roof
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from scipy.optimize import nnls
 
 from narformer.errors import BadRecipe, needs
 from narformer.network.graph import Architecture
+from narformer.predictors.forest import Forest
 from narformer.predictors.linear import positive_labels
 from narformer.tokens import Packed
 from narformer.tokens.kernels import DEPTHWISE, FEATURES, KINDS, POINTWISE, KernelTokenizer
@@ -53,14 +53,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     SHARED: (*_WINDOW, *_WEIGHTED, "operands"),
 }
 _BYTES = ("bytes in", "bytes out", "bytes of weights")
-
-
-class Forest(Protocol):
-    """What scikit-learn's RandomForestRegressor offers of use here."""
-
-    def predict(self, x_KF: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(K,) logarithms of milliseconds."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +145,7 @@ class KernelForest:
             x_kF = table.features(COLUMNS.get(kind, _REST), row_k)
             choices = min(CHOICES, x_kF.shape[1])
             forest = ensemble.RandomForestRegressor(trees, max_depth=DEPTH, max_features=choices, random_state=seed)
-            forests[kind] = forest.fit(x_kF, log_K[row_k])
+            forests[kind] = Forest.of(forest.fit(x_kF, log_K[row_k]))
         return cls(forests)
 
     def predict(
