@@ -1,1 +1,1 @@
-"""Networks as others write them: ONNX files in and out, PyTorch modules in."""
+"""Formats of networks: reading and writing ONNX files, reading PyTorch modules."""

@@ -1,4 +1,6 @@
-"""Activations, dense layers, layer normalisation and attention written out, recognised by their last operation.
+"""Recognises activations, dense layers, layer normalisation and attention written as several operations.
+
+The search starts at the last of these operations.
 
     HardSigmoid  clip(x + 3, 0, 6) / 6            Swish      x sigmoid(x)
     HardSwish    x hard_sigmoid(x)                Mish       x tanh(softplus(x))
@@ -7,7 +9,7 @@
     Attention    softmax(q kᵀ s [+ mask]) v
     Gemm         Reshape to rows, Gemm, Reshape back
 
-Divisions and subtractions of constants are Mul and Add by the time they come here.
+Divisions by and subtractions of constants have been rewritten to Mul and Add before.
 """
 
 from dataclasses import replace
@@ -20,19 +22,19 @@ GATES = {"Sigmoid": "Swish", "HardSigmoid": "HardSwish"}
 
 
 def near(value: object, wanted: float) -> bool:
-    """Whether an attribute is this number, at the precision of half-precision constants."""
+    """Whether an attribute equals this number, within the precision of float16 constants."""
     return isinstance(value, int | float) and abs(value - wanted) <= 2e-3 * abs(wanted)
 
 
 def scalar(graph: MutableGraph, vertex: int, kind: str, value: float) -> int | None:
-    """The operand of a ``kind`` with this scalar constant; None where it is something else."""
+    """The other operand, if the vertex is a ``kind`` with this scalar constant; else None."""
     op, operands = graph.ops[vertex], graph.operands[vertex]
     fits = op.kind == kind and len(operands) == 1 and op.get("constant") == 1 and near(op.get("value"), value)
     return operands[0][1] if fits else None
 
 
 def under(graph: MutableGraph, vertex: int | None, kind: str) -> int | None:
-    """The only operand of a ``kind``; None where it is something else."""
+    """The only operand, if the vertex is a ``kind``; else None."""
     if vertex is None or graph.ops[vertex].kind != kind or len(graph.operands[vertex]) != 1:
         return None
     if graph.ops[vertex].get("constant"):
@@ -41,13 +43,13 @@ def under(graph: MutableGraph, vertex: int | None, kind: str) -> int | None:
 
 
 def pair(graph: MutableGraph, vertex: int) -> tuple[int, int] | None:
-    """The two operands of a vertex that has just two."""
+    """The two operands; None if the vertex does not have exactly two."""
     operands = graph.operands[vertex]
     return (operands[0][1], operands[1][1]) if len(operands) == 2 else None
 
 
 def hard_sigmoid(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Written out by Clip; also x times the clip, times 1/6, which is HardSwish."""
+    """HardSigmoid written with Clip; also x times the clip, times 1/6, which is HardSwish."""
     clipped = scalar(graph, vertex, "Mul", 1 / 6)
     if clipped is None:
         return False
@@ -62,7 +64,7 @@ def hard_sigmoid(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def gated(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Swish, HardSwish, Mish: x times a function of x."""
+    """Swish, HardSwish and Mish: x times a function of x."""
     both = pair(graph, vertex)
     for x, gate in (both, both[::-1]) if both else ():
         kind = graph.ops[gate].kind
@@ -76,7 +78,7 @@ def gated(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def gelu(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Three products in any order: x, one half, and 1 + erf or 1 + tanh."""
+    """Gelu: a product of three factors in any order: x, one half, and 1 + erf or 1 + tanh."""
     factors, halves = _factors(graph, vertex)
     if len(factors) != 2 or not near(halves, 0.5):
         return False
@@ -186,12 +188,12 @@ def dense_by_rows(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def _turned_back(graph: MutableGraph, key: int) -> int | None:
-    """The keys (..., N, D), where ``key`` is them with the last two axes swapped; None where it is something else."""
+    """The keys (..., N, D), if ``key`` is a transposition of their last two axes; else None."""
     shape, source = graph.ops[key].shape, key
     if shape is None or len(shape) < 2:
         return None
     back = (*shape[:-2], shape[-1], shape[-2])
-    if graph.ops[key].kind == "Reshape":  # heads and batch merged for the time of the transposition
+    if graph.ops[key].kind == "Reshape":  # heads and batch are merged during the transposition
         source = graph.operands[key][0][1]
     perm, inner = graph.ops[source].get("perm"), graph.ops[source].shape
     if graph.ops[source].kind != "Transpose" or not isinstance(perm, tuple) or inner is None:
