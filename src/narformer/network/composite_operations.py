@@ -95,7 +95,7 @@ def gelu(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def layer_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """The nine operations of a layer normalisation with scale and offset."""
+    """LayerNormalization with scale and offset, written as nine operations."""
     operands, offset = graph.operands[vertex], op.get("constant")
     if len(operands) != 1 or not op.shape or not offset or graph.ops[operands[0][1]].kind != "Mul":
         return False
@@ -129,7 +129,7 @@ def layer_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Scaled dot-product attention on (..., heads, N, D), with or without a mask that is added or scales inside."""
+    """Scaled dot-product attention on (..., heads, N, D), with or without an added mask or a scale."""
     outer = pair(graph, vertex)
     scores = under(graph, outer[0], "Softmax") if outer else None
     if outer is None or scores is None or graph.ops[outer[0]].get("axis") not in (-1, len(op.shape or ()) - 1):
@@ -159,10 +159,10 @@ def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def dense_by_rows(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Reshape to the rows of a matrix, dense, Reshape back: dense on the last axis.
+    """Reshape to the rows of a matrix, dense, Reshape back: becomes dense on the last axis.
 
-    A Reshape that does more than that stays, before or behind: the leading axes are those of what is read, where those
-    of what comes out begin with them, else those of what comes out.
+    A Reshape stays before or after it if needed. The leading axes of the dense layer are those of the input if the
+    output begins with the same axes, else those of the output.
     """
     layer = under(graph, vertex, "Reshape")
     if layer is None or graph.ops[layer].kind != "Gemm" or len(graph.readers[layer]) > 1:
