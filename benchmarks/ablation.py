@@ -146,13 +146,14 @@ def stored() -> list[dict[str, Any]]:
 def page() -> str:
     """A table for each space and size: mean ± sd of the scores, seeds, seconds; the recipe as it is first."""
     parts = [
-        "# What each part of our own predictor is worth",
-        "The recipe of `papers/relational` with one thing changed. Mean ± standard deviation over the seeds of "
-        "Kendall's τ: on the 200 validation cells (or n/5 of them), by which decisions are taken; on the test cells of "
-        f"the tables ({TESTED:,} of NAS-Bench-101, all of NAS-Bench-201) against test labels; and against labels "
-        "of the kind that was trained on. Coverage is the share of these labels, of cells that were not seen, in "
-        "intervals made for 90 %. The random splits are one line: the spread is over splits. "
-        "`benchmarks/ablation.py` makes it; a change of the recipe makes runs stale, so each line names its recipe.",
+        "# Ablation of our own predictor",
+        "Each line is the recipe of `papers/relational` with one change. The scores are Kendall's τ, mean ± standard "
+        "deviation over seeds: on the 200 (or n/5) validation cells, which decisions are based on; on the test cells "
+        f"of the tables ({TESTED:,} of NAS-Bench-101, all of NAS-Bench-201) against test labels; and on the same cells "
+        "against labels of the kind used in training. Coverage is the share of these labels that lie in 90 % "
+        "prediction intervals, on unseen cells. The random splits share one line, whose spread is over splits. "
+        "`benchmarks/ablation.py` produces this page. Each line names its recipe, because a change of the recipe makes "
+        "runs outdated.",
     ]
     runs = stored()
     for space, size in dict.fromkeys((r["space"], r["size"]) for r in runs):

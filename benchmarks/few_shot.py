@@ -165,19 +165,20 @@ def page() -> str:
     return (
         "\n\n".join(
             [
-                "# A new device by a few measurements",
-                "HELP's latencies of NAS-Bench-201 (Lee et al. 2021), the settings that were measured. Spearman's rank "
-                "correlation on 500 networks that were never measured on the device, and in brackets the mean absolute "
-                f"percentage error; means over the draws of the samples ({len(settings)} settings of "
-                f"{len(measured(DATA))} were run). *source* is trained on "
-                f"{TRAIN} networks with the mean latency of all other hardware, and is not adapted: it has no unit. "
-                "*from scratch* is the same model trained on the samples alone.",
-                "pixel3 and raspi4 time networks without any convolution in thousandths of what the others take, which "
-                "percentages cannot bear, and samples that hold one turned their ranking over (0.12 and 0.16 with 20) "
-                "until the adaptation counted large errors linearly: that was found by looking at these scores. Its "
-                "other constants were chosen on eyeriss and fpga, which are modelled and do not stand here.",
+                "# A new device with few measurements",
+                "The data are HELP's latencies of NAS-Bench-201 (Lee et al. 2021), measured settings only. The table "
+                "shows Spearman's rank correlation on 500 test networks that are not among the samples, and in "
+                "brackets the mean absolute percentage error. Values are means over the draws of the samples "
+                f"({len(settings)} of {len(measured(DATA))} settings were run). *source* is trained on "
+                f"{TRAIN} networks with the mean latency of all other hardware, and is not adapted. Its predictions "
+                "have no unit. *from scratch* is the same model trained on the samples alone.",
+                "On pixel3 and raspi4, networks without any convolution take thousandths of the time of the "
+                "others. This makes percentage errors huge. Samples with such a network gave rank correlations of 0.12 "
+                "and 0.16 (20 samples) until the adaptation counted large errors linearly. This change was made after "
+                "looking at these scores. The other constants were chosen on eyeriss and fpga, which are modelled and "
+                "are not in the table.",
                 "\n".join(lines),
-                f"Adapting takes {seconds:.0f} s on one thread. `benchmarks/few_shot.py` makes all of this.",
+                f"Adaptation takes {seconds:.0f} s on one thread. `benchmarks/few_shot.py` produces this page.",
             ]
         )
         + "\n"

@@ -282,72 +282,77 @@ def datasheet(measured: MeasuredSet, rows: list[dict[str, Any]], made: int) -> s
     return f"""# The measured set: ten families of networks on one CPU core
 
 {len(measured.names):,} networks, {len(every):,} measurements, {sum(len(m.times_ns) for m in every):,} times. \
-`narformer.data.ten_families.read_measured` gives every single time,
-its `dataset()` the networks with their latencies.
-`benchmarks/measured_set.py` made it all.
+`narformer.data.ten_families.read_measured` returns all single times;
+`dataset()` of the result returns the networks with their latencies.
+`benchmarks/measured_set.py` made the data and this page.
 
 ![latency against FLOPs](ten_families.png)
 
-## What was measured
-The ten families of NNLQP (Liu et al. 2022), each network known by its family and number: `resnet/0` is the canonical
-ResNet-18, every other number a variant of it (`narformer.spaces.families`). The first {NETWORKS["ort"]} different
-networks of each family ran on ONNX Runtime, the first {NETWORKS["openvino-float32"]} of them on OpenVINO, too.
-Batch 1; images of 224 x 224, 32 x 32 for NAS-Bench-201; random weights and inputs.
+## Networks
+The networks are from the ten families of NNLQP (Liu et al. 2022). The name of a network is its family and a number:
+`resnet/0` is the canonical ResNet-18, and every other number is a variant of it (`narformer.spaces.families`).
+The first {NETWORKS["ort"]} different networks of each family ran on ONNX Runtime,
+and the first {NETWORKS["openvino-float32"]} of these also ran on OpenVINO.
+Batch size 1; images of 224 x 224, or 32 x 32 for NAS-Bench-201; random weights and inputs.
 
-## How
-One thread, one network at a time, all families in one random order, in groups of one runtime.
-The first {runtimes.index("openvino-float32"):,} rows are of ONNX Runtime alone, the others alternate: OpenVINO ran in
-bfloat16 at first, which was given up. No training and no test ran beside it;
-during those first rows text was edited on the same machine. Where other programs, or the
-host, took more than {ALONE} of a core meanwhile, a measurement does not count and was made again: {made - len(every):,}
-of {made:,}. What runs for less than half a second in all cannot be watched so: {1 - len(others) / len(every):.0%} of
-the rows, those of small networks.
+## Method
+One thread ran one network at a time. All families are in one random order, in groups of one runtime.
+The first {runtimes.index("openvino-float32"):,} rows are of ONNX Runtime only; the groups of the other rows
+alternate between the runtimes. At first OpenVINO ran in bfloat16, but this was abandoned. No training and no test
+ran at the same time; text was edited on the same machine during the first rows. If other programs or the
+host used more than {ALONE} of a core during a measurement, it was discarded and repeated: {made - len(every):,}
+of {made:,}. This cannot be observed for measurements of less than half a second in total:
+{1 - len(others) / len(every):.0%} of the rows, all of small networks.
 
-{GROUP} networks of one runtime, or fewer whose weights take {GROUP_BYTES / 2**30:.0f} GB, are loaded together and
-then take turns in {ROUNDS} rounds. In each round a network runs for {BURST.seconds * 1e3:.0f} ms, at least once and at
-most {BURST.most} times; one that has run for {ENOUGH_S:.0f} s in {ENOUGH} rounds or more has no further ones.
-There is no warm-up but for one run after loading: the times are those of a network that takes its turn, and the first
-run of a burst, often the only one of a large network, finds caches that others have filled. Every time of a measurement
-that counts is in the file.
+Up to {GROUP} networks of one runtime, with up to {GROUP_BYTES / 2**30:.0f} GB of weights, are loaded together and
+then take turns in {ROUNDS} rounds. In each round a network runs in a burst of {BURST.seconds * 1e3:.0f} ms, at least
+once and at most {BURST.most} times.
+A network that has run for {ENOUGH_S:.0f} s in {ENOUGH} rounds or more is not run again.
+The only warm-up is one run after loading. The first run of a burst, often the only run of a large network, therefore
+starts with caches that other networks have filled. The file holds all times of the measurements that were not
+discarded.
 
-A virtual machine shares its hardware: neighbours that no counter shows slow it down by a third and more, for fractions
-of a second or for minutes, and it is rarely alone. So a reference, a network of two convolutions that takes a few
-milliseconds, runs twice before each burst and twice after. Its time there, by its usual time (the median over the
-whole set), is the slowdown of that round. Times go with a power of the slowdown, the sensitivity: the reduced major
-axis through all rounds, one for each runtime, though families differ. The label is the median over the rounds of
-time / slowdown^sensitivity: the latency in the usual state of this machine, not of one that is alone.
+A virtual machine shares its hardware. Other virtual machines, which no counter shows, slow it down by a third or more,
+for fractions of a second or for minutes, and it is rarely alone. Therefore a reference, a network of two convolutions
+that takes a few milliseconds, runs twice before and twice after each burst. Its time, divided by its usual time (the
+median over the whole set), is the slowdown of that round. Times are proportional to a power of the slowdown. The
+exponent is called sensitivity. It is the slope of the reduced major axis through all rounds, one per runtime, although
+families differ. The label is the median over the rounds of time / slowdown^sensitivity: the latency in the usual state
+of this machine, not of a machine that is alone.
 
 {newline.join(states)}
 
-One network in {EVERY} is measured a second time, in a session of its own, mostly with other weights; the difference
-of the two labels is the repeatability. Between the two lay {gap[0]:.0f} to {gap[3]:.0f} minutes, {gap[2]:.0f} in the
-median, fewer than {gap[1]:.0f} for one pair in twenty. One network in twenty differs by more than {worst[0]:.0f} %,
-the worst by {worst[1]:.0f} %; with 15 or 30 pairs, a family's mean is uncertain by about a quarter.
+One network in {EVERY} is measured a second time, in a separate session, mostly with other weights. The difference
+of the two labels is the repeatability. The time between the two was {gap[0]:.0f} to {gap[3]:.0f} minutes,
+with a median of {gap[2]:.0f}, and less than {gap[1]:.0f} minutes for one pair in twenty.
+One network in twenty differs by more than {worst[0]:.0f} %,
+the worst by {worst[1]:.0f} %. With 15 or 30 pairs, the mean of a family is uncertain by about a quarter.
 Networks of more than 150 GFLOPs or 250 million
 parameters are refused when they are drawn.
-Refused while measuring:
+Refused during the measurement:
 
 {newline.join(refused)}
 
 ## Where and when
 {machine.cpu} (family/model/stepping {machine.model}), {machine.cores} logical cores, a virtual machine,
 instructions {", ".join(machine.instructions)}; {where.system}; Python {where.python}; {", ".join(versions)};
-governor {where.governor or "not readable"}. Days: {", ".join(days)}. Both runtimes compute in float32: left to itself,
-OpenVINO takes bfloat16 on this CPU, in units that neighbours share, and the same network then differed by 10 % minutes
-apart.
-Other programs on the machine took {np.mean(others):.3f} cores on average meanwhile, in 95 % of the measurements less
+governor {where.governor or "not readable"}. Days: {", ".join(days)}. Both runtimes compute in float32. By default
+OpenVINO uses bfloat16 on this CPU, in units shared with other virtual machines, and two measurements of the same
+network some minutes apart then differed by 10 %.
+During the measurements other programs used {np.mean(others):.3f} cores on average, and in 95 % of the measurements less
 than {np.percentile(others, 95):.2f}.
 
-## What it holds, and how far it repeats
+## Contents and repeatability
 {newline.join(table)}
 
-A row outside of VGG and AlexNet took {quick:.2f} s on average, from drawing the network to its times in the store.
+A row outside of VGG and AlexNet took {quick:.2f} s on average, from drawing the network to storing its times.
 The aim was 1.5 s.
 
-## What it is not
-Other machines, other threads, batches and precisions have other latencies; weights are random, so sparsity plays no
-part. A virtual machine shares its hardware: some times are slow because of a neighbour, which is what the
-repeatability tells. NNLQP's own graphs are not public; these follow the same recipe and are not the same networks.
+## Limits
+Other machines, numbers of threads, batch sizes and precisions have other latencies. Weights are random, so sparsity has
+no effect. A virtual machine shares its hardware: some times are long because of other virtual machines. The
+repeatability shows how much. NNLQP's own graphs are not public; these networks follow the same recipe but are not the
+same.
 """
 
 

@@ -105,5 +105,5 @@ def test_values_that_are_not_finite_are_refused(metric, bad):
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize(("x", "y"), [([1.0], [1.0]), ([], []), ([1, 2], [1, 2, 3]), ([[1, 2]], [[1, 2]])])
 def test_two_arrays_of_one_length_are_needed(metric, x, y):
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match="same length"):
         metric(x, y)

@@ -1,15 +1,16 @@
-"""Every error the package raises on purpose, and the one way to look a name up in a table.
+"""All errors that the package raises on purpose, and the function that looks up a name in a table.
 
 NarformerError
-├── UnknownName         a name that no table holds (answered with the nearest right one), or that several might mean
-├── BadArchitecture     an architecture that cannot be one: cycle, unknown operation, wrong size
-├── BadFile             a file that is damaged, truncated, hostile or not what it was taken for
+├── UnknownName         an unknown name (the error suggests the nearest known one), or an ambiguous one
+├── BadArchitecture     an invalid architecture: cycle, unknown operation, wrong size
+├── BadFile             a file that is damaged, truncated, hostile or of another format than expected
 ├── MissingData         a data source that is not in the data folder
 ├── MissingExtra        an optional dependency that is not installed
 ├── BadRecipe           a recipe that does not validate or contradicts itself
 ├── BadPredictor        a saved predictor that does not fit its manifest
 ├── MixedMachines       measurements that must not be mixed: of two machines under one name, of several conditions
-└── Diverged            a training whose loss is no number any more
+├── TooManyThreads      more threads than the machine has cores
+└── Diverged            a training whose loss became infinite or NaN
 """
 
 import difflib
@@ -20,23 +21,23 @@ from types import ModuleType
 from typing import TypeVar
 
 T = TypeVar("T")
-NAME_LENGTH = 200  # characters of a name that people see; longer ones are cut
+NAME_LENGTH = 200  # characters of a displayed name; longer names are cut
 
 
 class NarformerError(Exception):
-    """Base of all errors raised on purpose; its text is one helpful line."""
+    """Base class of all errors raised on purpose; the text is a single line."""
 
 
 class UnknownName(NarformerError):
-    """A name that no table holds, or that several might mean."""
+    """An unknown or ambiguous name."""
 
 
 class BadArchitecture(NarformerError):
-    """An architecture that cannot be one."""
+    """An invalid architecture."""
 
 
 class BadFile(NarformerError):
-    """A file that is damaged, truncated, hostile, or not what it was taken for."""
+    """A file that is damaged, truncated, hostile, or of another format than expected."""
 
     def __init__(self, path: str | Path, found: str, expected: str, remedy: str = "") -> None:
         text = f"{path}: found {found}; expected {expected}."
@@ -68,11 +69,11 @@ class TooManyThreads(NarformerError):
 
 
 class Diverged(NarformerError):
-    """A training whose loss is no number any more."""
+    """A training whose loss became infinite or NaN."""
 
 
 def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
-    """The entry called ``name``, or UnknownName with the nearest right name."""
+    """The entry called ``name``. Raises UnknownName, which suggests the nearest known name."""
     if name in table:
         return table[name]
     near = difflib.get_close_matches(name, table, n=1, cutoff=0.5)
@@ -81,7 +82,7 @@ def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
 
 
 def needs(module: str, extra: str) -> ModuleType:
-    """Import an optional dependency, or say in one line what to install."""
+    """Import an optional dependency. Raises MissingExtra with the command that installs it."""
     try:
         return importlib.import_module(module)
     except ImportError:
@@ -92,7 +93,7 @@ def needs(module: str, extra: str) -> ModuleType:
 
 
 def printable(name: str) -> str:
-    """The name without control characters, cut to a length that people can read."""
+    """The name without control characters, cut to a readable length."""
     text = name[: NAME_LENGTH + 1]
     if not text.isprintable():
         text = "".join(c if c.isprintable() else "?" for c in text)

@@ -1,4 +1,4 @@
-"""Python's garbage collector, held off."""
+"""Pausing Python's garbage collector."""
 
 import gc
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ __all__ = ["collection_paused"]
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """No collection inside: while objects are made by the hundred thousand and live on, or times are taken.
+    """Disable the cyclic collector inside the block: while many long-lived objects are created, or times are measured.
 
-    What does not go in circles is freed all the same. Whether it collects afterwards is as it was before.
+    Reference counting still frees all objects without reference cycles. Afterwards the previous state is restored.
     """
     collecting = gc.isenabled()
     gc.disable()

@@ -94,7 +94,7 @@ ATTACKS = {
     "graphs in graphs, 20,000 levels": (nested(20_000), "graphs inside each other"),
     "a circle": (
         model([helper.make_node("Add", ["x", "b"], ["y"]), helper.make_node("Relu", ["y"], ["b"])]),
-        "in a circle",
+        "in a cycle",
     ),
     "a huge initializer": (
         model(
@@ -122,7 +122,7 @@ ATTACKS = {
         model([helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Abs", ["x"], ["y"])]),
         "written twice",
     ),
-    "a value from nowhere": (model([helper.make_node("Relu", ["z"], ["y"])]), "which nothing writes"),
+    "a value from nowhere": (model([helper.make_node("Relu", ["z"], ["y"])]), "the undefined value"),
     "text": (b'{"graph": {"node": []}}', "expected an ONNX model"),
     "a torn file": (convolution()[:-7], "expected an ONNX model"),
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 10, "expected an ONNX model"),

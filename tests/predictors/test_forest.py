@@ -86,6 +86,11 @@ def test_several_labels_are_refused():
         Forest.of(fit(np.zeros((4, F)), np.zeros((4, 2))))
 
 
+def test_rows_of_too_few_columns_are_refused(tensors):
+    with pytest.raises(BadPredictor, match="found 2 features; expected at least 3"):
+        Forest(**tensors).predict(np.zeros((4, F - 1)))
+
+
 def changed(tensors, name, index, value):
     tensor = tensors[name].copy()
     tensor[index] = value

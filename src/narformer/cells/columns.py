@@ -1,4 +1,4 @@
-"""Many small architectures as columns, so that a whole space is handled with array code.
+"""Many small architectures as arrays (columns), so that array code can process a whole space.
 
 Letters: M cells, N vertices (padded to the largest cell).
 """
@@ -14,7 +14,7 @@ from narformer.errors import BadArchitecture
 from narformer.network.graph import Architecture, Op
 
 PADDING = -1
-MOST_EDGES = 255  # between two vertices; more are counted as so many
+MOST_EDGES = 255  # between two vertices; larger counts are cut to this
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Cells(Sequence[Architecture]):
     def of(cls, architectures: Sequence[Architecture], vocabulary: tuple[str, ...]) -> "Cells":
         """Columns of ``architectures``; Cells of the same vocabulary are returned as they are.
 
-        Raises BadArchitecture where an operation is not in the vocabulary.
+        Raises BadArchitecture if an operation is not in the vocabulary.
         """
         if isinstance(architectures, Cells) and architectures.vocabulary == vocabulary:
             return architectures
@@ -69,7 +69,7 @@ class Cells(Sequence[Architecture]):
         return Cells(self.vocabulary, self.kind_MN[rows], self.adj_MNN[rows])
 
     def trimmed(self) -> "Cells":
-        """The same cells padded no further than their own largest one."""
+        """The same cells, padded only to the largest of them."""
         size = int(self.count_M.max(initial=0))
         return Cells(self.vocabulary, self.kind_MN[:, :size], self.adj_MNN[:, :size, :size])
 

@@ -1,8 +1,8 @@
-"""What flows through a cell: how often a path, a walk or a random network meets each operation. No label is needed.
+"""Features of paths and walks through a cell: how often they meet each operation. No labels are needed.
 
-Groups of features for a kernel (predictors/gaussian_process.py), and what our predictor learns before it sees a label
-(training/pretraining.py). They go beyond counts and longest paths (cells/statistics.py) as the flow surrogates of FGP
-do (NeurIPS 2025), in array code.
+They are groups of features for a Gaussian process (predictors/gaussian_process.py) and targets of pre-training
+(training/pretraining.py). They extend the counts and longest paths of cells/statistics.py, as the flow surrogates of
+FGP do (NeurIPS 2025).
 
 Letters: M cells, N vertices, C operations of the vocabulary, K random networks, D width of each.
 """
@@ -20,22 +20,22 @@ Float = NDArray[np.float64]
 Single = NDArray[np.float32]
 
 GROUPS = ("structure", "mean path", "walks", "degrees", "depths")
-CHUNK = 2048  # cells that are in work together
+CHUNK = 2048  # cells that are processed together
 RandomNetworks = tuple[Single, Single]  # weights (2, K, C, D, D) and biases (2, K, C, D), forwards and backwards
 
 
 def flows(cells: Cells) -> tuple[Float, ...]:
-    """Features (M, ·) of each of GROUPS."""
+    """One array of features (M, ·) per group of GROUPS."""
     return tuple(np.concatenate(group) for group in zip(*map(_flows, _chunks(cells)), strict=True))
 
 
 def answers(cells: Cells, networks: RandomNetworks) -> Float:
-    """(M, 2·K·D) what random networks say that run forwards, and backwards, over the cells."""
+    """(M, 2·K·D) outputs of random networks on the cells, with edges forwards and backwards."""
     return np.concatenate([_answers(chunk, networks) for chunk in _chunks(cells)])
 
 
 def _chunks(cells: Cells) -> list[Cells]:
-    """At least one: what is computed on the way, vertices times operations of each cell, is to fit in memory."""
+    """Chunks of cells, at least one, so that intermediate arrays (vertices x operations per cell) fit in memory."""
     return [cells.take(slice(start, start + CHUNK)) for start in range(0, max(1, len(cells)), CHUNK)]
 
 
@@ -62,9 +62,9 @@ def _answers(cells: Cells, networks: RandomNetworks) -> Float:
 
 
 def _met(weight_MNN: Float, is_MNC: Float, count_M: NDArray[np.int64]) -> Float:
-    """(M, C) how often a path from first to last meets each operation, on average by the product of its weights.
+    """(M, C) mean count of each operation on a path from first to last vertex, weighted by the product of edge weights.
 
-    The first vertex is not counted: every path has it.
+    The first vertex is not counted, because all paths contain it.
     """
     M, N, C = is_MNC.shape
     mass_MN, met_MNC = np.zeros((M, N)), np.zeros((M, N, C))
@@ -80,7 +80,7 @@ def _met(weight_MNN: Float, is_MNC: Float, count_M: NDArray[np.int64]) -> Float:
 
 
 def _backwards(cells: Cells) -> Cells:
-    """The same cells with every edge turned round: the last vertex is the first."""
+    """The same cells with all edges reversed: the last vertex becomes the first."""
     N = cells.kind_MN.shape[1]
     source_MN = cells.count_M[:, None] - 1 - np.arange(N)
     source_MN = np.where(source_MN < 0, np.arange(N), source_MN)  # padding stays where it is

@@ -1,4 +1,4 @@
-"""Random networks that run over cells: what they say of a cell tells cells apart, and no label is needed.
+"""Random networks on the graphs of cells: their outputs distinguish cells, and no labels are needed.
 
 Letters: M cells, N vertices, C operations of the vocabulary, K networks, D width of each.
 """
@@ -18,7 +18,7 @@ Real = TypeVar("Real", np.float32, np.float64)
 def last_states(cells: Cells, weight_KCDD: NDArray[Real], bias_KCD: NDArray[Real]) -> NDArray[Real]:
     """(M, K·D) h of the last vertex, where h_v = tanh(W_op(v) Σ_parents h + b_op(v)); in the precision of the weights.
 
-    A parent counts as often as it has edges to v.
+    A parent with several edges to v is added several times.
     """
     K, C, D = bias_KCD.shape
     kind_MN = np.where(cells.kind_MN == PADDING, 0, cells.kind_MN)

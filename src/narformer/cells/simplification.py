@@ -1,4 +1,4 @@
-"""Cells without operations that compute nothing, so that equal functions become equal graphs."""
+"""Removes operations that compute nothing from cells, so that cells of the same function have the same graph."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ __all__ = ["simplified"]
 
 
 def simplified(cells: Cells, absent: Sequence[str] = (), identities: Sequence[str] = ()) -> Cells:
-    """The cells without vertices that compute nothing; their first vertex is the input, their last the output.
+    """The cells without vertices that compute nothing; the first vertex is the input, the last the output.
 
-    Operations called ``absent`` are dropped with their edges; ``identities`` are merged into their consumers, so
-    that the adjacency counts how often a value is added; vertices without a path from input and to output are pruned.
-    Where nothing joins them, input and output remain without an edge.
+    Operations called ``absent`` are dropped with their edges. ``identities`` are merged into their consumers: the
+    adjacency counts how often a value is added. Vertices without a path from the input or to the output are dropped.
+    If no path connects input and output, only these two remain, without an edge.
     """
     kind_MN, adj_MNN = cells.kind_MN, cells.adj_MNN.astype(np.int64)
     M, N = kind_MN.shape
@@ -32,7 +32,7 @@ def simplified(cells: Cells, absent: Sequence[str] = (), identities: Sequence[st
 
     ahead_MN, behind_MN = np.zeros((M, N), dtype=bool), np.zeros((M, N), dtype=bool)
     ahead_MN[:, 0] = behind_MN[np.arange(M), last_M] = True
-    for v in range(1, N):  # an edge points forward, so one sweep each way reaches everything
+    for v in range(1, N):  # edges point forward, so one sweep per direction is enough
         ahead_MN[:, v] |= (ahead_MN & (adj_MNN[:, :, v] > 0)).any(axis=1)
         u = N - 1 - v
         behind_MN[:, u] |= (behind_MN & (adj_MNN[:, u, :] > 0)).any(axis=1)

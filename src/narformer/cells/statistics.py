@@ -1,7 +1,7 @@
-"""What the structure of a cell tells without any training: counts, paths, degrees, and the answer of a random network.
+"""Statistics of the structure of a cell: counts, paths, degrees, and the output of a random network. No training.
 
-Such features alone predict accuracies well (GRAF, Kadlecová et al., ICML 2024); here they also are what our predictor
-learns to tell before it sees a label. Array code over whole columns, one sweep over the vertices.
+Such features alone predict accuracies well (GRAF, Kadlecová et al., ICML 2024). Here they are also the targets of
+pre-training. Array code over all cells, one sweep over the vertices.
 
 Letters: M cells, N vertices, C operations of the vocabulary, S statistics, D width of the random network.
 """
@@ -17,7 +17,7 @@ __all__ = ["statistics", "structure"]
 Float = NDArray[np.float64]
 
 RANDOM_WIDTH, RANDOM_OUTPUTS, RANDOM_SEED = 8, 2, 0
-_NEVER = -1e6  # longer than any path, so that a maximum passes over it
+_NEVER = -1e6  # its magnitude is larger than any path length, so that a maximum ignores it
 
 
 def statistics(vocabulary: tuple[str, ...]) -> tuple[str, ...]:
@@ -33,7 +33,7 @@ def statistics(vocabulary: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def structure(cells: Cells) -> Float:
-    """(M, S) statistics of the paths from the first vertex of each cell to its last; where there is none, 0."""
+    """(M, S) statistics of the paths from the first vertex of each cell to its last; lengths are 0 without a path."""
     kind_MN, adj_MNN = cells.kind_MN, cells.adj_MNN.astype(np.float64)
     M, N = kind_MN.shape
     last_M = cells.count_M - 1
@@ -72,7 +72,7 @@ def structure(cells: Cells) -> Float:
 
 
 def _random_network(cells: Cells) -> Float:
-    """(M, outputs): what a fixed random network says of each cell, read out linearly."""
+    """(M, outputs) linear readout of a fixed random network on each cell."""
     rng = np.random.default_rng(RANDOM_SEED)
     C, D = len(cells.vocabulary), RANDOM_WIDTH
     weight_CDD, bias_CD = rng.standard_normal((C, D, D)) * D**-0.5, rng.standard_normal((C, D))

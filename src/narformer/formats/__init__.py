@@ -1,4 +1,4 @@
-"""Networks as others write them: ONNX files in and out, PyTorch modules in."""
+"""Formats of networks: reading and writing ONNX files, reading PyTorch modules."""
 
 __all__ = ["is_onnx"]
 

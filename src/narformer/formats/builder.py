@@ -1,4 +1,4 @@
-"""Parts that every reader of a format shares: constants, operands, and the network that is being built."""
+"""Shared parts of the readers: constants, operands, and the network under construction."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +16,10 @@ Shape = tuple[int, ...]
 
 @dataclass
 class Constant:
-    """A value that no input of the network reaches: weight, scalar, shape. ``values`` only where small and known.
+    """A value that does not depend on an input: weight, scalar, shape. ``values`` is set if they are few and known.
 
-    code: the bytes of the array that the values were taken from, empty where they come from elsewhere: constants are
-          told apart by them much faster than by their values
+    code: the bytes of the array that holds the values, empty if there is no array; comparing bytes is much faster than
+          comparing values
     """
 
     shape: Shape | None
@@ -28,7 +28,7 @@ class Constant:
 
     @property
     def count(self) -> int:
-        """Number of values; 1 where the shape is not known."""
+        """Number of values; 1 if the shape is not known."""
         total = 1
         for size in self.shape or ():
             total *= size
@@ -36,7 +36,7 @@ class Constant:
 
     @property
     def scalar(self) -> int | float | None:
-        """Its one value, where it has one that is known."""
+        """The value if there is exactly one and it is known, else None."""
         return self.values[0] if self.values is not None and len(self.values) == 1 else None
 
 
@@ -45,7 +45,7 @@ Operand = int | Constant | None
 
 @dataclass
 class Builder:
-    """Vertices being added from a source, with their names; operands are vertices, constants or absent."""
+    """A network under construction, with the names of its vertices; operands are vertices, constants or None."""
 
     graph: MutableGraph = field(default_factory=MutableGraph)
     names: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Builder:
     def add(
         self, kind: str, shape: Shape | None, operands: Sequence[Operand], attributes: Mapping[str, Value] | None = None
     ) -> int:
-        """A vertex; its constant operands become the attributes ``constant`` and, for one scalar, ``value``."""
+        """Add a vertex. Constant operands become the attribute ``constant``, and a single scalar also ``value``."""
         values: dict[str, Value] = dict(attributes or {})
         constants = [operand for operand in operands if isinstance(operand, Constant)]
         if constants:
@@ -69,9 +69,9 @@ class Builder:
         return vertex
 
     def copy(self, part: "Builder", operands: Iterable[int]) -> list[int]:
-        """Add what another builder has added; the vertices that stand for its own, the first of them ``operands``.
+        """Add the vertices of another builder; return the vertex for each of its vertices, ``operands`` first.
 
-        Alike operations that are built once and copied are one object.
+        Copies of an operation share one Op object.
         """
         vertices = list(operands)
         for v in part.names:
@@ -83,7 +83,7 @@ class Builder:
         return vertices
 
     def finished(self, outputs: Sequence[int], nodes: int, name: str) -> SourceNetwork:
-        """The result. Raises BadArchitecture where the operations close a cycle."""
+        """The result. Raises BadArchitecture if the operations close a cycle."""
         before = len(self.graph.ops)
         self.graph.keep(outputs)
         kept = sum(v in self.names for v in self.graph.ops)
@@ -98,7 +98,7 @@ class Builder:
 
 
 def slices(shape: Shape, axes: Sequence[int], starts: Sequence[int], ends: Sequence[int], steps: Sequence[int]) -> Op:
-    """A Slice of a value of this shape: axes ascending, bounds inside it, axes that are kept whole left out."""
+    """A Slice of a value of this shape, with ascending axes and clipped bounds; axes that stay whole are left out."""
     cuts: dict[int, range] = {}
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         cuts[axis % len(shape)] = range(*slice(start, end, step).indices(shape[axis]))
@@ -115,7 +115,7 @@ def slices(shape: Shape, axes: Sequence[int], starts: Sequence[int], ends: Seque
 
 
 def same_padding(shape: Shape, kernel: Shape, strides: Shape, dilations: Shape, upper: bool) -> Shape:
-    """The padding by which a window over an image of this shape gives ceil(size / stride) positions."""
+    """The padding for which a window over an image of this shape has ceil(size / stride) positions."""
     begins, ends = [], []
     for size, k, stride, dilation in zip(shape, kernel, strides, dilations, strict=True):
         total = max((-(-size // stride) - 1) * stride + (k - 1) * dilation + 1 - size, 0)

@@ -1,7 +1,7 @@
-"""A parsed ONNX model, looked over before anything is computed from it: functions, structure, numbers.
+"""Checks of a parsed ONNX model before it is used: functions, structure, numbers.
 
-The checks are our own: the library's checker refuses files without weights, and its shape inference takes time and
-memory without bound on functions that call each other twice, follows cycles and believes any number.
+The checker of the onnx library cannot be used, because it refuses files without weights. The library's shape inference
+does not check: its time and memory are unbounded for functions that call each other twice, for cycles and huge numbers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 LOCATION = b"location"  # the key by which a tensor names another file
-DIM = 2**31 - 1  # of a tensor, a kernel, a stride
-ELEMENTS = 2**48  # of one tensor
+DIM = 2**31 - 1  # largest size of a dimension, a kernel, a stride
+ELEMENTS = 2**48  # largest number of values in one tensor
 GRAPH_TYPES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 _LISTS = ("kernel_shape", "strides", "dilations", "output_shape")
 _LEAST = {  # attribute -> its smallest number; the largest is DIM
@@ -44,7 +44,7 @@ def functions_expanded(model: onnx.ModelProto, path: str | Path) -> int:
 
     Each function is counted once, so that k functions that call each other twice take k steps, not 2**k.
 
-    Raises BadFile where a function calls itself or the number is beyond NODES.
+    Raises BadFile if a function calls itself, or the number is above NODES.
     """
     bodies = {(f.domain, f.name, f.overload): f for f in model.functions}
     calls: dict[Key, list[Key | None]] = {key: _calls(f.node, bodies) for key, f in bodies.items()}
@@ -83,16 +83,16 @@ def _calls(nodes: Iterable[onnx.NodeProto], bodies: Mapping[Key, onnx.FunctionPr
 
 
 def body_of(attribute: onnx.AttributeProto) -> list[onnx.GraphProto]:
-    """The graphs that an attribute holds."""
+    """The graphs in an attribute."""
     if attribute.HasField("g"):
         return [attribute.g, *attribute.graphs]
     return list(attribute.graphs)
 
 
 def check(model: onnx.ModelProto, path: str | Path) -> None:
-    """Refuse a model that names a value twice, reads what nobody writes, goes in circles or states absurd numbers.
+    """Refuse a model with two values of one name, undefined inputs, cycles or numbers out of range.
 
-    Nodes that stand in another order are put in the order in which they can run: shape inference trusts it.
+    Nodes are sorted topologically if necessary, because shape inference assumes this order.
 
     Raises BadFile.
     """
@@ -137,21 +137,21 @@ def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], path: str | Path
             bodies = body_of(attribute)
             if bodies and attribute.type not in GRAPH_TYPES:
                 raise BadFile(
-                    path, f"a graph in attribute {attribute.name[:80]!r} of another type", "a type that tells"
+                    path, f"a graph in attribute {attribute.name[:80]!r} of another type", "the type GRAPH or GRAPHS"
                 )
             inner += bodies
-    if not in_order or not outer.isdisjoint(scope):  # a name from outside that is written here, too, is the one here
+    if not in_order or not outer.isdisjoint(scope):  # a name of the outer graph that is written here is hidden
         _put_in_order(graph, frozenset(outer | scope), path)
-        inner = [body for node in graph.node for a in node.attribute for body in body_of(a)]  # the nodes are new ones
+        inner = [body for node in graph.node for a in node.attribute for body in body_of(a)]  # the nodes were replaced
     for value in graph.output:
         if value.name not in scope and value.name not in outer:
-            raise BadFile(path, f"the output {value.name[:80]!r} that nothing writes", "outputs that nodes write")
+            raise BadFile(path, f"the undefined output {value.name[:80]!r}", "outputs that a node writes")
     for body in inner:
         _check_graph(body, frozenset(outer | scope), path)
 
 
 def _put_in_order(graph: onnx.GraphProto, scope: frozenset[str], path: str | Path) -> None:
-    """Every value written before it is read. Raises BadFile where one is not in ``scope``, or nodes go in a circle."""
+    """Sort the nodes topologically. Raises BadFile if an input is not in ``scope``, or if the nodes form a cycle."""
     nodes = [(node, _reads(node)) for node in graph.node]
     writer = {name: i for i, (node, _) in enumerate(nodes) for name in node.output if name}
     waiting = [0] * len(nodes)
@@ -164,20 +164,18 @@ def _put_in_order(graph: onnx.GraphProto, scope: frozenset[str], path: str | Pat
             elif name not in scope:
                 raise BadFile(
                     path,
-                    f"node {(node.name or node.op_type)[:80]!r} reading {name[:80]!r}, which nothing writes",
-                    "inputs that are written before",
+                    f"node {(node.name or node.op_type)[:80]!r} reading the undefined value {name[:80]!r}",
+                    "inputs that a node or the graph defines",
                 )
     order = [i for i, count in enumerate(waiting) if not count]
-    for i in order:  # grows while it is read
+    for i in order:  # the list grows during the loop
         for reader in readers[i]:
             waiting[reader] -= 1
             if not waiting[reader]:
                 order.append(reader)
     if len(order) < len(nodes):
         stuck = next(node for (node, _), count in zip(nodes, waiting, strict=True) if count)
-        raise BadFile(
-            path, f"nodes that go in a circle, {(stuck.name or stuck.op_type)[:80]!r} among them", "an acyclic graph"
-        )
+        raise BadFile(path, f"nodes in a cycle, including {(stuck.name or stuck.op_type)[:80]!r}", "an acyclic graph")
     copies = [onnx.NodeProto.FromString(nodes[i][0].SerializeToString()) for i in order]
     del graph.node[:]
     graph.node.extend(copies)
@@ -188,7 +186,7 @@ def _reads(node: onnx.NodeProto) -> list[str]:
 
 
 def taken(node: onnx.NodeProto) -> list[str]:
-    """Names of the values that the bodies of a node take from around it."""
+    """Names of the values that subgraphs of a node read from the outer graph."""
     names: list[str] = []
     for attribute in node.attribute:
         for body in body_of(attribute) if attribute.type in GRAPH_TYPES else ():
@@ -201,10 +199,10 @@ def taken(node: onnx.NodeProto) -> list[str]:
 
 
 def external(model: onnx.ModelProto) -> list[str]:
-    """Names of the tensors whose contents lie in other files, wherever in the model they stand.
+    """Names of the tensors whose contents are in other files, anywhere in the model.
 
-    A tensor without a name goes by that of its attribute. A reference counts too where the tensor does not say that it
-    is external: not every reader asks.
+    A tensor without a name is listed under the name of its attribute. A reference to a file also counts if the tensor
+    is not marked as external, because some readers ignore the mark.
     """
     found: list[str] = []
     graphs = [model.graph, *(graph for t in model.training_info for graph in (t.initialization, t.algorithm))]
@@ -239,7 +237,7 @@ def external(model: onnx.ModelProto) -> list[str]:
 
 
 def check_shape(value: onnx.ValueInfoProto, path: str | Path) -> None:
-    """Refuse a stated shape of absurd sizes. Raises BadFile."""
+    """Refuse a shape with sizes out of range. Raises BadFile."""
     if not value.type.HasField("tensor_type"):
         return
     sizes = [d.dim_value for d in value.type.tensor_type.shape.dim if d.HasField("dim_value")]
@@ -252,7 +250,7 @@ def check_shape(value: onnx.ValueInfoProto, path: str | Path) -> None:
 
 
 def absurd(dims: Sequence[int]) -> bool:
-    """Whether a tensor cannot have these dimensions."""
+    """Whether dimensions are out of range: negative, above DIM, or more than ELEMENTS values in total."""
     return len(dims) > 0 and (not 0 <= min(dims) <= max(dims) <= DIM or prod(dims) > ELEMENTS)
 
 

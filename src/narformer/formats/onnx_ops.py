@@ -1,4 +1,4 @@
-"""Operations of ONNX as operations of the op table: attributes read from the node or from its constant inputs."""
+"""Translates ONNX operations to the op table: attributes are read from the node or from its constant inputs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from narformer.network.ops import ALIASES, OPS
 
 __all__ = ["OWN_KINDS", "Call", "Given", "outputs"]
 
-OWN_KINDS = ("Input", "Take", "Zero")  # kinds of the op table that no file can ask for
-ENTRIES = 64  # of an attribute of an unknown operation that is kept
+OWN_KINDS = ("Input", "Take", "Zero")  # kinds of the op table that are not ONNX operations
+ENTRIES = 64  # longest attribute of an unknown operation that is kept
 
 Given = int | float | str | tuple[int | float, ...]
 
-# Constant inputs from this slot on state attributes or are counted by the kind's own rule; others are ``constant``.
+# Constant inputs from this slot on are attributes or are counted by the rule of the kind; others are ``constant``.
 _STATED_FROM = {
     "Reshape": 1, "Expand": 1, "Tile": 1, "Slice": 1, "Clip": 1, "Pad": 1, "Squeeze": 1, "Unsqueeze": 1, "Resize": 1,
     "Upsample": 1, "TopK": 1, "Dropout": 1, "Trilu": 1, "OneHot": 1, "CumSum": 1, "Split": 1, "Gather": 1,
@@ -32,7 +32,10 @@ _DROPPED_SLOTS = {"LSTM": (4,), "GRU": (4,), "RNN": (4,)}  # lengths of the sequ
 
 @dataclass
 class Call:
-    """One node: operands and their shapes in slot order, attributes by name, shapes of its outputs, which are read."""
+    """One node: operands and their shapes by slot, attributes by name; shapes of its outputs, and whether each is read.
+
+    The fields ``given`` and ``out`` hold the attributes and the shapes of the outputs.
+    """
 
     kind: str
     opset: int
@@ -43,7 +46,7 @@ class Call:
     read: list[bool]
 
     def constant(self, slot: int) -> Constant | None:
-        """The operand at a slot, if it is a constant."""
+        """The operand at a slot if it is a constant, else None."""
         operand = self.operands[slot] if slot < len(self.operands) else None
         return operand if isinstance(operand, Constant) else None
 
@@ -56,7 +59,7 @@ class Call:
         return self.shapes[slot] if slot < len(self.shapes) else None
 
     def integers(self, name: str, slot: int) -> tuple[int, ...] | None:
-        """An attribute of whole numbers that newer versions of an operation take from an input."""
+        """An attribute of integers; in newer versions of an operation it is an input."""
         given = self.given.get(name)
         if given is None and (constant := self.constant(slot)) is not None:
             given = None if constant.values is None else tuple(constant.values)
@@ -65,7 +68,7 @@ class Call:
         return tuple(int(value) for value in given) if isinstance(given, tuple) else None
 
     def number(self, name: str, slot: int) -> float | None:
-        """A scalar attribute that newer versions of an operation take from an input."""
+        """A scalar attribute; in newer versions of an operation it is an input."""
         given = self.given.get(name)
         if given is None and (constant := self.constant(slot)) is not None:
             given = constant.scalar
@@ -73,7 +76,7 @@ class Call:
 
 
 def translate(call: Call, builder: Builder) -> int:
-    """Add the vertices of a node; the one that stands for its first output is returned."""
+    """Add the vertices of a node and return the vertex of its first output."""
     if call.kind in _SPECIAL:
         return _SPECIAL[call.kind](call, builder)
     return _plain(call, builder)
@@ -211,7 +214,7 @@ def _slice(call: Call, builder: Builder) -> int:
 
 
 def split(call: Call, builder: Builder) -> list[Operand]:
-    """A Slice for each output that is read."""
+    """One Slice per output that is read."""
     axis, shape = call.given.get("axis", 0), call.shape()
     vertices: list[Operand] = []
     start = 0
@@ -304,7 +307,7 @@ def _swish(call: Call, builder: Builder) -> int:
 
 
 def _shape_of(call: Call) -> Shape | None:
-    """The first output's shape where the library's inference gave none: elementwise operations, reductions, Expand."""
+    """The shape of the first output where shape inference failed: elementwise operations, reductions, Expand."""
     shape = call.shape()
     if call.kind == "Expand" and shape is not None and (wanted := call.integers("", 1)) is not None:
         return _broadcast([shape, wanted])
@@ -367,7 +370,7 @@ _SPECIAL: dict[str, Callable[[Call, Builder], int]] = {
 
 
 def outputs(call: Call, builder: Builder) -> Sequence[Operand]:
-    """What each output of a node is: a vertex, or a constant where no input of the network reaches it."""
+    """Each output of a node: a vertex, a constant if it does not depend on an input, or None if it is not read."""
     if call.out[0] is None:
         call.out[0] = _shape_of(call)
     if _constant_out(call):

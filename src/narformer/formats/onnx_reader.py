@@ -1,6 +1,6 @@
-"""Reading ONNX files: protobuf in, architecture out. Weights are never needed, external data never opened.
+"""Reading ONNX files: protobuf in, architecture out. Weights are not needed, and external data is never opened.
 
-The order is the safety: the bytes are looked over before they are parsed (``onnx_wire``), the parsed model before its
+For safety, the bytes are checked before they are parsed (``onnx_wire``), and the parsed model is checked before its
 functions are expanded or its shapes inferred (``onnx_guard``).
 """
 
@@ -30,11 +30,11 @@ from narformer.network.source_network import SourceNetwork
 __all__ = ["read_onnx"]
 
 DOMAINS = ("", "ai.onnx")
-MODULE_KEY = "pkg.torch.onnx.name_scopes"  # a list of texts, outermost module first, the operation's own name last
+MODULE_KEY = "pkg.torch.onnx.name_scopes"  # a list of texts: outermost module first, name of the operation last
 KIND = re.compile(r"[^A-Za-z0-9_.:-]")
 FORMATS = {1: "float32", 2: "uint8", 3: "int8", 10: "float16", 11: "float64", 16: "bfloat16"}  # of TensorProto
-PARTS = 1000  # kinds of nodes that are remembered; more than networks have
-PLACE = "operand"  # stands for whatever vertex a node reads
+PARTS = 1000  # number of cached translations; more than networks need
+PLACE = "operand"  # placeholder for a vertex that a node reads
 
 
 def read_onnx(
@@ -43,12 +43,12 @@ def read_onnx(
     inputs: Mapping[str, tuple[int, ...]] | None = None,
     origin: Path | None = None,
 ) -> SourceNetwork:
-    """The network in an ONNX file, or in the bytes of one, read from ``origin`` where that is given.
+    """The network in an ONNX file, or in the bytes of one; errors and the name then use the path ``origin``, if given.
 
     ``dims`` binds dimensions that the file names ("batch" -> 1), ``inputs`` states whole input shapes.
 
-    Raises BadFile where the file is no ONNX model, damaged, or beyond a limit of ``onnx_wire`` and ``onnx_guard``;
-    BadArchitecture where dimensions are left unbound or bound to names that the file does not have.
+    Raises BadFile if the file is not an ONNX model, is damaged, or exceeds a limit of ``onnx_wire`` or ``onnx_guard``;
+    BadArchitecture if dimensions are left unbound, or names are bound that the file does not have.
     """
     path = origin or ("the given bytes" if isinstance(source, bytes) else source)
     data = source if isinstance(source, bytes) else wire.read(source)
@@ -67,7 +67,7 @@ def _read(
     except Exception as error:  # the parser's own errors have no common base
         raise BadFile(path, f"no protobuf message ({printable(str(error))})", "an ONNX model") from None
     guard.check(model, path)
-    external = guard.external(model) if guard.LOCATION in light else []  # without the key there is none, and no search
+    external = guard.external(model) if guard.LOCATION in light else []  # without the key there is nothing to search
     if model.functions:
         guard.functions_expanded(model, path)
         model = _library(onnx.inliner.inline_local_functions, model, path)
@@ -91,7 +91,7 @@ def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     stated = {entry.domain for entry in model.opset_import}
     for domain in dict.fromkeys(node.domain for node in model.graph.node):
         if domain not in stated and (domain not in DOMAINS or not stated & set(DOMAINS)):
-            model.opset_import.add(domain=domain, version=1)  # inference stops at a domain without a version
+            model.opset_import.add(domain=domain, version=1)  # inference fails at a domain without a version
     return onnx.shape_inference.infer_shapes(model, data_prop=True)
 
 
@@ -105,7 +105,7 @@ def _library(function: object, model: onnx.ModelProto, path: str | Path) -> onnx
 
 
 def _bind(model: onnx.ModelProto, dims: dict[str, int], inputs: dict[str, tuple[int, ...]], path: str | Path) -> None:
-    """State the sizes that the file leaves open. Raises BadArchitecture with the names of those that stay open."""
+    """Set the sizes that the file leaves open. Raises BadArchitecture with the names of those that stay open."""
     graph = model.graph
     stored_names = {tensor.name for tensor in graph.initializer}
     entries = [value for value in graph.input if value.name not in stored_names]
@@ -119,7 +119,7 @@ def _bind(model: onnx.ModelProto, dims: dict[str, int], inputs: dict[str, tuple[
         if not 0 <= size <= guard.DIM:
             raise BadArchitecture(f"a dimension was bound to {size}; expected 0 to {guard.DIM}")
     if inputs:
-        del graph.value_info[:]  # stated for other shapes
+        del graph.value_info[:]  # they are valid for other shapes only
     for value in (*graph.input, *graph.output, *graph.value_info):
         for dim in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
             if dim.dim_param in dims:
@@ -159,7 +159,7 @@ def _bind(model: onnx.ModelProto, dims: dict[str, int], inputs: dict[str, tuple[
 
 @dataclass(frozen=True)
 class _Part:
-    """What nodes that are alike become: vertices in a builder of their own, and which of them each output is."""
+    """The translation of equal nodes: vertices in a separate builder, and the vertex of each output."""
 
     call: Call
     builder: Builder
@@ -175,14 +175,14 @@ class _Reading:
         self.builder = Builder()
         self.values: dict[str, Operand] = {"": None}
         self.shapes: dict[str, Shape | None] = {}
-        self.arrays: dict[str, NDArray[np.generic]] = {}  # small constants, for the shapes that are computed from them
-        self.read: set[str] = set()  # names of all values that something reads
+        self.arrays: dict[str, NDArray[np.generic]] = {}  # small constants, from which shapes are computed
+        self.read: set[str] = set()  # names of all values that are read
         self.parts: dict[Hashable, _Part] = {}
         self.tensors = {tensor.name: tensor for tensor in self.graph.initializer}
 
     def imported(self, name: str) -> SourceNetwork:
-        """The architecture and what was left out."""
-        alike: dict[bytes, Shape | None] = {}  # a network has few shapes and many values of each
+        """The architecture, with its coverage."""
+        alike: dict[bytes, Shape | None] = {}  # a network has many values but few distinct shapes
         for value in (*self.graph.value_info, *self.graph.input, *self.graph.output):
             written = value.type.SerializeToString()
             if written not in alike:
@@ -198,7 +198,7 @@ class _Reading:
             if value.name not in self.values:
                 self.builder.label = (printable(value.name), "")
                 self.values[value.name] = self.builder.add("Input", self.shapes[value.name], [])
-        nodes = [(node, list(node.input), guard.taken(node)) for node in self.graph.node]  # checking put them in order
+        nodes = [(node, list(node.input), guard.taken(node)) for node in self.graph.node]  # guard.check has sorted them
         self.read = {value.name for value in self.graph.output}
         for _, names, taken in nodes:
             self.read.update(names, taken)
@@ -245,7 +245,7 @@ class _Reading:
         out: tuple[Shape | None, ...],
         read: tuple[bool, ...],
     ) -> "_Part":
-        """What a node is, whatever vertices it reads; the same object for nodes that are alike."""
+        """The translation of a node, which does not depend on the vertices it reads; cached for equal nodes."""
         kind = self._kind(node)
         texts = tuple([a.SerializeToString() for a in node.attribute])
         sorts = tuple([(o.shape, o.code or repr(o.values)) if isinstance(o, Constant) else o is None for o in operands])
@@ -265,14 +265,14 @@ class _Reading:
         return self.parts[key]
 
     def _look_at(self, name: str) -> None:
-        """The contents of a stored tensor, where it is small, when it is first read."""
+        """Load the contents of a stored tensor, if it is small, when it is first read."""
         array = stored(self.tensors.pop(name))
         if array is not None:
             self._know(name, array)
 
     def _know(self, name: str, array: NDArray[np.generic]) -> None:
         self.arrays[name], self.shapes[name] = array, array.shape
-        # An array of objects holds their addresses.
+        # The bytes of an array of objects are addresses, not values.
         code = b"" if array.dtype.hasobject else array.dtype.str.encode() + array.tobytes()
         self.values[name] = Constant(array.shape, array.reshape(-1).tolist(), code)
 
@@ -294,7 +294,7 @@ def _check_groups(node: onnx.NodeProto, call: Call, path: str | Path) -> None:
 
 
 def _module(node: onnx.NodeProto, name: str) -> str:
-    """The module path that the exporter kept, by metadata or in the node's name."""
+    """The module path that the exporter wrote to the metadata or the node's name; "" if there is neither."""
     for entry in node.metadata_props:
         if entry.key == MODULE_KEY and len(entry.value) <= wire.NAME_BYTES:
             scopes = re.findall(r"'([^']*)'", entry.value)

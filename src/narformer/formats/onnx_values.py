@@ -1,6 +1,6 @@
-"""What a model states: shapes, attributes, the few small constants whose values matter (shapes, axes, bounds).
+"""Values in an ONNX model: shapes, attributes, and small constants whose values matter (shapes, axes, bounds).
 
-Other constants have only a shape.
+Only the shape of other constants is used.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ from narformer.formats.onnx_wire import TENSOR_BYTES
 
 __all__ = ["evaluate", "given", "shape_of", "stored"]
 
-ELEMENTS = 1024  # of a constant or an attribute whose values are looked at
-FLOATS = 16  # the same, of floating-point numbers: scalars, scales of an image
+ELEMENTS = 1024  # longest constant or attribute whose values are read
+FLOATS = 16  # the same for floating-point numbers: scalars, scales of an image
 _WHOLE = {getattr(onnx.TensorProto, name) for name in ("INT8", "INT16", "INT32", "INT64", "UINT8", "BOOL")}
 
 Array = NDArray[Any]
@@ -34,7 +34,7 @@ _VIEWS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity")
 
 
 def shape_of(value: onnx.ValueInfoProto, path: str | Path) -> Shape | None:
-    """The shape that is stated of a value; None where none is, or not all of it. Raises BadFile for absurd sizes."""
+    """The stated shape of a value; None if it is missing or incomplete. Raises BadFile for sizes out of range."""
     if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
         return None
     dims = value.type.tensor_type.shape.dim
@@ -51,7 +51,7 @@ def shape_of(value: onnx.ValueInfoProto, path: str | Path) -> Shape | None:
 
 
 def given(attribute: onnx.AttributeProto) -> Given | None:
-    """The value of an attribute; None where it is no number, text or list of numbers, or a long one."""
+    """The value of an attribute; None if it is not a number, text or list of numbers, or if it is too long."""
     types = onnx.AttributeProto
     if attribute.type == types.INT:
         return attribute.i
@@ -67,7 +67,7 @@ def given(attribute: onnx.AttributeProto) -> Given | None:
 
 
 def stored(tensor: onnx.TensorProto) -> Array | None:
-    """The values of a small tensor that holds its own; None otherwise."""
+    """The values of a small tensor that is stored in the file; None otherwise."""
     if (
         prod(tensor.dims) > (ELEMENTS if tensor.data_type in _WHOLE else FLOATS)
         or tensor.data_location == onnx.TensorProto.EXTERNAL
@@ -77,7 +77,7 @@ def stored(tensor: onnx.TensorProto) -> Array | None:
         return None
     try:
         array = onnx.numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, KeyError):  # contents that do not fit what is stated: stripped weights, no such type
+    except (ValueError, TypeError, KeyError):  # contents that do not match the type or shape, such as stripped weights
         return None
     return array if array.dtype.kind in "biuf" else None
 
@@ -85,7 +85,7 @@ def stored(tensor: onnx.TensorProto) -> Array | None:
 def evaluate(
     node: onnx.NodeProto, shapes: Sequence[Shape | None], inputs: Sequence[Array | None], out: Shape | None
 ) -> Array | None:
-    """The output of a node without data inputs, where it is small and all its inputs are known."""
+    """The output of a node that does not depend on an input; None unless it is small and all its inputs are known."""
     try:
         with np.errstate(all="ignore"):
             result = _evaluate(node, shapes, inputs, out)

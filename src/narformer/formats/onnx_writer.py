@@ -1,7 +1,7 @@
-"""An architecture as an ONNX model that a runtime can run, with random weights, or stripped of them.
+"""Writes an architecture as an ONNX model that a runtime can run, with random weights, or without weights.
 
-Weights are drawn so that values neither vanish nor overflow on their way: uniform with the variance of He et al. 2015
-for what is multiplied, near 1 for scales and variances, near 0 for offsets and means.
+Weights are drawn so that activations neither vanish nor overflow: uniform with the variance of He et al. 2015 for
+convolutions and dense layers, near 1 for scales and variances, near 0 for offsets and means.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,27 +19,27 @@ from narformer.network.ops import ALIASES
 __all__ = ["IR_VERSION", "OPSET", "to_onnx"]
 
 OPSET = 18
-IR_VERSION = 8  # the one of opset 18: older runtimes read it, too
+IR_VERSION = 8  # the version of opset 18, which older runtimes read, too
 Attributes = dict[str, Value]
 
-BLOCK = 1 << 18  # values; to draw each of the 100 million of a large network takes longer than to run it
+BLOCK = 1 << 18  # values; drawing all 100 million of a large network would take longer than running it
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9  # fields of a model, of its graph, of a tensor
-NOT_WRITTEN = {"bias"}  # attributes that ONNX tells by the number of inputs
+NOT_WRITTEN = {"bias"}  # attributes that ONNX expresses by the number of inputs
 
 
 def to_onnx(
     architecture: Architecture, weights: Literal["random", "none"] = "random", rng: np.random.Generator | None = None
 ) -> bytes:
-    """A serialised ONNX model of the architecture, shapes of all values stated.
+    """A serialised ONNX model of the architecture, with the shapes of all values.
 
-    With ``weights="none"`` trained values keep name, type and shape but have no data: readers of graphs take such a
-    file, runtimes and ``onnx.checker`` do not. Random weights are drawn from ``rng``.
+    With ``weights="none"`` trained values keep name, type and shape but have no data. ``read_onnx`` accepts such a
+    file; runtimes and ``onnx.checker`` do not. Random weights are drawn from ``rng``.
 
-    Raises BadArchitecture where a shape is not known or an operation cannot be written, ValueError where random
-    weights have no generator.
+    Raises BadArchitecture if a shape is not known or an operation cannot be written, ValueError if random weights are
+    asked for without ``rng``.
     """
     if weights == "random" and rng is None:
-        raise ValueError("random weights need a generator: give rng, or weights='none'")
+        raise ValueError("found no generator for random weights; expected rng, or weights='none'")
     writer = _Writer(architecture, rng if weights == "random" else None)
     for vertex in range(len(architecture)):
         writer.write(vertex)
@@ -47,10 +47,10 @@ def to_onnx(
 
 
 class _Writer:
-    """A model that grows vertex by vertex; ``rng`` is None where weights are left out.
+    """A model to which vertices are added one by one; ``rng`` is None if weights are left out.
 
-    A network may have a gigabyte of weights. They wait as the blocks they repeat, and are copied once, into the file:
-    protobuf would copy them four times, and that takes longer than to run the network.
+    A network may have a gigabyte of weights. They are stored as references to repeated blocks and copied only once,
+    into the file. Protobuf would copy them four times, which takes longer than running the network.
     """
 
     def __init__(self, architecture: Architecture, rng: np.random.Generator | None) -> None:
@@ -64,7 +64,7 @@ class _Writer:
         self.weights: list[bytes] = []  # fields of the graph, in pieces
 
     def finished(self) -> bytes:
-        """The file, with its inputs, outputs and the shapes of all between them."""
+        """The bytes of the file, with inputs, outputs and the shapes of all intermediate values."""
         self.graph.name = self.architecture.name or "network"
         read = {source for source, _ in self.architecture.edges}
         for vertex, (name, op) in enumerate(zip(self.names, self.architecture.ops, strict=True)):
@@ -88,27 +88,27 @@ class _Writer:
         if any(slots) and slots != list(range(len(slots))):
             raise BadArchitecture(f"{self.names[vertex]}: found operands {slots}; expected them without gaps")
         if op.shape is None:
-            raise BadArchitecture(f"{self.names[vertex]}: its shape is not known; all shapes are needed")
+            raise BadArchitecture(f"{self.names[vertex]}: found no shape; expected the shapes of all operations")
         if op.get("constant") is not None:
             raise BadArchitecture(f"{self.names[vertex]}: constant operands cannot be written as ONNX")
         if kind != "Input":
             WRITTEN.get(kind, _plain)(self, vertex, kind, inputs)
 
     def node(self, vertex: int, kind: str, inputs: Sequence[str], attributes: Attributes, out: str = "") -> str:
-        """Add a node; its output is the vertex's, or the value called ``out`` on the way to it."""
+        """Add a node and return its output's name; ``out`` names an intermediate value of the vertex."""
         name = f"{self.names[vertex]}.{out}" if out else self.names[vertex]
         node = self.graph.node.add(op_type=kind, name=name, input=inputs, output=[name])
         node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
         return name
 
     def number(self, vertex: int, name: str, value: float | tuple[int, ...]) -> str:
-        """Add a constant that belongs to the structure: a scalar, or a row of whole numbers."""
+        """Add a constant that is not a weight: a scalar, or a row of integers."""
         array = np.array(value, dtype=np.int64 if isinstance(value, tuple) else np.float32)
         self.graph.initializer.append(onnx.numpy_helper.from_array(array, f"{self.names[vertex]}.{name}"))
         return f"{self.names[vertex]}.{name}"
 
     def weight(self, vertex: int, name: str, shape: tuple[int, ...], middle: float, reach: float) -> str:
-        """Add trained values, uniform within ``reach`` of ``middle``; large ones repeat a block of them."""
+        """Add weights, uniform within ``reach`` of ``middle``; large tensors repeat a block of values."""
         name = f"{self.names[vertex]}.{name}"
         tensor = onnx.TensorProto(name=name, data_type=onnx.TensorProto.FLOAT, dims=shape).SerializeToString()
         pieces = [tensor]
@@ -127,15 +127,15 @@ class _Writer:
         return shape
 
     def only_input(self, vertex: int) -> tuple[int, ...]:
-        """Shape of the one operand of a vertex with weights."""
+        """Shape of the only operand of a vertex with weights."""
         operands = self.operands[vertex]
         if len(operands) != 1:
-            raise BadArchitecture(f"{self.names[vertex]}: found {len(operands)} operands; expected one beside weights")
+            raise BadArchitecture(f"{self.names[vertex]}: found {len(operands)} operands; expected one besides weights")
         return self.shape(operands[0][1])
 
 
 def _head(field: int, size: int) -> bytes:
-    """How a protobuf message announces a field of so many bytes: its number and kind, then the size, 7 bits a byte."""
+    """The header of a protobuf field of ``size`` bytes: its number and wire type, then the size as varint."""
     head = bytearray([field << 3 | 2])
     while size > 0x7F:
         head.append(size & 0x7F | 0x80)
@@ -144,7 +144,7 @@ def _head(field: int, size: int) -> bytes:
 
 
 def _attributes(writer: _Writer, vertex: int, kind: str) -> Attributes:
-    """The attributes that an ONNX node of this kind has, too."""
+    """The attributes of the vertex that ONNX defines for this kind."""
     if not onnx.defs.has(kind, OPSET):
         raise BadArchitecture(f"{writer.names[vertex]}: ONNX {OPSET} has no operation '{kind}'")
     known = onnx.defs.get_schema(kind, OPSET).attributes
@@ -156,7 +156,7 @@ def _attributes(writer: _Writer, vertex: int, kind: str) -> Attributes:
 
 
 def _plain(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
-    """An operation without constants, as it is."""
+    """An operation without constants, unchanged."""
     writer.node(vertex, kind, inputs, _attributes(writer, vertex, kind))
 
 
@@ -175,7 +175,7 @@ def _conv(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
 
 
 def _gemm(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
-    """Gemm; the same by MatMul and Add where there are more axes than two."""
+    """Gemm, or MatMul and Add if there are more than two axes."""
     attributes = _attributes(writer, vertex, kind)
     length, width = writer.only_input(vertex)[-1], writer.shape(vertex)[-1]
     bias, flat = writer.architecture.ops[vertex].get("bias", 1), len(writer.shape(vertex)) == 2
@@ -210,7 +210,7 @@ def _rows(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
     given: dict[str, Value | None] = {name: op.get(name) for name in ROWS[kind]}
     for name, value in given.items():
         if value is not None and not isinstance(value, tuple):
-            raise BadArchitecture(f"{writer.names[vertex]}: found {value!r} as {name}; expected whole numbers")
+            raise BadArchitecture(f"{writer.names[vertex]}: found {value!r} as {name}; expected a tuple of integers")
         inputs = [*inputs, writer.number(vertex, name, value) if value is not None else ""]
     others = {name: value for name, value in op.attributes if name not in given}
     writer.node(vertex, kind, inputs, others)
@@ -231,7 +231,7 @@ def _swish(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
 
 
 def _zero(writer: _Writer, vertex: int, kind: str, inputs: list[str]) -> None:
-    """Zero times the input, as NAS-Bench-201 computes ``none``."""
+    """Zero times the input, as in NAS-Bench-201's ``none``."""
     if writer.only_input(vertex) != writer.shape(vertex):
         raise BadArchitecture(f"{writer.names[vertex]}: zeros of another shape than their input cannot be written")
     writer.node(vertex, "Mul", [*inputs, writer.number(vertex, "zero", 0.0)], {})

@@ -1,4 +1,4 @@
-"""PyTorch's operations that only move values or state another shape."""
+"""PyTorch operations that only move values or change the shape."""
 
 import torch
 
@@ -69,7 +69,7 @@ def _narrow(call: Call) -> int:
 
 
 def _parts(call: Call) -> list[Lazy]:
-    """split, chunk, unbind: a Slice for each part that is read."""
+    """split, chunk, unbind: one Slice per part that is read."""
     axis = (call["dim"] or 0) % len(call.shapes["self"])
     parts, start = [], 0
     for shape in call.out:

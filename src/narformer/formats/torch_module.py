@@ -1,6 +1,6 @@
-"""Reading PyTorch modules: ``torch.export`` without decompositions, on fake tensors; weights are never computed with.
+"""Reading PyTorch modules: ``torch.export`` without decompositions, on fake tensors, without computing with weights.
 
-What is read is the network at inference: the module is put into evaluation mode for the time of the export.
+The network at inference is read: the module is in evaluation mode during the export.
 """
 
 import warnings
@@ -24,12 +24,12 @@ __all__ = ["trace_module"]
 def trace_module(
     module: torch.nn.Module, example_inputs: torch.Tensor | Sequence[torch.Tensor], name: str = ""
 ) -> SourceNetwork:
-    """The network that ``module`` computes on inputs of these shapes; a single input may come without a list.
+    """The network that ``module`` computes on inputs of these shapes; a single input does not need a list.
 
-    Module and inputs may lie on the meta device, then nothing is ever allocated. Operations that are not in the table
-    of ``torch_ops`` are kept under their own name ("aten.roll") and listed in the coverage.
+    Module and inputs may be on the meta device, which needs no memory for values. Operations that are not in the table
+    of ``torch_ops`` are kept under their ATen name ("aten.roll") and listed in the coverage.
 
-    Raises BadArchitecture where ``torch.export`` cannot follow the module (a branch on values, say).
+    Raises BadArchitecture if ``torch.export`` cannot trace the module (for example, a branch on values).
     """
     if isinstance(example_inputs, torch.Tensor):
         example_inputs = [example_inputs]
@@ -40,10 +40,10 @@ def trace_module(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.export.export(module.eval(), tuple(example_inputs), strict=False)
-    except Exception as error:  # torch.export raises whatever the module's own code raises
+    except Exception as error:  # torch.export passes on any error of the module's code
         reason = printable((str(error).strip().splitlines() or [type(error).__name__])[0])
         raise BadArchitecture(
-            f"torch.export cannot follow {type(module).__name__}: found {reason}; expected a forward pass without "
+            f"torch.export cannot trace {type(module).__name__}: found {reason}; expected a forward pass without "
             "branches on values. Export it to ONNX by other means, or move the branch out of the module"
         ) from None
     finally:
@@ -129,7 +129,7 @@ def _flat(value: Any) -> list[Operand]:
 
 
 def _shapes(value: Any) -> Any:
-    """The shape of a tensor, a list of them for a tuple of tensors; None where a size is not a number."""
+    """The shape of a tensor, or a list of shapes for several tensors; None if a size is not a number."""
     if isinstance(value, torch.Tensor):
         shape: Shape = tuple(value.shape)
         return shape if all(type(size) is int for size in shape) else None

@@ -1,4 +1,4 @@
-"""Operations of PyTorch (ATen, as ``torch.export`` leaves them) as operations of the op table, after ONNX."""
+"""Translates PyTorch operations (ATen, as in the output of ``torch.export``) to the op table."""
 
 from typing import Any
 
@@ -75,7 +75,7 @@ def _norm(kind: str) -> Translation:
 
 
 def _each(kind: str, **attributes: str) -> Translation:
-    """A unary operation; ``attributes`` name the arguments that hold the attribute's value."""
+    """A unary operation; ``attributes`` maps attributes to the names of the arguments with their values."""
 
     def each(call: Call) -> int:
         values = {name: call[argument] for name, argument in attributes.items()}
@@ -199,7 +199,7 @@ def _attention(call: Call) -> int:
 
 
 def _recurrent(kind: str) -> Translation:
-    """Layer by layer as ONNX has it: (steps, batch, features) in, (steps, directions, batch, hidden) out."""
+    """One ONNX operation per layer: (steps, batch, features) in, (steps, directions, batch, hidden) out."""
 
     def recurrent(call: Call) -> list[Any]:
         first = bool(call["batch_first"])

@@ -1,4 +1,4 @@
-"""What a network is: operations and edges, its canonical form and fingerprint, and its cost."""
+"""Networks: operations and edges, the canonical form and the fingerprint, and the cost."""
 
 from narformer.network.canonical import canonical, fingerprint
 from narformer.network.cost import Cost, cost

@@ -1,9 +1,10 @@
-"""The canonical form of an architecture, the same for every way of writing the network down, and its fingerprint.
+"""The canonical form of an architecture, and its fingerprint. Equivalent descriptions of a network have the same form.
 
-Aliases are resolved, defaults filled in, operations that pass their input on are dropped, and the vertices are put in a
-topological order that depends on the structure alone: by depth, then by colour. Colours are digests of a vertex and all
-that lies before and behind it, refined by the neighbours' colours until nothing splits; vertices that still share a
-colour are told apart one at a time (McKay & Piperno 2014, "Practical graph isomorphism, II", without its full search).
+Aliases are resolved, defaults are filled in, and operations that return their input unchanged are dropped. Vertices are
+put in a topological order that depends on the structure only: by depth, then by colour. The colour of a vertex is a
+digest of the vertex, its ancestors and its descendants. Colours are refined by the colours of the neighbours until no
+class splits. Vertices that still share a colour are then given distinct colours one at a time (McKay & Piperno 2014,
+"Practical graph isomorphism, II", without its full search).
 """
 
 import hashlib
@@ -20,26 +21,26 @@ from narformer.network.ops import filled
 
 __all__ = ["FORM", "canonical", "canonical_and_origins", "fingerprint", "fingerprint_of"]
 
-FORM = 3  # of the fingerprint: raise it when the canonical form of any network changes
-# How many trial refinements may tell alike vertices apart. Networks of many long identical branches reach it; from
-# there on alike vertices are taken for interchangeable, as in such networks they are.
+FORM = 3  # version of the fingerprint: raise it when the canonical form of any network changes
+# Maximum number of trial refinements. Networks of many long identical branches reach it. The remaining vertices of
+# equal colour are then treated as interchangeable, which they are in such networks.
 TRIALS = 1000
 
 T = TypeVar("T")
 
 
 def canonical(architecture: Architecture) -> Architecture:
-    """The same network with aliases resolved, defaults filled in, ways of writing unified, in unique order.
+    """The same network with aliases resolved, defaults filled in, equivalent forms unified, in unique order.
 
-    What ``canonical_rules`` lists is unified; pass-through operations are dropped, but an Identity or Dropout stays, as
-    Identity, where it alone marks as an output a value that is used elsewhere, too.
-    Operations that are not in the op table are kept as they are.
+    The rules of ``canonical_rules`` are applied. Operations that return their input are dropped. Exception: an Identity
+    or Dropout stays, as Identity, if it marks a value as an output that other operations also read.
+    Operations that are not in the op table are kept unchanged.
     """
     return canonical_and_origins(architecture)[0]
 
 
 def canonical_and_origins(architecture: Architecture) -> tuple[Architecture, tuple[int | None, ...]]:
-    """``canonical``, and for each of its vertices that of ``architecture`` with its value; None where there is none."""
+    """``canonical``, and for each vertex the vertex of ``architecture`` with the same value; None for a new vertex."""
     with collection_paused():
         plain, origins = unified(replace(architecture, ops=tuple(_each_once(filled, architecture.ops))))
         order = _canonical_order(plain)
@@ -50,20 +51,20 @@ def canonical_and_origins(architecture: Architecture) -> tuple[Architecture, tup
 
 
 def fingerprint(architecture: Architecture) -> str:
-    """SHA-256 of the canonical form, 64 hexadecimal digits. Names and weights do not enter."""
+    """SHA-256 of the canonical form, 64 hexadecimal digits. Names and weights are not part of it."""
     return fingerprint_of(canonical(architecture))
 
 
 def fingerprint_of(form: Architecture) -> str:
-    """The fingerprint of what is in canonical form already."""
+    """The fingerprint of an architecture that is already in canonical form."""
     ops = ",".join(_each_once(lambda op: _json([op.kind, op.attributes, op.shape]), form.ops))
     text = f"[{FORM},[{ops}],{_json(form.edges)},{_json(form.slots)}]"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _each_once(function: Callable[[Op], T], ops: Sequence[Op]) -> list[T]:
-    """The function's value for each operation, computed once per object: readers give alike operations as one."""
-    distinct = {id(op): op for op in ops}  # by identity, for 1 equals 1.0
+    """The function's value for each operation, computed once per object: readers share objects of equal operations."""
+    distinct = {id(op): op for op in ops}  # by identity, because 1 == 1.0
     values = {key: function(op) for key, op in distinct.items()}
     return [values[id(op)] for op in ops]
 
@@ -99,9 +100,9 @@ Ends = Sequence[Sequence[tuple[int, int]]]  # per vertex: (slot of the edge, ver
 
 @dataclass
 class _Colours:
-    """A colour per vertex and the vertices of each colour; nothing in it depends on how vertices are numbered.
+    """The colour of each vertex and the vertices of each colour, independent of how the vertices are numbered.
 
-    The journal holds the colours that vertices had before a trial.
+    The journal holds the colours of vertices before a trial.
     """
 
     operands: Ends
@@ -112,7 +113,7 @@ class _Colours:
 
     @classmethod
     def of(cls, architecture: Architecture) -> "_Colours":
-        """First colours: the operation and everything before it and behind it, in one sweep each way."""
+        """Initial colours: the operation, its ancestors and its descendants, in one sweep per direction."""
         count = len(architecture)
         operands = architecture.operands()
         readers: list[list[tuple[int, int]]] = [[] for _ in range(count)]
@@ -120,7 +121,7 @@ class _Colours:
             for slot, p in pairs:
                 readers[p].append((slot, v))
         own = _each_once(_written, architecture.ops)
-        # Alike vertices with the same neighbours can be swapped: number them at once, whichever comes first.
+        # Equal vertices with the same neighbours can be swapped, so they can be numbered in any order.
         twins: dict[tuple[str, tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]], int] = {}
         digests: dict[tuple[str, int], str] = {}  # of operations, most of which occur many times
         for v in range(count):
@@ -143,16 +144,16 @@ class _Colours:
         return cls(operands, readers, of_vertex, dict(members))
 
     def smallest_tie(self) -> list[int]:
-        """The vertices of the smallest colour class with more than one, the first colour among equals; or none."""
+        """The vertices of the smallest class of two or more, ties by colour; an empty list if all classes have one."""
         ties = [(len(vertices), colour) for colour, vertices in self.members.items() if len(vertices) > 1]
         return sorted(self.members[min(ties)[1]]) if ties else []
 
     def number_alike_parts(self) -> bool:
-        """Tell apart, all at once, connected parts that can be swapped, such as equal branches; False: there is none.
+        """Number connected parts that can be swapped, such as equal branches; False if there are no such parts.
 
-        Colours being refined, an edge to a vertex of unique colour, or one of a complete set of edges between two
-        colours, tells nothing. Two parts that hang together by other edges alone, hold no colour twice and hold the
-        same colours, are alike edge by edge, so they can be numbered in any order.
+        Colours are refined, so an edge does not distinguish vertices if one end has a unique colour or if the edges
+        between the two colours are complete. Connect the vertices by all other edges. Two connected parts in which no
+        colour occurs twice, and which have the same colours, have the same edges. They can be numbered in any order.
         """
         tied = {v for vertices in self.members.values() if len(vertices) > 1 for v in vertices}
         between: defaultdict[tuple[str, str], list[tuple[int, int, int]]] = defaultdict(list)
@@ -180,7 +181,7 @@ class _Colours:
         return bool(changed)
 
     def trial(self, vertex: int) -> str:
-        """What single_out would return; nothing is changed."""
+        """The value that single_out would return; the colours are restored."""
         self.journal = {}
         trace = self.single_out(vertex)
         for v, colour in dict(self.journal).items():
@@ -189,20 +190,20 @@ class _Colours:
         return trace
 
     def single_out(self, vertex: int) -> str:
-        """Give the vertex a colour of its own, refine, and return a digest of all that was seen on the way."""
+        """Give the vertex a unique colour, refine, and return a digest of all intermediate classes."""
         self._recolour(vertex, _digest(self.of_vertex[vertex], "alone"))
         return self.refine([vertex])
 
     def refine(self, changed: Sequence[int], traced: bool = True) -> str:
-        """Split the classes whose members see different colours around them, until none does.
+        """Split classes whose members have neighbours of different colours, until no class splits.
 
-        The digest of what was seen on the way is complete only if ``traced``.
+        The returned digest of the intermediate classes is complete only if ``traced``.
         """
         trace: list[list[tuple[str, int]]] = []
         while changed:
             near = {self.of_vertex[n] for v in changed for _, n in (*self.operands[v], *self.readers[v])}
             seen = [self._parts(colour) for colour in near if traced or len(self.members[colour]) > 1]
-            # A class that does not split is part of the trace too: it tells which colours it now sees.
+            # A class that does not split is part of the trace too, because the colours around it may have changed.
             trace.append(sorted((colour, len(vertices)) for parts in seen for colour, vertices in parts.items()))
             moves = [(v, c) for parts in seen if len(parts) > 1 for c, vertices in parts.items() for v in vertices]
             for v, colour in moves:
@@ -234,7 +235,7 @@ def _parts_of(vertices: set[int], near: Mapping[int, Sequence[int]]) -> list[lis
     parts, waiting = [], set(vertices)
     while waiting:
         part = [waiting.pop()]
-        for v in part:  # grows while it is read
+        for v in part:  # the list grows during the loop
             fresh = waiting.intersection(near.get(v, ()))
             waiting -= fresh
             part += fresh

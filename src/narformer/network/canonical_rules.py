@@ -1,16 +1,17 @@
-"""Ways of writing the same network, unified. A rule looks at one vertex, the last of what it replaces.
+"""Rules that rewrite equivalent forms of a network to a single form. A rule starts at the last vertex it replaces.
 
-* Identity, Dropout and whatever moves nothing are dropped; Flatten, Squeeze, Unsqueeze and transpositions that only
-  move axes of size 1 are Reshape; neighbouring Reshape or Transpose become one;
+* Identity, Dropout and all operations that return their input are dropped; Flatten, Squeeze, Unsqueeze and
+  transpositions that only move axes of size 1 become Reshape; two successive Reshape or Transpose become one;
 * BatchNormalization after Conv, ConvTranspose or Gemm is folded into it, as exporters do; elsewhere it stays;
-* one constant per channel, added to or multiplied with the output of these or of BatchNormalization, is taken in;
-* zero padding before Conv is its padding;
-* Sub and Div with a constant as second operand are Add and Mul;
-* a pool or mean over all of the image is a global pool; reductions keep their axes, a Reshape then drops them;
-  those that take every value by itself are dropped;
-* Clip from 0 is Relu; x sigmoid(x) is Swish; the written-out forms in ``composite_operations`` are recognised.
+* one constant per channel, added to or multiplied with the output of these or of BatchNormalization, is folded, too;
+* zero padding before Conv becomes the padding of Conv;
+* Sub and Div with a constant as second operand become Add and Mul;
+* a pool or mean over the whole image becomes a global pool; reductions keep their axes, and a Reshape then drops them;
+  reductions of single values are dropped;
+* Clip from 0 becomes Relu; x sigmoid(x) becomes Swish; the expanded forms in ``composite_operations`` are recognised.
 
-Last, the values of scalar constants go (they are weights), but for the exponent of Pow, and slots that say nothing.
+At the end the values of scalar constants are removed (they are weights), except for the exponent of Pow, and so are the
+slots of commutative operations.
 """
 
 from collections.abc import Callable
@@ -25,15 +26,15 @@ from narformer.network.ops import OPS
 __all__ = ["unified"]
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm")
-PLAIN_SUMS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")  # of one value: that value
+PLAIN_SUMS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")  # of one value they return that value
 
 Rule = Callable[[MutableGraph, int, Op], bool]
 
 
 def unified(architecture: Architecture) -> tuple[Architecture, list[int]]:
-    """The architecture with all rules applied until none applies, values of constants dropped.
+    """The architecture with all rules applied until no rule applies, and the values of constants removed.
 
-    And of each of its vertices the one of ``architecture`` whose value it has, a number beyond those for a new one.
+    Also, for each vertex, the vertex of ``architecture`` with the same value; len(architecture) or more for a new one.
     """
     graph = MutableGraph.of(architecture)
     changed = True
@@ -54,18 +55,18 @@ def unified(architecture: Architecture) -> tuple[Architecture, list[int]]:
 
 
 def only(graph: MutableGraph, vertex: int) -> tuple[int, Op] | None:
-    """The one operand of a vertex and its operation; None where there are more or none."""
+    """The only operand of a vertex and its operation; None if it does not have exactly one operand."""
     operands = graph.operands[vertex]
     return (operands[0][1], graph.ops[operands[0][1]]) if len(operands) == 1 else None
 
 
 def pass_on(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Identity and Dropout."""
+    """Drop Identity and Dropout."""
     return len(graph.operands[vertex]) == 1 and graph.bypass(vertex)
 
 
 def pass_on_if_same(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """What leaves its only operand as it is: Expand, Slice, Pad, Tile, Concat, Resize, pools and sums of one value."""
+    """Drop operations that return their only operand: Expand, Slice, Pad, Tile, Concat, Resize, pools, reductions."""
     below = only(graph, vertex)
     if not below or op.shape is None or below[1].shape != op.shape or op.get("constant"):
         return False
@@ -77,7 +78,7 @@ def pass_on_if_same(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def view(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Flatten, Squeeze, Unsqueeze of known shape are Reshape; one Reshape after another is one."""
+    """Flatten, Squeeze, Unsqueeze of known shape become Reshape; two successive Reshape become one."""
     below = only(graph, vertex)
     if not below or op.shape is None:
         return False
@@ -93,7 +94,7 @@ def view(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def transpose(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Compose neighbouring Transpose; what only moves axes of size 1 is Reshape."""
+    """Compose successive Transpose; a Transpose that only moves axes of size 1 becomes Reshape."""
     below, perm = only(graph, vertex), op.get("perm")
     if not below or not isinstance(perm, tuple) or op.shape is None:
         return False
@@ -113,7 +114,7 @@ def transpose(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def fold_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """BatchNormalization into the convolution or dense layer before it."""
+    """Fold BatchNormalization into the convolution or dense layer before it."""
     below = only(graph, vertex)
     if not below or below[1].kind not in LAYERS or len(graph.readers[below[0]]) > 1:
         return False
@@ -123,7 +124,7 @@ def fold_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def take_constant(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """One constant for each channel, added to or multiplied with the output of a layer or a BatchNormalization."""
+    """Fold one constant per channel, added to or multiplied with the output of a layer or a BatchNormalization."""
     below = only(graph, vertex)
     if not below or len(graph.readers[below[0]]) > 1 or not op.shape or below[1].shape != op.shape:
         return False
@@ -144,7 +145,7 @@ def _take_bias(graph: MutableGraph, vertex: int, op: Op, source: int, layer: Op)
 
 
 def take_padding(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Zero padding of the image before a convolution."""
+    """Fold zero padding of the image into the convolution after it."""
     pads = op.get("pads")
     if not graph.operands[vertex] or not isinstance(pads, tuple):
         return False
@@ -165,7 +166,7 @@ def take_padding(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def undo(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Sub and Div by a constant."""
+    """Sub and Div of a constant become Add and Mul."""
     below, value = only(graph, vertex), op.get("value")
     if not below or not op.get("constant") or graph.operands[vertex][0][0] != 0:
         return False
@@ -177,7 +178,7 @@ def undo(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def power(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Exponents 1, 1/2 and -1 have names of their own."""
+    """Pow with exponent 1, 1/2 or -1 becomes Identity, Sqrt or Reciprocal."""
     names = {1: "Identity", 0.5: "Sqrt", -1: "Reciprocal"}
     value = op.get("value")
     if not isinstance(value, int | float) or value not in names or not only(graph, vertex):
@@ -189,7 +190,7 @@ def power(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def neutral(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """+ 0 and x 1 by a scalar; x 0 is Zero, the operation "none" of cell spaces."""
+    """Drop + 0 and x 1 with a scalar; x 0 becomes Zero, the operation "none" of cell spaces."""
     if op.kind == "Mul" and only(graph, vertex) and op.get("constant") == 1 and op.get("value") == 0:
         graph.ops[vertex] = Op("Zero", (), op.shape)
         return True
@@ -200,7 +201,7 @@ def neutral(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def clip(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """From 0 upwards it is Relu; without bounds it is nothing."""
+    """Clip with lower bound 0 only becomes Relu; Clip without bounds becomes Identity."""
     least, most = op.get("min"), op.get("max")
     if len(graph.operands[vertex]) == 1 and most is None and least in (0, None):
         graph.ops[vertex] = Op("Identity" if least is None else "Relu", (), op.shape)
@@ -209,9 +210,9 @@ def clip(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def plain_pool(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Padding that is not there cannot be counted; rounding up that changes nothing is rounding down.
+    """Reset count_include_pad if there is no padding, and ceil_mode if it does not change the output shape.
 
-    A window of one value is nothing; the adaptive pools of PyTorch have such windows.
+    A pool with windows of one value is dropped; the adaptive pools of PyTorch have such windows.
     """
     below, attributes = only(graph, vertex), dict(op.attributes)
     pads, kernel, strides = op.get("pads"), op.get("kernel_shape"), op.get("strides")
@@ -239,7 +240,7 @@ GLOBAL = {"AveragePool": "GlobalAveragePool", "MaxPool": "GlobalMaxPool",
 
 
 def global_pool(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """A window that is the whole image."""
+    """A pool whose window is the whole image becomes a global pool."""
     below, kernel = only(graph, vertex), op.get("kernel_shape")
     if not below or op.shape is None or not isinstance(kernel, tuple) or graph.operands[vertex][0][0]:
         return False
@@ -253,7 +254,7 @@ def global_pool(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def reduction(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Keep the reduced axes and drop them by Reshape; over all of the image it is a global pool."""
+    """Keep the reduced axes, then drop them by Reshape; a reduction over the whole image becomes a global pool."""
     below, axes = only(graph, vertex), op.get("axes")
     if not below or below[1].shape is None or op.shape is None or not isinstance(axes, tuple):
         return False
@@ -265,7 +266,7 @@ def reduction(graph: MutableGraph, vertex: int, op: Op) -> bool:
         inner = graph.add(Op.of(op.kind, kept, axes=axes, keepdims=1), graph.operands[vertex])
         graph.become(vertex, Op("Reshape", (), op.shape), [(0, inner)])
         return True
-    if op.kind in GLOBAL and rank > 3 and axes == tuple(range(2, rank)):  # of rank 3 it may be a text, not an image
+    if op.kind in GLOBAL and rank > 3 and axes == tuple(range(2, rank)):  # rank 3 may be text, not an image
         graph.ops[vertex] = Op(GLOBAL[op.kind], (), op.shape)
         return True
     return False

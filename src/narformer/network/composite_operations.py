@@ -1,4 +1,6 @@
-"""Activations, dense layers, layer normalisation and attention written out, recognised by their last operation.
+"""Recognises activations, dense layers, layer normalisation and attention written as several operations.
+
+The search starts at the last of these operations.
 
     HardSigmoid  clip(x + 3, 0, 6) / 6            Swish      x sigmoid(x)
     HardSwish    x hard_sigmoid(x)                Mish       x tanh(softplus(x))
@@ -7,7 +9,7 @@
     Attention    softmax(q kᵀ s [+ mask]) v
     Gemm         Reshape to rows, Gemm, Reshape back
 
-Divisions and subtractions of constants are Mul and Add by the time they come here.
+Divisions by and subtractions of constants have been rewritten to Mul and Add before.
 """
 
 from dataclasses import replace
@@ -20,19 +22,19 @@ GATES = {"Sigmoid": "Swish", "HardSigmoid": "HardSwish"}
 
 
 def near(value: object, wanted: float) -> bool:
-    """Whether an attribute is this number, at the precision of half-precision constants."""
+    """Whether an attribute equals this number, within the precision of float16 constants."""
     return isinstance(value, int | float) and abs(value - wanted) <= 2e-3 * abs(wanted)
 
 
 def scalar(graph: MutableGraph, vertex: int, kind: str, value: float) -> int | None:
-    """The operand of a ``kind`` with this scalar constant; None where it is something else."""
+    """The other operand, if the vertex is a ``kind`` with this scalar constant; else None."""
     op, operands = graph.ops[vertex], graph.operands[vertex]
     fits = op.kind == kind and len(operands) == 1 and op.get("constant") == 1 and near(op.get("value"), value)
     return operands[0][1] if fits else None
 
 
 def under(graph: MutableGraph, vertex: int | None, kind: str) -> int | None:
-    """The only operand of a ``kind``; None where it is something else."""
+    """The only operand, if the vertex is a ``kind``; else None."""
     if vertex is None or graph.ops[vertex].kind != kind or len(graph.operands[vertex]) != 1:
         return None
     if graph.ops[vertex].get("constant"):
@@ -41,13 +43,13 @@ def under(graph: MutableGraph, vertex: int | None, kind: str) -> int | None:
 
 
 def pair(graph: MutableGraph, vertex: int) -> tuple[int, int] | None:
-    """The two operands of a vertex that has just two."""
+    """The two operands; None if the vertex does not have exactly two."""
     operands = graph.operands[vertex]
     return (operands[0][1], operands[1][1]) if len(operands) == 2 else None
 
 
 def hard_sigmoid(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Written out by Clip; also x times the clip, times 1/6, which is HardSwish."""
+    """HardSigmoid written with Clip; also x times the clip, times 1/6, which is HardSwish."""
     clipped = scalar(graph, vertex, "Mul", 1 / 6)
     if clipped is None:
         return False
@@ -62,7 +64,7 @@ def hard_sigmoid(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def gated(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Swish, HardSwish, Mish: x times a function of x."""
+    """Swish, HardSwish and Mish: x times a function of x."""
     both = pair(graph, vertex)
     for x, gate in (both, both[::-1]) if both else ():
         kind = graph.ops[gate].kind
@@ -76,7 +78,7 @@ def gated(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def gelu(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Three products in any order: x, one half, and 1 + erf or 1 + tanh."""
+    """Gelu: a product of three factors in any order: x, one half, and 1 + erf or 1 + tanh."""
     factors, halves = _factors(graph, vertex)
     if len(factors) != 2 or not near(halves, 0.5):
         return False
@@ -93,7 +95,7 @@ def gelu(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def layer_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """The nine operations of a layer normalisation with scale and offset."""
+    """LayerNormalization with scale and offset, written as nine operations."""
     operands, offset = graph.operands[vertex], op.get("constant")
     if len(operands) != 1 or not op.shape or not offset or graph.ops[operands[0][1]].kind != "Mul":
         return False
@@ -127,7 +129,7 @@ def layer_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Scaled dot-product attention on (..., heads, N, D), with or without a mask that is added or scales inside."""
+    """Scaled dot-product attention on (..., heads, N, D), with or without an added mask or a scale."""
     outer = pair(graph, vertex)
     scores = under(graph, outer[0], "Softmax") if outer else None
     if outer is None or scores is None or graph.ops[outer[0]].get("axis") not in (-1, len(op.shape or ()) - 1):
@@ -157,10 +159,10 @@ def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def dense_by_rows(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Reshape to the rows of a matrix, dense, Reshape back: dense on the last axis.
+    """Reshape to the rows of a matrix, dense, Reshape back: becomes dense on the last axis.
 
-    A Reshape that does more than that stays, before or behind: the leading axes are those of what is read, where those
-    of what comes out begin with them, else those of what comes out.
+    A Reshape stays before or after it if needed. The leading axes of the dense layer are those of the input if the
+    output begins with the same axes, else those of the output.
     """
     layer = under(graph, vertex, "Reshape")
     if layer is None or graph.ops[layer].kind != "Gemm" or len(graph.readers[layer]) > 1:
@@ -186,12 +188,12 @@ def dense_by_rows(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def _turned_back(graph: MutableGraph, key: int) -> int | None:
-    """The keys (..., N, D), where ``key`` is them with the last two axes swapped; None where it is something else."""
+    """The keys (..., N, D), if ``key`` is a transposition of their last two axes; else None."""
     shape, source = graph.ops[key].shape, key
     if shape is None or len(shape) < 2:
         return None
     back = (*shape[:-2], shape[-1], shape[-2])
-    if graph.ops[key].kind == "Reshape":  # heads and batch merged for the time of the transposition
+    if graph.ops[key].kind == "Reshape":  # heads and batch are merged during the transposition
         source = graph.operands[key][0][1]
     perm, inner = graph.ops[source].get("perm"), graph.ops[source].shape
     if graph.ops[source].kind != "Transpose" or not isinstance(perm, tuple) or inner is None:

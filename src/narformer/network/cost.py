@@ -1,6 +1,6 @@
-"""What a network costs by its shapes alone: multiply-adds, FLOPs, parameters, bytes; per operation and in all.
+"""The cost of a network, computed from its shapes: multiply-adds, FLOPs, parameters, bytes; per operation and in total.
 
-The conventions stand in ``ops``. Letter: N operations.
+``ops`` states the conventions. Letter: N operations.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ COLUMNS = ("macs", "flops", "params", "stored", "read", "written")
 
 @dataclass(frozen=True, eq=False)
 class Cost:
-    """Columns over the N operations, float64 whole numbers, NaN where an operation could not be counted.
+    """Columns over the N operations, integers as float64, NaN where an operation could not be counted.
 
     kinds:         the operations' names in the op table
-    unknown:       vertex -> why it was not counted; empty where all were
+    unknown:       vertex -> reason why it was not counted; empty if all were counted
     macs_N, flops_N, params_N, stored_N: multiply-adds, FLOPs, trained values, trained and running values
     read_N, written_N: bytes of activations read and written
     elements_N:    values in the output
@@ -72,7 +72,7 @@ class Cost:
 
 
 def cost(architecture: Architecture) -> Cost:
-    """The cost of every operation of ``architecture``; what cannot be counted is named in ``Cost.unknown``."""
+    """The cost of every operation of ``architecture``; ``Cost.unknown`` lists operations that cannot be counted."""
     kinds = tuple(ALIASES.get(op.kind, op.kind) for op in architecture.ops)
     table = np.full((len(COLUMNS) + 1, len(kinds)), np.nan)
     unknown: dict[int, str] = {}

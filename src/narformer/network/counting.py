@@ -1,7 +1,7 @@
-"""The rules that count an operation's work; their conventions stand in ``ops``.
+"""The rules that count the work of an operation; ``ops`` states their conventions.
 
-A rule is called with the operation, the shapes of its inputs in operand order and its own output shape, all known.
-A weight that is an input, not a constant, arrives as second shape and is then nobody's parameter.
+A rule is called with the operation, the shapes of its inputs in operand order and its output shape, all known.
+If the weight is an input and not a constant, its shape is the second one, and it is not counted as a parameter.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,27 +17,27 @@ GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
 def nothing(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    """No work at all."""
+    """Zero."""
     return 0
 
 
 def per_output(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    """One for each value of the output."""
+    """One per value of the output."""
     return prod(out)
 
 
 def per_input(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    """One for each value of the first input."""
+    """One per value of the first input."""
     return prod(inputs[0])
 
 
 def per_addition(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    """One for each operand but the first, for each value of the output."""
+    """One per value of the output and per operand after the first."""
     return max(len(inputs) - 1, 1) * prod(out)
 
 
 def constant_params(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    """The values of the constant operands; a scalar is part of the operation and counts 0."""
+    """Number of values in the constant operands; a scalar is part of the operation and counts 0."""
     count = integer(op, "constant", 0)
     return count if count > 1 else 0
 
@@ -48,7 +48,7 @@ def read_all(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
 
 
 def read_kept(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    """Bytes of the part of the input that is the output."""
+    """Bytes of the part of the input that is copied to the output."""
     return VALUE_BYTES * prod(out)
 
 
@@ -58,13 +58,13 @@ def written(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
 
 
 def integer(op: Op, name: str, default: int) -> int:
-    """An attribute that is a whole number, or the default."""
+    """An attribute if it is an integer, else the default."""
     value = op.get(name, default)
     return value if isinstance(value, int) else default
 
 
 def window(op: Op) -> int:
-    """Number of positions in the kernel. Raises ValueError where it is not stated."""
+    """Number of positions in the kernel. Raises ValueError if kernel_shape is missing."""
     kernel = op.get("kernel_shape")
     if not isinstance(kernel, tuple):
         raise ValueError("no kernel_shape")
@@ -72,7 +72,7 @@ def window(op: Op) -> int:
 
 
 def conv_length(op: Op, inputs: Sequence[Shape]) -> int:
-    """Length of the product behind one output value."""
+    """Length of the inner product that gives one output value."""
     return inputs[0][1] // integer(op, "group", 1) * window(op)
 
 
@@ -130,20 +130,20 @@ def gemm_params(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
 
 
 def attention_macs(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    """Products of queries with keys, and of their weights with values: (..., N, D) each, heads before N or inside D."""
+    """Products of queries and keys, and of weights and values: (..., N, D) each, heads before N or inside D."""
     query, key = inputs[0], inputs[1]
     return (prod(query) + prod(out)) * key[-2]
 
 
 def attention_flops(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    """Both products and, where heads stand apart, three for each weight (softmax)."""
+    """Both products, and three per attention weight (softmax)."""
     query, key = inputs[0], inputs[1]
     heads = prod(query[:-1]) if len(query) > 3 else prod(query[:-1]) * integer(op, "q_num_heads", 1)
     return 2 * attention_macs(op, inputs, out) + 3 * heads * key[-2]
 
 
 def recurrent_directions(op: Op) -> int:
-    """2 where the sequence is read both ways."""
+    """2 if the sequence is read in both directions, else 1."""
     return 2 if op.get("direction") == "bidirectional" else 1
 
 
@@ -155,7 +155,7 @@ def recurrent_macs(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
 
 
 def recurrent_flops(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    """Twice the products and eight for each gate's value (offsets, activation, state)."""
+    """Twice the products, and eight per value of a gate (offsets, activation, state)."""
     steps, batch = inputs[0][0], inputs[0][1]
     gates = steps * batch * recurrent_directions(op) * GATES[op.kind] * integer(op, "hidden_size", 0)
     return 2 * recurrent_macs(op, inputs, out) + 8 * gates
@@ -173,7 +173,7 @@ def norm_flops(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
 
 
 def layer_norm_flops(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    """The same and the two moments, which are known only when the input is."""
+    """Subtract, divide, scale, shift, and the two moments, which have to be computed from the input."""
     return 8 * prod(out)
 
 
@@ -188,7 +188,7 @@ def norm_stored(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
 
 
 def pool_flops(op: Op, inputs: Sequence[Shape], out: Shape) -> int:
-    """The whole window for each value of the output."""
+    """The size of the window per value of the output."""
     return prod(out) * window(op)
 
 

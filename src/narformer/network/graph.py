@@ -1,4 +1,4 @@
-"""What a network is: operations with attributes and output shapes, and directed edges between them."""
+"""The graph of a network: operations with attributes and output shapes, and directed edges between them."""
 
 import heapq
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ class Op:
 
     ``kind`` is a name of the op table (``Conv``) or a symbol of a cell space (``conv3x3-bn-relu``);
     ``attributes`` are (name, value) pairs sorted by name; ``shape`` is the output shape, batch first,
-    or None where it is not known (cell symbols have none).
+    or None if it is not known (cell symbols do not have one).
     """
 
     kind: str
@@ -40,11 +40,11 @@ class Op:
 class Architecture:
     """A directed acyclic graph of operations; every edge (i, j) points forward, i < j.
 
-    ``edges`` are sorted; a pair stands as often as the value is used (x + x). ``name`` is for people
-    and takes no part in equality. ``slots``, one for each edge, say which operand of its target an edge is (a - b);
-    empty where no operation cares, as in cells, or all are 0.
+    ``edges`` are sorted; a pair is repeated if the value is used several times (x + x). ``name`` is for people
+    and is ignored by equality. ``slots`` has one entry per edge: the operand position at the target (a - b). It is
+    empty if all are 0, as in cells, where the order of operands does not matter.
 
-    Raises BadArchitecture where an edge leaves the graph or does not point forward, or slots do not fit the edges;
+    Raises BadArchitecture if an edge leaves the graph or does not point forward, or if slots do not fit the edges;
     ``Architecture.sorted`` accepts any order of the vertices.
     """
 
@@ -75,7 +75,7 @@ class Architecture:
     ) -> "Architecture":
         """The architecture with its vertices put in topological order (Kahn; ties keep the given order).
 
-        Raises BadArchitecture and names the vertices of a cycle where there is one.
+        Raises BadArchitecture with the vertices of a cycle if the edges close one.
         """
         ops, edges = tuple(ops), tuple(edges)
         order = topological_order(len(ops), edges)
@@ -87,14 +87,14 @@ class Architecture:
         return len(self.ops)
 
     def parents(self) -> list[list[int]]:
-        """For each vertex the vertices it reads, ascending, as often as it reads them."""
+        """For each vertex the vertices it reads, ascending, repeated if it reads one several times."""
         parents: list[list[int]] = [[] for _ in self.ops]
         for source, target in self.edges:
             parents[target].append(source)
         return parents
 
     def operands(self) -> tuple[tuple[tuple[int, int], ...], ...]:
-        """For each vertex its (slot, parent) pairs, ascending; every slot is 0 where the architecture has none."""
+        """For each vertex its (slot, parent) pairs, ascending; all slots are 0 if the architecture has no slots."""
         return self._operands
 
     @cached_property
@@ -115,7 +115,7 @@ class Architecture:
 def topological_order(count: int, edges: Iterable[tuple[int, int]]) -> list[int]:
     """Vertices 0..count-1 in topological order, the smallest ready vertex first.
 
-    Raises BadArchitecture where an edge leaves the graph or the edges close a cycle.
+    Raises BadArchitecture if an edge leaves the graph or the edges close a cycle.
     """
     children: list[list[int]] = [[] for _ in range(count)]
     waiting = [0] * count

@@ -1,10 +1,10 @@
-"""The kernels that a runtime makes of a network: operations that it computes in one go are one kernel.
+"""The kernels of a network: a kernel is a group of operations that a runtime computes together.
 
-The rules are those that ONNX Runtime, OpenVINO and TensorRT share: what works value by value on a kernel's only output
-joins it, BatchNormalization disappears into the convolution before it, one Add joins the later of its two convolutions,
-what only states another shape costs nothing and joins its producer, and what is the same of the same value (two
-activations of one sum) is computed once. A runtime may do better or worse; which rules
-hold is for measurements to say. Letters: N operations, K kernels.
+The rules are those that ONNX Runtime, OpenVINO and TensorRT share. An elementwise operation on the only output of a
+kernel joins the kernel. BatchNormalization is folded into the convolution before it. An Add joins the later of its two
+convolutions. An operation that only changes the shape costs nothing and joins its producer. Equal operations on the
+same value (two activations of one sum) are computed once. A runtime may fuse more or fewer operations; only
+measurements can show that. Letters: N operations, K kernels.
 """
 
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from narformer.network.ops import ALIASES
 
 __all__ = ["Kernel", "kernels"]
 
-# What does enough work of its own that others join it.
+# Operations with enough work that other operations join them.
 ANCHORS = {"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"}
 ACTIVATIONS = {"Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Gelu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish"}
 ACTIVATIONS |= {"Swish", "Mish", "Tanh", "Softplus", "Erf"}
 JOINS = {*ACTIVATIONS, "BatchNormalization"}
 VIEWS = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"}
 PAIRS = {"Add", "Sum", "Mul"}
-# What holds no weights, so that equal attributes and sources make equal results.
+# Operations without weights: equal attributes and sources give equal results.
 WEIGHTLESS = ACTIVATIONS - {"PRelu"} | {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Zero"}
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """Operations computed in one go.
+    """Operations that are computed together.
 
-    anchor:   the vertex that does the work
-    vertices: all of them, the anchor among them, in the network's order
-    repeated: vertices whose values are those of one of ``vertices``, and cost nothing
+    anchor:   the vertex with the main work
+    vertices: all vertices including the anchor, in the network's order
+    repeated: vertices with the same value as one of ``vertices``; they cost nothing
     """
 
     anchor: int
@@ -40,7 +40,7 @@ class Kernel:
 
 
 def kernels(architecture: Architecture) -> tuple[Kernel, ...]:
-    """The kernels of a network, in the order of their anchors; inputs belong to none, every other vertex to one."""
+    """The kernels of a network in the order of their anchors. Every vertex except the inputs belongs to one kernel."""
     kinds = [ALIASES.get(op.kind, op.kind) for op in architecture.ops]
     first = _first_alike(architecture, kinds)
     producers = [[first[source] for _, source in operands] for operands in architecture.operands()]
@@ -58,7 +58,7 @@ def kernels(architecture: Architecture) -> tuple[Kernel, ...]:
             ends_there = end[anchor] == source and uses[source] == 1 and kinds[anchor] in ANCHORS
             joins = kind in JOINS or (kind in PAIRS and kinds[source] not in PAIRS)
             if (kind in VIEWS and len(producers[vertex]) == 1) or (ends_there and joins):
-                host = anchor  # of several, the latest
+                host = anchor  # of several anchors, the last one
         home[vertex] = host
         end[host] = vertex
     members: dict[int, list[int]] = {}
@@ -74,7 +74,7 @@ def kernels(architecture: Architecture) -> tuple[Kernel, ...]:
 
 
 def _first_alike(architecture: Architecture, kinds: list[str]) -> list[int]:
-    """Of each vertex the first one with the same value: itself, but for what does the same to the same, unweighted."""
+    """For each vertex the first vertex with the same value: equal operations without weights on the same operands."""
     first = list(range(len(kinds)))
     seen: dict[tuple[Op, tuple[tuple[int, int], ...]], int] = {}
     for vertex, (op, operands) in enumerate(zip(architecture.ops, architecture.operands(), strict=True)):

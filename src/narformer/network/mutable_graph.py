@@ -1,7 +1,7 @@
-"""A network while it is being read or unified: operations with ordered operands that may still change.
+"""A network that can be modified, used while it is read or unified: operations with ordered operands.
 
-A vertex that nobody reads is an output, as in an Architecture. Rules rewrite the last vertex of what they replace, so
-that its readers, or its being an output, stay as they are; what thereby loses its last reader is removed.
+A vertex without readers is an output, as in an Architecture. Rules rewrite the last vertex of the part they replace, so
+its readers do not change and an output stays an output. Vertices that lose their last reader are removed.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ Operands = list[tuple[int, int]]
 
 
 class MutableGraph:
-    """Operations by vertex number; ``operands`` are (slot, vertex) pairs, ``readers`` stand as often as they read."""
+    """Operations by vertex number; ``operands`` are (slot, vertex) pairs; ``readers`` has one entry per operand."""
 
     def __init__(self) -> None:
         self.ops: dict[int, Op] = {}
@@ -24,14 +24,14 @@ class MutableGraph:
 
     @classmethod
     def of(cls, architecture: Architecture) -> "MutableGraph":
-        """The same network, vertices numbered alike."""
+        """The same network with the same vertex numbers."""
         graph = cls()
         for op, operands in zip(architecture.ops, architecture.operands(), strict=True):
             graph.add(op, operands)
         return graph
 
     def add(self, op: Op, operands: Iterable[tuple[int, int]] = ()) -> int:
-        """A new vertex."""
+        """Add a vertex and return its number."""
         vertex = self._next
         self._next += 1
         self.ops[vertex], self.operands[vertex], self.readers[vertex] = op, list(operands), []
@@ -40,7 +40,7 @@ class MutableGraph:
         return vertex
 
     def become(self, vertex: int, op: Op, operands: Iterable[tuple[int, int]]) -> None:
-        """Replace operation and operands of a vertex; remove what nobody reads any more."""
+        """Replace operation and operands of a vertex; remove vertices that have no readers any more."""
         before, after = self.operands[vertex], list(operands)
         self.ops[vertex], self.operands[vertex] = op, after
         for _, source in after:
@@ -52,7 +52,7 @@ class MutableGraph:
         self.ops[vertex] = Op.of(kind, self.ops[vertex].shape, **attributes)
 
     def bypass(self, vertex: int) -> bool:
-        """Take out a vertex that passes its only operand on; as Identity it stays where it alone marks an output."""
+        """Remove a vertex that returns its only operand; keep it, as Identity, if only it marks the value as output."""
         ((_, source),) = self.operands[vertex]
         if not self.readers[vertex] and len(self.readers[source]) > 1:
             op = Op("Identity", (), self.ops[vertex].shape)
@@ -66,7 +66,7 @@ class MutableGraph:
         return True
 
     def keep(self, outputs: Iterable[int]) -> None:
-        """Remove all that no output depends on; mark with an Identity the outputs that are read, too."""
+        """Remove all vertices that no output depends on; add an Identity to outputs that other vertices also read."""
         wanted = dict.fromkeys(outputs)
         live: set[int] = set()
         stack = list(wanted)
@@ -85,9 +85,9 @@ class MutableGraph:
                 self.add(Op("Identity", (), self.ops[vertex].shape), [(0, vertex)])
 
     def drawn(self, name: str = "") -> tuple[Architecture, list[int]]:
-        """The architecture, and for each of its vertices the number it had here.
+        """The architecture, and for each of its vertices the number in this graph.
 
-        Raises BadArchitecture where the operations close a cycle.
+        Raises BadArchitecture if the operations close a cycle.
         """
         kept = list(self.ops)
         place = {vertex: position for position, vertex in enumerate(kept)}

@@ -1,14 +1,14 @@
-"""The one table of operations: kind -> attributes, aliases, and the rules that count its work.
+"""The table of operations (the op table): kind -> attributes, aliases, and the rules that count its work.
 
-Kinds and attributes carry their ONNX names. Two attributes any operation may have: ``constant``, the number of values
-in operands that are not vertices (weights, scalars), and ``value``, the value of a scalar constant. Conventions:
+Kinds and attributes have their ONNX names. Any operation may have two more attributes: ``constant``, the number of
+values in operands that are not vertices (weights, scalars), and ``value``, the value of a scalar constant. Conventions:
 
 * all counts are for the whole batch that the shapes state;
 * MACs are the multiply-adds of convolutions and matrix products (dense, recurrent and attention layers included);
 * FLOPs follow the counter of NNLQP (Liu et al. 2022): a product of length n is n multiplications and n - 1 additions,
-  a bias one more; Relu, Clip, MaxPool, comparisons and what only moves values count 0; other elementwise operations
-  count one per output value. NNLQP takes one side of the window of a GlobalAveragePool and the output of a ReduceMean;
-  here the whole window counts;
+  and a bias is one addition. Relu, Clip, MaxPool, comparisons and operations that only move values count 0. Other
+  elementwise operations count one per output value. NNLQP counts one side of the window of a GlobalAveragePool, and the
+  output of a ReduceMean; here the whole window counts;
 * params are trained values; stored adds the running mean and variance of BatchNormalization (4 C in all);
 * a value is four bytes. An operation reads its inputs once and writes its output once; a view moves nothing.
 """
@@ -29,10 +29,10 @@ Default = Value | None | Callable[[Op], Value]
 class Kind:
     """One kind of operation.
 
-    attributes:  name -> default; a function computes it from the operation; None: there is no default
+    attributes:  name -> default; a function computes it from the operation; None means no default
     aliases:     other names of the same kind
-    commutative: the order of its operands does not matter
-    macs, flops, params, stored, read, written: what it costs, as counted above; read and written in bytes
+    commutative: whether the order of its operands does not matter
+    macs, flops, params, stored, read, written: its costs, counted as above; read and written in bytes
     """
 
     attributes: Mapping[str, Default] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def _move(**attributes: Default) -> Kind:
 
 
 def _view(**attributes: Default) -> Kind:
-    """An operation that only states another shape."""
+    """An operation that only changes the shape."""
     return Kind(attributes, read=count.nothing, written=count.nothing)
 
 
@@ -110,7 +110,7 @@ _SUMS = (
 
 OPS: dict[str, Kind] = {
     "Input": Kind(read=count.nothing, written=count.nothing),
-    # what is learnt
+    # operations with weights
     "Conv": _conv(),
     "ConvInteger": _conv(),
     "QLinearConv": _conv(),
@@ -191,7 +191,7 @@ OPS: dict[str, Kind] = {
     **{kind: Kind({"axis": 0, "keepdims": 1}) for kind in ("ArgMax", "ArgMin")},
     "CumSum": Kind({"exclusive": 0, "reverse": 0}, flops=count.per_output),
     "TopK": Kind({"axis": -1}),
-    # what only moves values
+    # operations that move values
     "Concat": Kind({"axis": 1}),
     "Slice": _move(axes=None, starts=None, ends=None, steps=None),
     "Transpose": _move(perm=None),
@@ -235,14 +235,14 @@ _DEFAULTS = {
 
 
 def filled(op: Op) -> Op:
-    """The operation under its name in the op table, defaults filled in, numbers in the type of their default."""
+    """The operation under its name in the op table, defaults filled in, numbers converted to the default's type."""
     name = ALIASES.get(op.kind, op.kind)
     attributes: dict[str, Value] = dict(op.attributes)
     for attribute, default in _DEFAULTS.get(name, ()):
         value = default(op) if callable(default) else default
         given = attributes.setdefault(attribute, value)
         if type(given) is not type(value) and isinstance(value, int | float) and isinstance(given, int | float):
-            attributes[attribute] = type(value)(given)  # 1, 1.0 and True are one value to Python, not in JSON
+            attributes[attribute] = type(value)(given)  # 1, 1.0 and True are equal in Python, but not in JSON
     for attribute, given in attributes.items():
         if type(given) is float:
             attributes[attribute] = float(f"{given:.6g}")  # as precise as the float32 that files hold

@@ -1,4 +1,4 @@
-"""A network together with its source: the names of its operations there, and which of them are known."""
+"""A network with information about its source: the names of the operations, and which operations are known."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,13 +13,14 @@ __all__ = ["Coverage", "SourceNetwork"]
 
 @dataclass(frozen=True)
 class Coverage:
-    """What became of the operations that were read.
+    """Counts of the operations that were read.
 
-    nodes:     operations in the source, after inlining of functions
-    known:     kind -> vertices of that kind, for kinds of the op table
-    unknown:   kind -> vertices of that kind, for all others; they are kept, and cost nothing that is counted
+    nodes:     number of operations in the source, after inlining of functions
+    known:     kind -> number of vertices, for kinds of the op table
+    unknown:   kind -> number of vertices, for all other kinds; they are kept, but their cost is not counted
     shapeless: vertices whose output shape is not known
-    dropped:   reason -> operations that became no vertex ("constant": no input reaches it; "dead": no output needs it)
+    dropped:   reason -> number of operations that were left out ("constant": they do not depend on an input; "dead": no
+               output depends on them)
     """
 
     nodes: int
@@ -53,13 +54,14 @@ class Coverage:
 
 @dataclass(frozen=True)
 class SourceNetwork:
-    """A network as its source has it: a file, a module, or a family.
+    """A network as its source (a file, a module, or a family) describes it.
 
-    architecture: every kind canonical, defaults filled, as the source wrote it otherwise; ``canonical`` unifies it
-    names:        per vertex, what the source calls the operation; printable, for people
-    modules:      per vertex, the path of its module ("layer1.0.conv1") where the source tells, else ""
-    external:     stored values whose contents lie in other files, by name; they were not opened
-    precision:    format of most of its stored numbers ("float32", "int8"), else of its inputs; "" where it has another
+    architecture: kinds under their names in the op table, defaults filled in; otherwise unchanged, not ``canonical``
+    names:        per vertex, the name of the operation in the source; printable, for people
+    modules:      per vertex, the path of its module ("layer1.0.conv1"); "" if the source does not state it
+    external:     names of tensors whose values are in other files; those files were not opened
+    precision:    format of most stored numbers ("float32", "int8"); of most inputs if no numbers are stored; "" for any
+                  other format
     """
 
     architecture: Architecture
@@ -76,10 +78,9 @@ class SourceNetwork:
 
     @classmethod
     def of(cls, architecture: Architecture) -> "SourceNetwork":
-        """The source network of an architecture that we made ourselves, such as a network of a family.
+        """The source network of an architecture that this package made, such as a network of a family.
 
-        Its operations are called after their kind and vertex, as in the ONNX file that ``to_onnx`` writes of it, and
-        compute in float32.
+        Operations are named by kind and vertex, as in the ONNX file that ``to_onnx`` writes, and compute in float32.
         """
         ops = tuple(map(filled, architecture.ops))
         plain = Architecture(ops, architecture.edges, architecture.name, architecture.slots)

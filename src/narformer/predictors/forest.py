@@ -107,8 +107,13 @@ class Forest:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def predict(self, x_KF: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(K,) means over the trees. Features are rounded to float32, as in scikit-learn, and must be finite."""
+        """(K,) means over the trees. Features are rounded to float32, as in scikit-learn, and must be finite.
+
+        Raises BadPredictor for fewer columns than the trees read.
+        """
         x_KF = np.ascontiguousarray(x_KF, dtype=np.float32)
+        if x_KF.shape[1] < self._width:
+            raise BadPredictor(f"random forest: found {x_KF.shape[1]} features; expected at least {self._width}")
         sum_K = np.zeros(len(x_KF))
         rows = max(1, min(len(x_KF), BLOCK))
         trees = max(1, BLOCK // rows)
@@ -118,6 +123,11 @@ class Forest:
                 for value_k in self.value_D[self._leaves(x_kF, self.root_T[t : t + trees])]:
                     sum_K[k : k + rows] += value_k  # tree by tree: the same rounding as in scikit-learn
         return sum_K / len(self.root_T)
+
+    @cached_property
+    def _width(self) -> int:
+        """Number of columns up to the last one that a tree reads."""
+        return int(self.feature_D.max()) + 1
 
     @cached_property
     def _child_E(self) -> NDArray[np.int32]:

@@ -1,4 +1,4 @@
-"""Networks as numbers: Tokens of one, a Batch of many (Packed where they are whole), one tokenizer per system."""
+"""Networks as numbers: Tokens of one cell, a Batch of cells, a Packed batch of whole networks; tokenizers."""
 
 from narformer.tokens.batch import Batch, Tokens, collate
 from narformer.tokens.kernels import KernelTokenizer

@@ -1,4 +1,4 @@
-"""Tokens of one network, and the padded, masked Batch of many that every neural model reads.
+"""Tokens of one network, and the padded, masked Batch of many networks, the input of neural models.
 
 Letters: B networks, N tokens (padded to the longest), F numbers per token, G numbers per network.
 """
@@ -48,11 +48,11 @@ class Batch:
 
     @cached_property
     def full(self) -> bool:
-        """Whether no network is padded: then a model needs no mask."""
+        """Whether no network is padded; a model then does not need the mask."""
         return bool(self.mask_BN.all())
 
     def take(self, rows: Tensor) -> "Batch":
-        """The networks at ``rows``, padded no further than their own longest one."""
+        """The networks at ``rows``, padded only to the longest of them."""
         longest = int(self.mask_BN[rows].sum(1).max()) if len(rows) else 0
         return Batch(
             self.x_BNF[rows, :longest],

@@ -1,4 +1,4 @@
-"""The kernels of whole networks as numbers: what a roofline model would ask of each, on a logarithmic scale.
+"""The kernels of whole networks as numbers: the quantities of a roofline model, on a logarithmic scale.
 
 Letters: F numbers per kernel, Y edges between kernels.
 """
@@ -19,7 +19,7 @@ from narformer.tokens.tokenizer import STRICT, NetworkTokenizer
 
 __all__ = ["DEPTHWISE", "FEATURES", "KINDS", "POINTWISE", "KernelTokenizer"]
 
-# Kinds of anchors that are told apart; all others share the last number. Runtimes compute the first three differently.
+# Kinds of anchors; all others are "other". Runtimes compute the first three, all convolutions, in different ways.
 POINTWISE, DEPTHWISE = "PointwiseConv", "DepthwiseConv"
 KINDS = (
     *("Conv", POINTWISE, DEPTHWISE, "ConvTranspose", "Gemm", "MatMul"),
@@ -36,7 +36,7 @@ FEATURES = (
     *("channels in by 4", "channels in by 8", "channels in by 16"),
     *("channels out by 4", "channels out by 8", "channels out by 16", "row by 2", "row by 4"),
 )
-# Channels, or positions of a row of the output, that are computed at once: a rest goes another, slower way.
+# Channels, or positions of a row of the output, that are computed at once; a remainder takes a slower path.
 BLOCKS, ROW_BLOCKS = (4, 8, 16), (2, 4)
 ON_LAST_AXIS = {"Gemm", "MatMul", "LayerNormalization"}
 _KIND = {kind: index for index, kind in enumerate(KINDS)}
@@ -44,16 +44,16 @@ _KIND = {kind: index for index, kind in enumerate(KINDS)}
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class KernelTokenizer(NetworkTokenizer):
-    """A node for each kernel: FEATURES of it, and its kind as an index of KINDS. An edge appears once."""
+    """One node per kernel, with its FEATURES and its kind as an index of KINDS. Repeated edges are merged."""
 
     @property
     def features(self) -> int:
-        """As many as FEATURES."""
+        """Length of FEATURES."""
         return len(FEATURES)
 
     @property
     def kinds(self) -> int:
-        """As many as KINDS."""
+        """Length of KINDS."""
         return len(KINDS)
 
     def network(self, architecture: Architecture) -> Packed:
@@ -140,12 +140,12 @@ def _shape(architecture: Architecture, vertex: int) -> tuple[int, ...]:
 
 
 def _apart(shape: tuple[int, ...], last: bool) -> tuple[int, int]:
-    """Channels, and positions of each: of dense layers the last axis and the rows of one example, else images."""
+    """Channels and positions: the last axis and the rows of one example for dense layers, else as for images."""
     if last and len(shape) > 2:
         return shape[-1], prod(shape[1:-1])
     return (shape[1] if len(shape) > 1 else 1), prod(shape[2:])
 
 
 def _extent(value: object) -> int:
-    """Positions of a window, 1 where there is none."""
+    """Positions of a window, 1 if it is missing."""
     return max(1, prod(value)) if isinstance(value, tuple) else 1

@@ -1,4 +1,4 @@
-"""The tokenizer of NAR-Former (CVPR 2023, Sec. 3.2): operation, own position and source positions of each node.
+"""The tokenizer of NAR-Former (CVPR 2023, Sec. 3.2): operation, position and source positions of each node.
 
 Letters: M cells, N vertices (padded), C numbers per scalar code (2L).
 """
@@ -62,7 +62,7 @@ class NarFormerTokenizer(CellTokenizer):
         position_MN = np.where(kind_MN == nothing, N + 1, np.arange(N + 1))
         position_MN[row_M, count_M] = N
 
-        # What each token's source is the sum of: positions 0 … N-1, then f(1e5), then f(-1)
+        # Counts whose product with the codes is each token's source: positions 0 … N-1, then f(1e5), then f(-1)
         source_MNS = np.zeros((M, N + 1, N + 2), dtype=np.float32)
         source_MNS[:, :N, :N] = cells.adj_MNN.transpose(0, 2, 1)
         source_MNS[:, :N, 0][real_MN & (cells.adj_MNN.sum(axis=1) == 0)] = 1

@@ -1,4 +1,4 @@
-"""The tokenizer of NAR-Former V2 (NeurIPS 2023) for cells: operation and own position; the topology is the adjacency.
+"""The tokenizer of NAR-Former V2 (NeurIPS 2023) for cells: operation and position; the topology is the adjacency.
 
 Letters: M cells, N vertices (padded), C numbers per scalar code (2L).
 """
@@ -19,7 +19,7 @@ from narformer.tokens.tokenizer import STRICT, CellTokenizer, Length
 class NarFormerV2Tokenizer(CellTokenizer):
     """t_i = (op_i, f(i)): the operation as scalar code x.
 
-    length: L of each scalar code. A one-hot operation takes 2L numbers as well, so that widths agree.
+    length: L of each scalar code. A one-hot operation has 2L numbers as well, so that the widths agree.
     """
 
     length: Length = 32

@@ -1,8 +1,8 @@
-"""What NNLQP (Liu et al., ICPP 2022) and what followed it tell of each node of a whole network, and three encodings.
+"""The node features of NNLQP (Liu et al., ICPP 2022) and its successors for whole networks, and three encodings.
 
-A code of the operation, up to eight attributes of which a tuple gives its first number, the output shape; and four
-numbers of the network. NNLP scales them; NAR-Former (Yi et al., CVPR 2023) and NAR-Former V2 (NeurIPS 2023) encode each
-by sines and cosines.
+The features are a code of the operation, up to eight attributes (the first number of each tuple), the output shape, and
+four numbers of the network. NNLP scales them; NAR-Former (Yi et al., CVPR 2023) and NAR-Former V2 (NeurIPS 2023) encode
+each by sines and cosines.
 Letters: N nodes, S slots of attributes, C numbers per scalar code.
 """
 
@@ -25,14 +25,14 @@ from narformer.tokens.tokenizer import STRICT, Length, NetworkTokenizer
 
 __all__ = ["KINDS", "NarFormerNetworkTokenizer", "NarFormerV2NetworkTokenizer", "NnlpTokenizer", "Nodes", "nodes"]
 
-# Their codes, from 0 on; an operation beyond them is a row of zeros, as released.
+# The index is the code; any other operation is a row of zeros, as in the released code.
 KINDS = (
     *("Conv", "Relu", "Add", "Sigmoid", "Reshape", "MaxPool", "Split", "GlobalAveragePool", "Gemm", "Transpose"),
     *("Upsample", "BatchNormalization", "Mul", "Concat", "Flatten", "AveragePool", "Cast", "MatMul", "ReduceMean"),
     *("Pow", "Slice", "Div", "Sub", "Sqrt", "Clip", "Softmax", "Tanh", "ConvTranspose"),
 )
 CODES, SLOTS, DIMS = 32, 8, 4  # columns of the one-hot code, of the attributes, of the shape
-LENGTH = 5  # sines of a scalar code, and as many cosines
+LENGTH = 5  # number of sines, and of cosines, in a scalar code
 _WINDOW = ("kernel_shape", "strides", "pads")
 _CONV = (*_WINDOW, "dilations", "group", "bias")
 ATTRIBUTES = {
@@ -43,7 +43,7 @@ ATTRIBUTES = {
     "Gemm": ("bias",),
     "Transpose": ("perm",),
 }
-# Centre and scale of each attribute and dimension, as released.
+# Centre and scale of each attribute and dimension, as in the released code.
 SCALES = {
     "kernel_shape": (2.53, 56.0),
     "strides": (1.16, 56.0),
@@ -60,10 +60,10 @@ SHAPE_CENTER, SHAPE_SCALE = (12.25, 286.96, 32.62, 31.80), (1024.0, 2496.0, 256.
 class Nodes(NamedTuple):
     """The nodes of a network.
 
-    kind_N:   index in KINDS, -1 for an operation beyond them
-    slot_NS:  its attributes one after the other; ``has_NS`` where there is one, ``scaled_NS`` as NNLP scales it
-    shape_N4: output shape, four dimensions, zeros behind
-    edge_2Y:  each edge once
+    kind_N:   index in KINDS, -1 for any other operation
+    slot_NS:  attributes in order; ``has_NS`` is true for used slots; ``scaled_NS`` has the scales of NNLP
+    shape_N4: output shape, four dimensions, padded with zeros
+    edge_2Y:  source and target of each edge, repeated edges merged
     whole_4:  batch; FLOPs, parameters and memory access in 1e9
     """
 
@@ -77,7 +77,7 @@ class Nodes(NamedTuple):
 
 
 def nodes(architecture: Architecture) -> Nodes:
-    """The nodes of a network; what a canonical form leaves out (Identity, Dropout) is no node here either."""
+    """The nodes of a network, one per vertex. A canonical form has no Identity or Dropout, so they are not nodes."""
     N = len(architecture)
     slot_NS, has_NS, scaled_NS = np.zeros((N, SLOTS)), np.zeros((N, SLOTS), bool), np.zeros((N, SLOTS))
     kind_N, shape_N4 = np.full(N, -1), np.zeros((N, DIMS))
@@ -103,7 +103,7 @@ def nodes(architecture: Architecture) -> Nodes:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class NnlpTokenizer(NetworkTokenizer):
-    """NNLP's 44 numbers of a node: one-hot operation, attributes and output shape, scaled; four of the network."""
+    """NNLP's 44 numbers per node: one-hot operation, attributes and output shape, scaled; four per network."""
 
     @property
     def features(self) -> int:
@@ -129,17 +129,17 @@ class NnlpTokenizer(NetworkTokenizer):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class NarFormerV2NetworkTokenizer(NetworkTokenizer):
-    """NAR-Former V2's 152 numbers of a node: one-hot operation, each attribute and dimension as scalar code; 40 more.
+    """NAR-Former V2's 152 numbers per node (one-hot operation, attributes and dimensions as codes), 40 per network.
 
-    An absent attribute is ten zeros, an absent dimension the code of 0, as released.
-    operation: ``code`` writes the operation as a scalar code, too (Table 5, row 2)
+    A missing attribute is ten zeros, a missing dimension the code of 0, as in the released code.
+    operation: ``code`` encodes the operation as a scalar code, too (Table 5, row 2)
     """
 
     operation: Literal["one-hot", "code"] = "one-hot"
 
     @property
     def features(self) -> int:
-        """152; 130 where the operation is a scalar code."""
+        """152; 130 if the operation is a scalar code."""
         return (CODES if self.operation == "one-hot" else 2 * LENGTH) + (SLOTS + DIMS) * 2 * LENGTH
 
     @property
@@ -165,14 +165,15 @@ class NarFormerV2NetworkTokenizer(NetworkTokenizer):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class NarFormerNetworkTokenizer(NetworkTokenizer):
-    """NAR-Former's 960 numbers of a node (Sec. 3.2): 15 scalars, each as scalar code.
+    """NAR-Former's 960 numbers per node (Sec. 3.2): 15 scalars, each as scalar code.
 
-    The operation, eight attributes, four dimensions, Σ_{j parent of i} f(j), f(i); the first node's source is f(-1), a
-    later node without parents gets f(0). An operation beyond KINDS and an absent attribute are zeros, an absent
-    dimension the code of 0. The end token, the last one, is f(1e5) in all places. ``whole`` is the code of the number
-    of nodes, as long as a token, which the model turns into the depth token, and then four numbers of the network.
+    These are the operation, eight attributes, four dimensions, Σ_{j parent of i} f(j), and f(i). The first node's
+    source is f(-1); a later node without parents has f(0). An operation outside KINDS and a missing attribute are
+    zeros; a missing dimension is the code of 0. The end token, the last one, is f(1e5) 15 times. ``whole`` is the code
+    of the number of nodes, as long as a token, which the model turns into the depth token, and then the codes of four
+    numbers of the network.
 
-    Codes are those of the transformer: the linear frequencies that cells have repeat every 62 positions.
+    Codes are those of the transformer, because the linear frequencies used for cells repeat every 62 positions.
     length: L of each scalar code.
     """
 

@@ -1,4 +1,4 @@
-"""The Packed batch of whole networks: one after the other without padding, so that cost grows with nodes and edges.
+"""The Packed batch of whole networks: concatenated without padding, so that cost grows with nodes and edges only.
 
 Letters: B networks, N nodes of all of them, Y edges of all of them, F numbers per node, G numbers per network.
 """
@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-LEAST = -20.7  # log 1e-9: the logarithm of a sum of nothing
+LEAST = -20.7  # log 1e-9: used as the logarithm of an empty sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,9 +18,9 @@ class Packed:
     """The numbers of B networks.
 
     x_NF:     float32, the numbers of each node
-    kind_N:   int64, what each node is
-    edge_2Y:  int64, source and target of each edge, rows of x_NF; those of a network stand together, in its order
-    nodes_B:  int64, how many nodes each network has; edges_B: how many edges
+    kind_N:   int64, kind of each node
+    edge_2Y:  int64, source and target of each edge, rows of x_NF; grouped by network, in the order of the networks
+    nodes_B:  int64, number of nodes of each network; edges_B: number of edges
     whole_BG: float32, numbers of a network as a whole (G may be 0)
     """
 
@@ -58,12 +58,12 @@ class Packed:
         return value_ND.new_zeros(len(self), value_ND.shape[1]).index_add_(0, self.owner_N, value_ND)
 
     def log_sums(self, value_NT: Tensor) -> Tensor:
-        """(B, T) logarithms of the sums of exp(value) over the nodes of each network; LEAST where it has none."""
+        """(B, T) logarithms of the sums of exp(value) over the nodes of each network; LEAST without nodes."""
         owner_NT = self.owner_N[:, None].expand_as(value_NT)
         top_BT = value_NT.new_full((len(self), value_NT.shape[1]), -torch.inf)
         top_BT = top_BT.scatter_reduce(0, owner_NT, value_NT.detach(), "amax")
         top_BT = top_BT.masked_fill(self.nodes_B[:, None] == 0, LEAST)
-        # the largest gives exp(0), so that only a network without nodes falls short of 1
+        # the largest value gives exp(0), so that only a network without nodes has a sum below 1
         return self.sums((value_NT - top_BT[self.owner_N]).exp()).clamp(min=1).log() + top_BT
 
     def padded(self) -> tuple[Tensor, Tensor]:
@@ -85,7 +85,7 @@ class Packed:
 
 
 def packed(parts: Sequence[Packed]) -> Packed:
-    """Batches one after the other; at least one."""
+    """Concatenate batches, at least one."""
     starts = torch.tensor([0, *(len(part.kind_N) for part in parts)]).cumsum(0)
     return Packed(
         torch.cat([part.x_NF for part in parts]),
@@ -98,7 +98,7 @@ def packed(parts: Sequence[Packed]) -> Packed:
 
 
 def _ranges(count_B: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The numbers of everything that ``rows`` own of what lies one after the other, and how far each owner moves."""
+    """Indices of the items (nodes or edges) of the networks at ``rows``, and the shift of each network's first item."""
     begin_B = (count_B.cumsum(0) - count_B)[rows]
     taken_B = count_B[rows]
     shift_B = taken_B.cumsum(0) - taken_B - begin_B

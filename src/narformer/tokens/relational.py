@@ -1,6 +1,6 @@
 """The tokenizer of our own predictor: operations and directed edges, nothing else.
 
-What an operation is to another, its parent or parallel to it, is left to the model (models/relational.py).
+The model derives the relations between operations, such as parent or parallel (models/relational.py).
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from narformer.tokens.tokenizer import STRICT, CellTokenizer, Names
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class RelationalTokenizer(CellTokenizer):
-    """Token i = index of op_i; A counts edges. Vertices that compute nothing are taken out first.
+    """Token i = index of op_i; A counts edges. Vertices that compute nothing are removed first.
 
     absent:     operations that are dropped with their edges (``none``)
     identities: operations that are merged into their consumers (``skip_connect``)
@@ -34,7 +34,7 @@ class RelationalTokenizer(CellTokenizer):
 
     @property
     def features(self) -> int:
-        """No numbers but the operation."""
+        """0: a token has no numbers except the operation."""
         return 0
 
     def simplified(self, cells: Cells) -> Cells:

@@ -1,4 +1,4 @@
-"""The scalar code of NAR-Former (Eq. 3-5) and the transformer's own: a number as 2L sines and cosines.
+"""The scalar codes of NAR-Former (Eq. 3-5) and of the transformer: a number as 2L sines and cosines.
 
 f(p) = [sin(θ_1), cos(θ_1), …, sin(θ_L), cos(θ_L)], with
 * ``nerf``:  θ_l = π p b_l, b_l linearly spaced from 1 to 2^(L-1)  (linear, not geometric)
@@ -18,9 +18,9 @@ Precision = Literal["float64", "float32"]
 def nerf_code(value: int, length: int, precision: Precision = "float64") -> NDArray[np.float32]:
     """The nerf code of one integer, float32 (2L,).
 
-    With L = 32 the phases reach 1e10 half turns, so float32 arithmetic (as released) leaves rounding noise.
-    Here p b_l mod 2 is taken in exact integer arithmetic: b_l = ((L-1) + l (2^(L-1) - 1)) / (L-1).
-    ``precision="float32"`` mimics the released arithmetic.
+    With L = 32 the phases reach 1e10 half turns, so float32 arithmetic (as released) gives rounding noise.
+    Here p b_l mod 2 is computed in exact integer arithmetic: b_l = ((L-1) + l (2^(L-1) - 1)) / (L-1).
+    ``precision="float32"`` uses the released arithmetic.
     """
     if precision == "float32":
         frequencies = np.linspace(1, float(2 ** (length - 1)), length, dtype=np.float32)

@@ -21,7 +21,7 @@ class TnaspTokenizer(CellTokenizer):
     """Token i = (index of op_i; row i of L = D - A), A directed, D the out-degrees, not normalised.
 
     vertices: P, vertices of the space's largest cell (7 in NAS-Bench-101, 8 in NAS-Bench-201)
-    severed:  operations whose edges are left out of A (``none``: its edge carries nothing)
+    severed:  operations whose edges are left out of A (``none``, which has no output)
     """
 
     vertices: Annotated[int, Field(ge=2, le=4096)]
@@ -42,7 +42,7 @@ class TnaspTokenizer(CellTokenizer):
         """A column of cells as a Batch of N tokens. Raises BadArchitecture for cells of more than P vertices."""
         M, N = cells.kind_MN.shape
         if self.vertices < N:
-            raise BadArchitecture(f"a cell of {N} vertices; this predictor was built for up to {self.vertices}")
+            raise BadArchitecture(f"found a cell of {N} vertices; this predictor was built for up to {self.vertices}")
         real_MN = cells.kind_MN != PADDING
         severed_MN = np.isin(cells.kind_MN, [self.vocabulary.index(kind) for kind in self.severed])
         adj_MNN = (cells.adj_MNN > 0) & ~severed_MN[:, :, None] & ~severed_MN[:, None, :]

@@ -1,6 +1,6 @@
-"""What every tokenizer offers: architectures to a batch of numbers.
+"""The base classes of tokenizers, which turn architectures into a batch of numbers.
 
-Cells come in columns and become a padded Batch with array code; whole networks come one by one and become a Packed
+Cells are converted together with array code to a padded Batch; whole networks are converted one by one to a Packed
 batch, without padding.
 """
 
@@ -20,12 +20,12 @@ from narformer.tokens.packed import Packed, packed
 STRICT = ConfigDict(strict=True, extra="forbid")
 
 Names = Annotated[tuple[str, ...], Strict(False)]  # TOML and JSON give lists
-Length = Annotated[int, Field(ge=2, le=1024)]  # of a scalar code, whose frequencies go from a first to a last
+Length = Annotated[int, Field(ge=2, le=1024)]  # of a scalar code; at least a first and a last frequency
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Tokenizer:
-    """Turns architectures into numbers; its fields are all that it depends on.
+    """Turns architectures into numbers; the result depends on the fields only.
 
     A subclass states ``features`` (F, numbers per node) and ``whole`` (G, numbers per network).
     """
@@ -43,12 +43,12 @@ class Tokenizer:
 
     @property
     def kinds(self) -> int:
-        """How many numbers tell nodes apart: the operations, and a tokenizer's own tokens."""
+        """Number of kinds of nodes: the operations, and special tokens."""
         return len(self.vocabulary)
 
     @property
     def whole(self) -> int:
-        """G, numbers of the network as a whole."""
+        """G, numbers per network."""
         return 0
 
     def batch(self, architectures: Sequence[Architecture]) -> Batch | Packed:
@@ -62,7 +62,7 @@ class Tokenizer:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class CellTokenizer(Tokenizer):
-    """Of cells over ``vocabulary``: a subclass says how a column of them becomes a Batch; one is a row of that."""
+    """A tokenizer of cells over ``vocabulary``; a subclass implements ``cells``."""
 
     def simplified(self, cells: Cells) -> Cells:
         """The cells as the tokenizer sees them."""
@@ -83,12 +83,12 @@ class CellTokenizer(Tokenizer):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class NetworkTokenizer(Tokenizer):
-    """Of whole networks, whose operations are those of the op table: a subclass says what one becomes."""
+    """A tokenizer of whole networks, whose operations are in the op table; a subclass implements ``network``."""
 
     def network(self, architecture: Architecture) -> Packed:
-        """One network as it is written down, nodes in its order, as a Packed batch."""
+        """One network as a Packed batch, without a change of its form or the order of its nodes."""
         raise NotImplementedError(type(self).__name__)
 
     def batch(self, architectures: Sequence[Architecture]) -> Packed:
-        """Many networks as a Packed batch, at least one, each in its canonical form: one fingerprint, one answer."""
+        """Networks, at least one, as a Packed batch, in canonical form: equal fingerprints give equal predictions."""
         return packed([self.network(canonical(architecture)) for architecture in architectures])
