@@ -8,7 +8,6 @@ refuses what is beyond a limit, and copies all but the large contents of tensors
 import mmap
 import os
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from narformer.errors import BadFile
@@ -54,7 +53,7 @@ _SCHEMA: dict[str, dict[int, str]] = {
     "opset": {1: "*"},
     "device": {},
 }  # fmt: skip
-_DIMS = {"tensor": 1, "sparse": 3, "shape": 1}  # the field that holds them
+_DIMS = dict.fromkeys(_SCHEMA, 0) | {"tensor": 1, "sparse": 3, "shape": 1}  # the field that holds them, 0 for no field
 _CONTENTS = {4, 5, 6, 7, 9, 10, 11}  # of a tensor
 _LIMITS = {"node": NODES, "tensor": INITIALIZERS + NODES, "function": FUNCTIONS}
 _NOUNS = {"node": "nodes", "tensor": "tensors", "function": "functions"}
@@ -90,16 +89,15 @@ def read(path: str | Path) -> Bytes:
         os.close(file)
 
 
-@dataclass(slots=True)
 class _Frame:
-    message: str
-    header: int  # where its tag starts
-    body: int
-    end: int
-    tag: int = 0
-    dims: int = 0
-    last: int = 0  # up to here it is copied, where anything was cut
-    pieces: list[bytes] = field(default_factory=list)
+    """A message that is open: where its tag, its body and what follows it start; ``last``: it is copied up to here."""
+
+    __slots__ = ("body", "dims", "end", "header", "last", "message", "pieces", "tag")
+
+    def __init__(self, message: str, header: int, body: int, end: int, tag: int = 0) -> None:
+        self.message, self.header, self.body, self.end, self.tag = message, header, body, end, tag
+        self.dims = self.last = 0
+        self.pieces: list[bytes] = []
 
 
 def light(data: Bytes, path: str | Path) -> bytes:
@@ -116,8 +114,8 @@ def light(data: Bytes, path: str | Path) -> bytes:
                 outer = walk.leave()
                 if outer is None:
                     return b"".join(frame.pieces) if frame.pieces else bytes(data)
-                frame, end, inside = outer, outer.end, _SCHEMA[outer.message]
-                dims_field = _DIMS.get(outer.message, 0)
+                frame, end, message = outer, outer.end, outer.message
+                inside, dims_field = _SCHEMA[message], _DIMS[message]
             start = position
             tag = data[position]
             position += 1
@@ -137,19 +135,21 @@ def light(data: Bytes, path: str | Path) -> bytes:
                 kind = inside.get(number)
                 if kind is None:
                     if number == dims_field:
-                        walk.count_dims(_packed(data, position, stop))
+                        walk.count_packed(position, stop)
                     elif length > TENSOR_BYTES and frame.message == "tensor" and number in _CONTENTS:
                         walk.cut(start, stop)
                 elif kind != "*":
                     frame = walk.enter(kind, tag, start, position, stop)
-                    end, inside, dims_field = stop, _SCHEMA[kind], _DIMS.get(kind, 0)
+                    end, inside, dims_field = stop, _SCHEMA[kind], _DIMS[kind]
                     continue
                 elif length > NAME_BYTES:
                     raise walk.beyond(length, NAME_BYTES, "bytes in a name")
                 position = stop
             elif wire == 0:
                 if number == dims_field:
-                    walk.count_dims(1)
+                    frame.dims += 1
+                    if frame.dims > DIMS:
+                        raise walk.beyond(frame.dims, DIMS, "dimensions of one tensor")
                 position = position + 1 if data[position] < 128 else _number(data, position)[1]
             elif wire in (1, 5):
                 position += 8 if wire == 1 else 4
@@ -171,32 +171,35 @@ class _Walk:
     def __init__(self, data: Bytes, path: str | Path) -> None:
         self.stack = [_Frame("model", 0, 0, len(data))]
         self._data, self._path = data, path
-        self._counts = dict.fromkeys(_SCHEMA, 0)
+        self._counts = dict.fromkeys(_LIMITS, 0)
         self._messages = self._initializers = self._graphs = 0
 
     def enter(self, kind: str, tag: int, start: int, body: int, end: int) -> _Frame:
         """The frame of a message of this kind, whose tag is at ``start``, from ``body`` to ``end``. Raises BadFile."""
-        counts, outer = self._counts, self.stack[-1]
+        stack = self.stack
         self._messages += 1
-        counts[kind] += 1
         if self._messages > MESSAGES:
             raise self.beyond(self._messages, MESSAGES, "messages")
-        if kind in _LIMITS and counts[kind] > _LIMITS[kind]:
-            raise self.beyond(counts[kind], _LIMITS[kind], _NOUNS[kind])
-        if kind == "tensor" and tag >> 3 == _INITIALIZER and outer.message == "graph":
-            self._initializers += 1
-            if self._initializers > INITIALIZERS:
-                raise self.beyond(self._initializers, INITIALIZERS, "initializers")
+        if kind in _LIMITS:
+            self._counts[kind] += 1
+            if self._counts[kind] > _LIMITS[kind]:
+                raise self.beyond(self._counts[kind], _LIMITS[kind], _NOUNS[kind])
+            if kind == "tensor" and tag >> 3 == _INITIALIZER and stack[-1].message == "graph":
+                self._initializers += 1
+                if self._initializers > INITIALIZERS:
+                    raise self.beyond(self._initializers, INITIALIZERS, "initializers")
+        elif kind == "dim":
+            stack[-1].dims += 1
+            if stack[-1].dims > DIMS:
+                raise self.beyond(stack[-1].dims, DIMS, "dimensions of one tensor")
         elif kind == "graph":
             self._graphs += 1
             if self._graphs > GRAPHS:
                 raise self.beyond(self._graphs, GRAPHS, "graphs inside each other")
-        elif kind == "dim":
-            self.count_dims(1)
-        if len(self.stack) >= DEPTH:
-            raise self.beyond(len(self.stack), DEPTH, "messages inside each other")
+        if len(stack) >= DEPTH:
+            raise self.beyond(len(stack), DEPTH, "messages inside each other")
         frame = _Frame(kind, start, body, end, tag)
-        self.stack.append(frame)
+        stack.append(frame)
         return frame
 
     def leave(self) -> _Frame | None:
@@ -204,12 +207,11 @@ class _Walk:
         done = self.stack.pop()
         if done.message == "graph":
             self._graphs -= 1
-        if done.pieces:
-            done.pieces.append(self._data[done.last : done.end])
-        if not self.stack:
-            return None
-        outer = self.stack[-1]
-        if done.pieces:
+        outer = self.stack[-1] if self.stack else None
+        if not done.pieces:
+            return outer
+        done.pieces.append(self._data[done.last : done.end])
+        if outer is not None:
             outer.pieces.append(self._data[outer.last or outer.body : done.header])
             outer.pieces.append(_varint(done.tag) + _varint(sum(map(len, done.pieces))))
             outer.pieces += done.pieces
@@ -222,10 +224,10 @@ class _Walk:
         frame.pieces.append(self._data[frame.last or frame.body : start])
         frame.last = stop
 
-    def count_dims(self, count: int) -> None:
-        """Add dimensions to the innermost message. Raises BadFile where it has too many."""
+    def count_packed(self, start: int, stop: int) -> None:
+        """Count dimensions of the innermost message that stand packed: each ends with a byte below 128."""
         frame = self.stack[-1]
-        frame.dims += count
+        frame.dims += sum(byte < 128 for byte in self._data[start : min(stop, start + 20 * DIMS)])
         if frame.dims > DIMS:
             raise self.beyond(frame.dims, DIMS, "dimensions of one tensor")
 
@@ -238,11 +240,6 @@ class _Walk:
     def beyond(self, found: int, limit: int, noun: str) -> BadFile:
         """The error for more than this file allows."""
         return BadFile(self._path, f"{found:,} {noun}", f"at most {limit:,}", "No network of this size can be read.")
-
-
-def _packed(data: Bytes, position: int, stop: int) -> int:
-    """How many numbers are packed here, at least where they are too many: each ends with a byte below 128."""
-    return sum(byte < 128 for byte in data[position : min(stop, position + 20 * DIMS)])
 
 
 def _number(data: Bytes, position: int) -> tuple[int, int]:
