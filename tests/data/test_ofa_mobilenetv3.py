@@ -46,7 +46,7 @@ def test_the_authors_files_are_added_together_and_found(official):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("'d': [2,", "'d': [5,", "a subnet that is none: found the depths"),
+        ("'d': [2,", "'d': [5,", "an invalid subnet: found the depths"),
         ("{'wid': None,", "{'wid': open('x'),", "expected a dictionary with lists 'ks', 'e' and 'd'"),
         ("'ks'", "'kz'", "expected a dictionary"),
         ("MACs", "macs", "expected a column 'MACs'"),

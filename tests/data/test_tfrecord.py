@@ -116,5 +116,5 @@ def test_cells_outside_the_space_are_named(official, tmp_path):
     for old, new in ((b"maxpool3x3", b"maxpool5x5"), (b'"0101001000010000"', b'"0101001000011000"')):
         runs = [official.training("a" * 32, 108, 0.5, 0.5).replace(old, new)] * 3
         path.write_bytes(b"".join(map(official.framed, runs)))
-        with pytest.raises(BadFile, match="a cell that is none"):
+        with pytest.raises(BadFile, match="an invalid cell"):
             read_tfrecord(path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from narformer.errors import BadArchitecture
 from narformer.network import Architecture, Op, cost, fingerprint
 from narformer.spaces import SPACES
-from narformer.spaces.families import FAMILIES, family, mobilenetv3, resnet, variants, vgg
+from narformer.spaces.families import FAMILIES, family, mobilenetv3, numbered, resnet, variants, vgg
 from narformer.spaces.families.nasbench201 import CELLS, cell_of, number_of
 from narformer.spaces.families.variation import KERNELS, TENTHS, Chance, VariedDrawing
 
@@ -225,3 +225,16 @@ def test_cells_that_ignore_the_input_are_numbered_but_not_drawn():
 def _dead(number):
     a, b, c, d, e, f = (op.kind != "none" for op in cell_of(number).ops[1:-1])
     return not (d or (a and e) or (b and f) or (a and c and f))
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, "no-family", "v2.1_x"])
+@pytest.mark.parametrize("number", [0, 7, -3, 10**18 - 1])
+def test_a_name_and_a_number_are_read_whether_or_not_there_is_such_a_network(name, number):
+    assert numbered(f"{name}/{number}") == (name, number)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "resnet", "resnet/", "/0", "resnet/0/1", "resnet/x", "resnet/0 ", "resnet/1.5", f"resnet/{10**18}"]
+)
+def test_other_texts_name_no_network(text):
+    assert numbered(text) is None

@@ -114,7 +114,7 @@ def four_digits(value: float) -> str:
 
 
 def _is_latency(m: "Measurement") -> bool:
-    return m.quantity == "latency"
+    return bool(m.quantity == "latency")
 
 
 def _derived(measured: "Measured") -> dict[str, Any]:

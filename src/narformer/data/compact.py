@@ -50,7 +50,7 @@ def write(dataset: Dataset, path: str | Path) -> None:
         "train_label": dataset.train_labels[0],
         "test_label": dataset.test_labels[0],
     }
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: dict[str, NDArray[np.generic]] = {
         "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
         "kind_MN": cells.kind_MN,
         "adj_MNN": cells.adj_MNN,

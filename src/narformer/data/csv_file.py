@@ -14,7 +14,7 @@ LARGEST = 2**24  # bytes; the files of our sources have less than half a million
 
 
 def read_rows(path: str | Path, fields: int, expected: str) -> list[list[str]]:
-    """The rows of a small file, each of so many fields. Raises BadFile, with the line where there is one."""
+    """The rows of a small file, each of ``fields`` fields. Raises BadFile, with the line where there is one."""
     path = require_file(path, expected)
     if path.stat().st_size > LARGEST:
         raise BadFile(path, f"{path.stat().st_size:,} bytes", f"{expected}, at most {LARGEST:,} bytes")
@@ -33,7 +33,7 @@ def read_rows(path: str | Path, fields: int, expected: str) -> list[list[str]]:
 
 
 def finite(path: str | Path, text: str) -> float:
-    """The number that a field states. Raises BadFile where it is none, or not finite."""
+    """The number that a field states. Raises BadFile where it is no number, or not finite."""
     try:
         number = float(text)
     except ValueError:

@@ -23,7 +23,7 @@ class Example:
 class PaperRows:
     """The papers' use of a benchmark: consecutive labelled rows in its order train, the next ones validate.
 
-    parts: further test parts by name, each the next so many labelled rows after validation
+    parts: names of further test parts, and the number of labelled rows of each, which follow validation and one another
     """
 
     parts: Mapping[str, int] = field(default_factory=dict)

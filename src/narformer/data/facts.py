@@ -1,4 +1,4 @@
-"""What is known of a source before it is opened: its rows, its optima, the range of its labels."""
+"""Facts about a source, known before it is opened: its rows, its optima, the range of its labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
-"""The data folder: what is there, how it is opened, how a source is added, fetched and examined.
+"""The data folder: its content, and how a source is opened, added, fetched and examined.
 
-NARFORMER_DATA names the folder; without it, it lies in the user's cache. ``<source>.npz`` is what ``add`` wrote;
+NARFORMER_DATA names the folder; without it, it lies in the user's cache. ``<source>.npz`` was written by ``add``;
 files and folders under the names that a Source states are read as they are. Whole networks are not converted: ``add``
 copies their file, or links to their folder.
 """
@@ -31,7 +31,7 @@ State = Literal["ready", "missing", "listed only"]
 
 @dataclass(frozen=True)
 class Listed:
-    """A source as `narformer data` shows it: its state, where it lies, and what is needed to have it."""
+    """A source as `narformer data` shows it: its state, where it lies, and how to get it."""
 
     source: Source
     state: State
@@ -41,7 +41,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the doctor found of one source."""
+    """A finding of the doctor about one source."""
 
     name: str
     path: Path
@@ -58,7 +58,7 @@ def data_folder() -> Path:
 def load(name: str) -> Dataset:
     """The data set called ``name``, verified.
 
-    Raises UnknownName, MissingData with what to do where it is not there, BadFile where its file is damaged.
+    Raises UnknownName, MissingData with the remedy where it is not there, BadFile where its file is damaged.
     """
     source = lookup(SOURCES, name, "data source")
     path = _find(source)
@@ -82,11 +82,11 @@ def listing() -> list[Listed]:
 
 
 def add(name: str, file: str | Path, progress: Progress = silent) -> Path:
-    """Read the official file or our parquet, verify it, and keep it in the data folder; the path of what is kept.
+    """Read the official file or our parquet, verify it, and keep it in the data folder; the path there.
 
     Cells are kept as ``<name>.npz``, a file of whole networks as a copy, a folder of them as a link.
-    Raises UnknownName, BadFile where the file is wrong or damaged; nothing is left behind then, and what was there
-    before stays.
+    Raises UnknownName, BadFile where the file is wrong or damaged; nothing is left behind then, and an
+    earlier file stays.
     """
     source = lookup(SOURCES, name, "data source")
     if not _readable(source):
@@ -101,7 +101,7 @@ def add(name: str, file: str | Path, progress: Progress = silent) -> Path:
 
 
 def fetch(name: str, progress: Progress = silent) -> Path:
-    """Download the official file from its pinned address, test its checksum, and add it; the path of what was added.
+    """Download the official file from its pinned address, test its checksum, and add it; the path in the data folder.
 
     Raises MissingData with the official page where no address serves the file with a known checksum, or where the
     download fails; BadFile where the checksum differs.

@@ -31,7 +31,7 @@ FBNET_KINDS = ("k3_e1", "k3_e1_g2", "k3_e3", "k3_e6", "k5_e1", "k5_e1_g2", "k5_e
 FBNET_VOCABULARY = ("input", *FBNET_KINDS, "output")
 FBNET_PLACES = 22
 
-# The space of ofa_mobilenetv3.py with the side of the image told, since latency depends on it.
+# The space of ofa_mobilenetv3.py with the side of the image, since latency depends on it.
 SIDES = range(128, 225, 4)
 OFA_VOCABULARY = (*(f"input {side}" for side in SIDES), *ofa_mobilenetv3.VOCABULARY[1:])
 

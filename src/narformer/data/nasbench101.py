@@ -88,5 +88,5 @@ def read_parquet(path: str | Path) -> Dataset:
     try:
         cells = dataset(columns["n_vertices"], columns["adj"], columns["ops"], labels)
     except BadArchitecture as error:
-        raise BadFile(path, f"a cell that is none: {error}", "cells of NAS-Bench-101") from None
+        raise BadFile(path, f"an invalid cell: {error}", "cells of NAS-Bench-101") from None
     return verify(cells, FACTS, path)

@@ -57,7 +57,7 @@ def read_tfrecord(path: str | Path, progress: Progress = silent) -> Dataset:
             epochs_R.append(epochs)
             values_RV.extend(values)
         except (ValueError, TypeError, OverflowError, RecursionError, struct.error, IndexError) as error:
-            raise BadFile(path, f"record {number:,} that is none ({str(error)[:100]})", _EXPECTED) from None
+            raise BadFile(path, f"an invalid record {number:,} ({str(error)[:100]})", _EXPECTED) from None
     rows = np.frombuffer(row_R, dtype=np.int32).astype(np.int64)
     labels = _labels(rows, np.frombuffer(epochs_R, dtype=np.int32), np.frombuffer(values_RV).reshape(-1, 3), len(cells))
     runs = labels.pop("runs")
@@ -69,7 +69,7 @@ def read_tfrecord(path: str | Path, progress: Progress = silent) -> Dataset:
         compact = [_compact(name, adjacency, ops) for name, (_, adjacency, ops, _) in cells.items()]
         return dataset([n for n, _, _ in compact], [a for _, a, _ in compact], [o for _, _, o in compact], labels)
     except BadArchitecture as error:
-        raise BadFile(path, f"a cell that is none: {error}", "cells of NAS-Bench-101") from None
+        raise BadFile(path, f"an invalid cell: {error}", "cells of NAS-Bench-101") from None
 
 
 def _labels(

@@ -107,5 +107,5 @@ def read_parquet(path: str | Path) -> Dataset:
     try:
         cells = dataset(columns["arch"], {name: columns[name] for name in ATTRIBUTES})
     except BadArchitecture as error:
-        raise BadFile(path, f"a cell that is none: {error}", "cells of NAS-Bench-201") from None
+        raise BadFile(path, f"an invalid cell: {error}", "cells of NAS-Bench-201") from None
     return verify(cells, FACTS, path)

@@ -72,7 +72,7 @@ def read_pth(path: str | Path, progress: Progress = silent) -> Dataset:
     try:
         return dataset(strings, kept)
     except BadArchitecture as error:
-        raise BadFile(path, f"an architecture that is none: {error}", _EXPECTED) from None
+        raise BadFile(path, f"an invalid architecture: {error}", _EXPECTED) from None
 
 
 def _runs(results: Any, images: str) -> list[Any]:

@@ -122,7 +122,7 @@ def read_rows(path: str | Path) -> list[Row]:
     """The lines of the text, in its order.
 
     Raises BadFile, with the line, where one has another form, leaves the folder, or stands twice; where the text holds
-    several platforms, whose times are different labels; where some lines have a role and others none.
+    several platforms, whose times are different labels; where some lines have a role and others do not.
     """
     path = require_file(path, _EXPECTED)
     if path.stat().st_size > LARGEST_TEXT:
@@ -150,7 +150,7 @@ def read_rows(path: str | Path) -> list[Row]:
 def official_split(families: Sequence[str], stages: Sequence[str]) -> Split:
     """The rows marked train and test; without marks, the last tenth of each family in its order tests.
 
-    Where both are told, they agree in all 20,000 rows. ``parts`` are the test rows of each family.
+    Where both are known, they agree in all 20,000 rows. ``parts`` are the test rows of each family.
     """
     family_M, stage_M = np.array(families), np.array(stages)
     test_M = stage_M == "test"
@@ -201,7 +201,9 @@ def _network(folder: Path, row: Row) -> Architecture:
         for name, op in zip(read.names, read.architecture.ops, strict=True)
         if op.kind == "Input" and op.shape
     }
-    if any(shape[0] != row.batch for shape in shapes.values()):  # the row tells what was measured, not the file
+    if any(
+        shape[0] != row.batch for shape in shapes.values()
+    ):  # the row states the batch that was measured, not the file
         read = read_onnx(file, inputs={name: (row.batch, *shape[1:]) for name, shape in shapes.items()})
     network = read.architecture
     return Architecture(network.ops, network.edges, row.name, network.slots)

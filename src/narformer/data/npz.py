@@ -5,7 +5,6 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +17,15 @@ DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, MemoryError, NotImplementedError, RuntimeError),
     *(ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError),
 )
-"""What reading a damaged or hostile file raises, from zip, numpy, and the reader that trusts what stands in it."""
+"""Exceptions of reading a damaged or hostile file: of zip, of numpy, and of a reader that trusts its content."""
 
 
-def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_npz(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
     """Write named arrays; the file appears under its name when it is complete.
 
     Raises BadFile where the folder cannot be written to.
     """
-    # one fixed name, so that what a killed run leaves is replaced by the next
+    # one fixed name, so that the file a killed run leaves is replaced by the next
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """2,373 OFA-MobileNetV3 subnets with ImageNet accuracy: our parquet file and the authors' five CSV files.
 
-Published with DyNAS-T (Cummings et al. 2022): what five searches looked at, so that good subnets are frequent. Width
-1.0, 224 pixels, weights inherited from the trained super-network; 2,162 different subnets, whose repeated accuracies
-differ by at most 0.1. The rows stand by search, in the order of FILES. Accuracies are percent.
+Published with DyNAS-T (Cummings et al. 2022): the subnets that five searches visited, so that good ones are frequent.
+Width 1.0, 224 pixels, weights inherited from the trained super-network; 2,162 different subnets, whose repeated
+accuracies differ by at most 0.1. The rows stand by search, in the order of FILES. Accuracies are percent.
 """
 
 import ast
@@ -64,7 +64,7 @@ def read_parquet(path: str | Path) -> Dataset:
     try:
         subnets = [space.parse(text.replace(",", " ").replace(";", " | ")) for text in columns["arch_effective"]]
     except BadArchitecture as error:
-        raise BadFile(path, f"a subnet that is none: {error}", _EXPECTED) from None
+        raise BadFile(path, f"an invalid subnet: {error}", _EXPECTED) from None
     return _dataset(subnets, {name: columns[name] for name in ATTRIBUTES}, path)
 
 
@@ -96,7 +96,7 @@ def _subnet(file: Path, text: str) -> Architecture:
     except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError):
         raise BadFile(file, f"the settings {text[:60]!r}", "a dictionary with lists 'ks', 'e' and 'd'") from None
     except BadArchitecture as error:
-        raise BadFile(file, f"a subnet that is none: {error}", _EXPECTED) from None
+        raise BadFile(file, f"an invalid subnet: {error}", _EXPECTED) from None
 
 
 def _dataset(subnets: Sequence[Architecture], labels: Mapping[str, ArrayLike], path: str | Path) -> Dataset:

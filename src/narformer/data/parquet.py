@@ -70,7 +70,7 @@ def _checksum(column: Column) -> int:
 
 
 def count_rows(path: str | Path) -> int:
-    """Number of rows that a parquet file states. Raises BadFile where it is none; MissingExtra without pyarrow."""
+    """Number of rows that a parquet file states. Raises BadFile for any other file; MissingExtra without pyarrow."""
     path = require_file(path, "a parquet file")
     parquet = needs("pyarrow.parquet", "data")
     try:

@@ -1,4 +1,4 @@
-"""Pickles as data: a reader that builds numbers, text and containers, and never imports or calls what a pickle names.
+"""Pickles as data: a reader that builds numbers, text and containers, and imports and calls nothing that they name.
 
 Benchmarks are published as pickles, and a pickle is a program: it may name any function and have it called. Here every
 name is looked up in a table that stands in this file or is given by the caller, and the table holds only our own
@@ -29,7 +29,7 @@ class Sealed:
         self._call = call
 
     def __call__(self, *arguments: Any) -> Any:
-        """What the stand-in makes of the pickle's arguments."""
+        """The function's result for the pickle's arguments."""
         return self._call(*arguments)
 
     def __setstate__(self, state: object) -> NoReturn:
@@ -37,7 +37,7 @@ class Sealed:
 
 
 class Record:
-    """What stands in for an instance of a class that the pickle names: its fields and nothing else."""
+    """A stand-in for an instance of a class that the pickle names: its fields and nothing else."""
 
     __slots__ = ("fields",)
 
@@ -70,7 +70,7 @@ class _Dtype:
 
 def _scalar(dtype: object, content: object) -> Any:
     if not isinstance(dtype, _Dtype) or not isinstance(content, bytes):
-        raise pickle.UnpicklingError("a numpy number that is none")
+        raise pickle.UnpicklingError("an invalid numpy number")
     return np.frombuffer(content, dtype=np.dtype(dtype.order + dtype.code), count=1)[0].item()
 
 

@@ -1,4 +1,4 @@
-"""The table of sources: what each is, where it comes from, and what reads it."""
+"""The table of sources: a description of each, where it comes from, and its readers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -155,13 +155,13 @@ def _generator(seed: int | None, name: str) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def _agree_on_sizes(dataset: Dataset, train: int, validation: int, labelled: int, what: str | None = None) -> None:
+def _agree_on_sizes(dataset: Dataset, train: int, validation: int, labelled: int, kind: str | None = None) -> None:
     if train < 1 or validation < 0:
         raise BadRecipe(f"{train} training and {validation} validation rows asked for; expected at least 1 and 0")
     if train + validation > labelled:
-        what = what or f"rows with the label {' or '.join(dataset.train_labels)}"
+        kind = kind or f"rows with the label {' or '.join(dataset.train_labels)}"
         raise BadRecipe(
-            f"{train:,} training and {validation:,} validation rows asked for; '{dataset.name}' has {labelled:,} {what}"
+            f"{train:,} training and {validation:,} validation rows asked for; '{dataset.name}' has {labelled:,} {kind}"
         )
 
 
@@ -169,7 +169,8 @@ def _dealt(size_G: NDArray[np.int64], asked: tuple[int, int, int]) -> NDArray[np
     """(G,) the part, 0 to 2, of each network in the order drawn, where network g fills ``size_G[g]`` rows."""
     part_G = np.full(len(size_G), -1)
     room = np.array(asked)
-    # What fits one part at most would starve the others if it came last: it goes first, where there is most room.
+    # A network that fits one part at most would starve the others if it came last: it goes first, where there is most
+    # room.
     large = np.flatnonzero(size_G > np.sort(room)[-2])
     for network in large[np.argsort(-size_G[large], kind="stable")]:
         part_G[network] = room.argmax()
@@ -188,7 +189,7 @@ def _dealt(size_G: NDArray[np.int64], asked: tuple[int, int, int]) -> NDArray[np
         if len(free):
             smallest = free[size_G[free].argmin()]
             empty = asked[part] > 0 and not (part_G == part).any()
-            if empty or size_G[smallest] < 2 * room[part]:  # nearer to what was asked with it than without
+            if empty or size_G[smallest] < 2 * room[part]:  # nearer to the rows asked for with it than without
                 part_G[smallest] = part
     return np.where(part_G < 0, 2, part_G)
 
@@ -247,7 +248,7 @@ def save_split(split: Split, dataset: Dataset, path: str | Path) -> None:
 def load_split(path: str | Path, dataset: Dataset) -> Split:
     """The split that was saved, for the same data set.
 
-    Raises BadFile where the file is none of ours, is of another data set, holds rows outside it, or lets train and
+    Raises BadFile where the file is no saved split, is of another data set, holds rows outside it, or lets train and
     validation overlap.
     """
     path = require_file(path, "a split as JSON")
@@ -282,7 +283,7 @@ def _brief(rows: Rows) -> dict[str, int] | list[int]:
     return [int(row) for row in rows]
 
 
-def _rows(brief: Any, count: int, path: Path, part: str) -> Rows:
+def _rows(brief: object, count: int, path: Path, part: str) -> Rows:
     if isinstance(brief, dict) and set(brief) == {"from", "to"}:
         ends = [brief["from"], brief["to"]]
         listed = ends if all(type(end) is int and 0 <= end <= count for end in ends) else [-1]

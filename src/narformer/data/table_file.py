@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -34,13 +34,13 @@ FIRST = "architecture"
 ENDINGS = (".csv", ".json", ".jsonl")
 LARGEST_TABLE = 2**27  # bytes
 LARGEST_COLUMNS = 2**26  # numbers of all adjacency matrices together: 4,096 graphs of 128 vertices
-LOOKED_AT = 20  # rows among which one must be a cell of a space, for errors to be told in the space's terms
+LOOKED_AT = 20  # rows among which one must be a cell of a space, for errors to be in the space's terms
 
 _EXPECTED = "a table of architectures and numbers (.csv, .json, .jsonl)"
 _WHAT = f"a text of a cell of {', '.join(SPACES)}, a graph as JSON, or {WHAT}"
 
 # Where the row stands in the file, its architecture as found, and its numbers.
-Row: TypeAlias = tuple[str, Any, list[float]]
+Row: TypeAlias = tuple[str, object, list[float]]
 
 
 def read_table_file(path: str | Path, labels: Sequence[str] = (), sha256: str | None = None) -> Dataset:
@@ -152,7 +152,7 @@ def _read(path: Path, columns: list[str], labels: Sequence[str]) -> list[str]:
     return [lookup(known, label, f"column of {path.name}") for label in labels] or columns
 
 
-def _entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+def _entries(path: Path, text: str) -> Iterator[tuple[str, object]]:
     """(where, decoded) of each row."""
     if path.suffix.lower() == ".jsonl":
         for number, line in enumerate(text.split("\n"), start=1):
@@ -165,7 +165,7 @@ def _entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     yield from ((f"entry {number}", entry) for number, entry in enumerate(entries))
 
 
-def _decoded(path: Path, text: str, where: str) -> Any:
+def _decoded(path: Path, text: str, where: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -193,12 +193,12 @@ def _number_of_text(path: Path, where: str, column: str, text: str) -> float:
         return _number(path, where, column, text)
 
 
-def _number(path: Path, where: str, column: str, value: Any) -> float:
+def _number(path: Path, where: str, column: str, value: object) -> float:
     """The number; NaN for null, where a network has no such label."""
     if value is None:
         return np.nan
     try:
-        number = float(value) if type(value) in (int, float) else np.nan
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else np.nan
     except OverflowError:
         number = np.inf
     if not np.isfinite(number):
@@ -220,7 +220,7 @@ def _architectures(path: Path, rows: list[Row]) -> tuple[str, Sequence[Architect
     return space.name, cells
 
 
-def _is_graph(architecture: Any) -> bool:
+def _is_graph(architecture: object) -> bool:
     return not isinstance(architecture, str) or architecture.lstrip().startswith("{")
 
 
@@ -246,7 +246,7 @@ def _of_space(path: Path, rows: list[Row]) -> tuple[Space, Cells]:
     cells = []
     for where, found, _ in rows:
         try:
-            if _is_graph(found):
+            if not isinstance(found, str) or _is_graph(found):
                 raise BadArchitecture(f"found a graph below cells of {space.name}; expected one kind in every row")
             cells.append(space.parse(found))
         except BadArchitecture as error:

@@ -28,9 +28,9 @@ def is_network(found: object) -> TypeGuard[str]:
 
 
 def read_networks(path: Path, rows: Sequence[tuple[str, object]]) -> list[Architecture]:
-    """The networks of a table's rows, given where each stands and what it says.
+    """The networks of a table's rows, each given as its place and its content.
 
-    Raises BadFile, naming the row, for what is no network, or a file that is not there or cannot be read.
+    Raises BadFile, naming the row, for content that is no network, or a file that is missing or cannot be read.
     """
     networks = []
     for where, found in rows:

@@ -4,8 +4,7 @@
 measurements, R rounds and T times of all measurements, one after the other.
 
 A virtual machine is slowed down for seconds by neighbours that no counter shows. So a small network, the reference,
-ran right before and after each burst of runs, and a label is what the times would have been in the machine's usual
-state.
+ran right before and after each burst of runs, and a label is an estimate of the time in the machine's usual state.
 """
 
 import io
@@ -47,7 +46,7 @@ __all__ = [
 NAME = "ten-families"
 BESIDE = "beside "  # a measurement of the reference is named after the network that it was taken beside
 FORMAT = 1
-TENTH = 10  # every so many of a family, by number, tests
+TENTH = 10  # every tenth network of a family, by number, tests
 _EXPECTED = f"measurements of the ten families, format {FORMAT}"
 _SETTING = ("device", "runtime", "threads", "batch", "dtype")
 _COLUMNS = (
@@ -96,7 +95,7 @@ class Variants(Sequence[Architecture]):
 class MeasuredSet:
     """Measurements of networks of the families and, beside each, of the reference, in the order of their dates.
 
-    The first measurement of a network on a runtime gives its label. A second one, taken in another session later, tells
+    The first measurement of a network on a runtime gives its label. A second one, taken in another session later, shows
     how far measurements can be repeated.
     """
 
@@ -234,7 +233,7 @@ def write_measured(measured: MeasuredSet, path: Path) -> None:
     }
     fingerprints = {m.name: m.fingerprint for m in every}
     row = {name: index for index, name in enumerate(measured.names)}
-    columns: dict[str, NDArray[Any]] = {
+    columns: dict[str, NDArray[np.generic]] = {
         "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
         "fingerprint_MB": np.array([list(bytes.fromhex(fingerprints[name])) for name in measured.names], np.uint8),
         "network_K": np.array([row[m.name.removeprefix(BESIDE)] for m in every], np.int32),
@@ -303,7 +302,7 @@ def read_dataset(path: str | Path) -> Dataset:
 
 
 def _setting(record: dict[str, Any]) -> dict[str, Any]:
-    """What the measurements of one setting have in common."""
+    """The fields that all measurements of one setting share."""
     outside = record["environment"]
     machine = Machine(**{**outside["machine"], "instructions": tuple(outside["machine"]["instructions"])})
     versions = tuple((name, version) for name, version in outside["versions"])

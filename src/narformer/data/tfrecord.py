@@ -28,7 +28,7 @@ _AGAIN = "The file is cut or damaged: take it from its source again."
 
 
 def _step_table() -> NDArray[np.uint32]:
-    """What each of the 65,536 low halves of the register turns into when it is shifted out."""
+    """The register after each of its 65,536 low halves has been shifted out."""
     table = np.arange(1 << 16, dtype=np.uint32)
     for _ in range(16):
         table = (table >> np.uint32(1)) ^ (np.uint32(0x82F63B78) * (table & np.uint32(1)))
@@ -129,7 +129,7 @@ def _walk(data: mmap.mmap, place: int) -> tuple[list[int], list[int], int, str]:
 
 def _check(stretch: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64], path: Path, number: int) -> None:
     bytes_D = np.frombuffer(stretch, dtype=np.uint8)
-    for what, begin, length, stored in (
+    for part, begin, length, stored in (
         ("length", starts - _HEAD, np.full_like(starts, 8), starts - _TAIL),
         ("data", starts, lengths, starts + lengths),
     ):
@@ -137,5 +137,5 @@ def _check(stretch: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]
         wrong = np.flatnonzero(found.sum(axis=1, dtype=np.uint32) != masked(crc32c(stretch, begin, length)))
         if len(wrong):
             raise BadFile(
-                path, f"a wrong checksum of the {what} of record {number + wrong[0]:,}", "a whole TFRecord file", _AGAIN
+                path, f"a wrong checksum of the {part} of record {number + wrong[0]:,}", "a whole TFRecord file", _AGAIN
             )

@@ -26,7 +26,7 @@ _AGAIN = "The file is cut or damaged: take it from its source again."
 
 @dataclass(frozen=True)
 class TensorShape:
-    """What is kept of a tensor."""
+    """The shape of a tensor, without its numbers."""
 
     shape: tuple[int, ...]
 
@@ -72,7 +72,7 @@ class _Watched(io.FileIO):
 def read_torch_file(path: str | Path, progress: Progress = silent) -> Any:
     """The object that torch.save wrote, of plain containers, numbers, text and TensorShape.
 
-    Raises BadFile where the file is none of torch.save, is cut or damaged, or names anything that is not data.
+    Raises BadFile where the file was not written by torch.save, is cut or damaged, or names anything that is not data.
     """
     path = require_file(path, _EXPECTED)
     with io.BufferedReader(_Watched(path, progress), 1 << 20) as file:

@@ -8,7 +8,6 @@ refuses what is beyond a limit, and copies all but the large contents of tensors
 import mmap
 import os
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from narformer.errors import BadFile
@@ -54,10 +53,11 @@ _SCHEMA: dict[str, dict[int, str]] = {
     "opset": {1: "*"},
     "device": {},
 }  # fmt: skip
-_DIMS = {"tensor": 1, "sparse": 3, "shape": 1}  # the field that holds them
+_DIMS = dict.fromkeys(_SCHEMA, 0) | {"tensor": 1, "sparse": 3, "shape": 1}  # the field that holds them, 0 for no field
 _CONTENTS = {4, 5, 6, 7, 9, 10, 11}  # of a tensor
 _LIMITS = {"node": NODES, "tensor": INITIALIZERS + NODES, "function": FUNCTIONS}
-_NOUNS = {"node": "nodes", "tensor": "tensors", "function": "functions", "initializer": "initializers"}
+_NOUNS = {"node": "nodes", "tensor": "tensors", "function": "functions"}
+_INITIALIZER = 5  # the field of a graph that holds its weights
 
 
 def read(path: str | Path) -> Bytes:
@@ -89,16 +89,15 @@ def read(path: str | Path) -> Bytes:
         os.close(file)
 
 
-@dataclass(slots=True)
 class _Frame:
-    message: str
-    header: int  # where its tag starts
-    body: int
-    end: int
-    tag: int = 0
-    dims: int = 0
-    last: int = 0  # up to here it is copied, where anything was cut
-    pieces: list[bytes] = field(default_factory=list)
+    """A message that is open: where its tag, its body and what follows it start; ``last``: it is copied up to here."""
+
+    __slots__ = ("body", "dims", "end", "header", "last", "message", "pieces", "tag")
+
+    def __init__(self, message: str, header: int, body: int, end: int, tag: int = 0) -> None:
+        self.message, self.header, self.body, self.end, self.tag = message, header, body, end, tag
+        self.dims = self.last = 0
+        self.pieces: list[bytes] = []
 
 
 def light(data: Bytes, path: str | Path) -> bytes:
@@ -106,38 +105,17 @@ def light(data: Bytes, path: str | Path) -> bytes:
 
     Raises BadFile where the bytes are no protobuf message of a model, or beyond one of the limits of this file.
     """
-    size = len(data)
-    stack = [_Frame("model", 0, 0, size)]
-    counts = dict.fromkeys((*_SCHEMA, "initializer"), 0)
-    frame, position, end = stack[0], 0, size
+    walk = _Walk(data, path)
+    frame, position, end = walk.stack[0], 0, len(data)
     inside, dims_field = _SCHEMA["model"], 0
-    messages = graphs = 0
-    initializer = 5
-
-    def damaged(what: str) -> BadFile:
-        return BadFile(path, f"{what} at byte {position:,}", "an ONNX model (protobuf)", "Export the model again.")
-
-    def beyond(found: int, limit: int, what: str) -> BadFile:
-        return BadFile(path, f"{found:,} {what}", f"at most {limit:,}", "No network of this size can be read.")
-
     try:
         for _ in range(FIELDS + 1):
             while position == end:
-                done = stack.pop()
-                if done.message == "graph":
-                    graphs -= 1
-                if done.pieces:
-                    done.pieces.append(data[done.last : done.end])
-                if not stack:
-                    return b"".join(done.pieces) if done.pieces else bytes(data)
-                frame = stack[-1]
-                if done.pieces:
-                    frame.pieces.append(data[frame.last or frame.body : done.header])
-                    frame.pieces.append(_varint(done.tag) + _varint(sum(map(len, done.pieces))))
-                    frame.pieces += done.pieces
-                    frame.last = done.end
-                end, inside = frame.end, _SCHEMA[frame.message]
-                dims_field = _DIMS.get(frame.message, 0)
+                outer = walk.leave()
+                if outer is None:
+                    return b"".join(frame.pieces) if frame.pieces else bytes(data)
+                frame, end, message = outer, outer.end, outer.message
+                inside, dims_field = _SCHEMA[message], _DIMS[message]
             start = position
             tag = data[position]
             position += 1
@@ -145,7 +123,7 @@ def light(data: Bytes, path: str | Path) -> bytes:
                 tag, position = _number(data, position - 1)
             number, wire = tag >> 3, tag & 7
             if not number:
-                raise damaged("no field")
+                raise walk.damaged("no field", position)
             if wire == 2:
                 length = data[position]
                 position += 1
@@ -153,62 +131,115 @@ def light(data: Bytes, path: str | Path) -> bytes:
                     length, position = _number(data, position - 1)
                 stop = position + length
                 if stop > end:
-                    raise damaged("a field longer than its message")
+                    raise walk.damaged("a field longer than its message", position)
                 kind = inside.get(number)
-                if kind == "*":
-                    if length > NAME_BYTES:
-                        raise beyond(length, NAME_BYTES, "bytes in a name")
-                elif kind is not None:
-                    messages += 1
-                    counts[kind] += 1
-                    if messages > MESSAGES:
-                        raise beyond(messages, MESSAGES, "messages")
-                    if kind in _LIMITS and counts[kind] > _LIMITS[kind]:
-                        raise beyond(counts[kind], _LIMITS[kind], _NOUNS[kind])
-                    if kind == "tensor" and number == initializer and frame.message == "graph":
-                        counts["initializer"] += 1
-                        if counts["initializer"] > INITIALIZERS:
-                            raise beyond(counts["initializer"], INITIALIZERS, "initializers")
-                    if kind == "graph":
-                        graphs += 1
-                        if graphs > GRAPHS:
-                            raise beyond(graphs, GRAPHS, "graphs inside each other")
-                    if kind == "dim":
-                        frame.dims += 1
-                        if frame.dims > DIMS:
-                            raise beyond(frame.dims, DIMS, "dimensions of one tensor")
-                    if len(stack) >= DEPTH:
-                        raise beyond(len(stack), DEPTH, "messages inside each other")
-                    frame = _Frame(kind, start, position, stop, tag)
-                    stack.append(frame)
-                    end, inside, dims_field = stop, _SCHEMA[kind], _DIMS.get(kind, 0)
+                if kind is None:
+                    if number == dims_field:
+                        walk.count_packed(position, stop)
+                    elif length > TENSOR_BYTES and frame.message == "tensor" and number in _CONTENTS:
+                        walk.cut(start, stop)
+                elif kind != "*":
+                    frame = walk.enter(kind, tag, start, position, stop)
+                    end, inside, dims_field = stop, _SCHEMA[kind], _DIMS[kind]
                     continue
-                elif number == dims_field:  # packed: every number ends with a byte below 128
-                    frame.dims += sum(byte < 128 for byte in data[position : min(stop, position + 20 * DIMS)])
-                    if frame.dims > DIMS:
-                        raise beyond(frame.dims, DIMS, "dimensions of one tensor")
-                elif length > TENSOR_BYTES and frame.message == "tensor" and number in _CONTENTS:
-                    frame.pieces.append(data[frame.last or frame.body : start])
-                    frame.last = stop
+                elif length > NAME_BYTES:
+                    raise walk.beyond(length, NAME_BYTES, "bytes in a name")
                 position = stop
             elif wire == 0:
                 if number == dims_field:
                     frame.dims += 1
                     if frame.dims > DIMS:
-                        raise beyond(frame.dims, DIMS, "dimensions of one tensor")
-                if data[position] < 128:
-                    position += 1
-                else:
-                    _, position = _number(data, position)
+                        raise walk.beyond(frame.dims, DIMS, "dimensions of one tensor")
+                position = position + 1 if data[position] < 128 else _number(data, position)[1]
             elif wire in (1, 5):
                 position += 8 if wire == 1 else 4
             else:
-                raise damaged(f"wire type {wire}")
+                raise walk.damaged(f"wire type {wire}", position)
             if position > end:
-                raise damaged("a field longer than its message")
+                raise walk.damaged("a field longer than its message", position)
     except IndexError:
-        raise damaged("the end of the file inside a field") from None
-    raise beyond(FIELDS + 1, FIELDS, "fields")
+        raise walk.damaged("the end of the file inside a field", position) from None
+    raise walk.beyond(FIELDS + 1, FIELDS, "fields")
+
+
+class _Walk:
+    """The messages that are open, innermost last; it counts them, refuses too many, and keeps the pieces between cuts.
+
+    The fields themselves are read in ``light``: a call for each of them would take longer than reading it.
+    """
+
+    def __init__(self, data: Bytes, path: str | Path) -> None:
+        self.stack = [_Frame("model", 0, 0, len(data))]
+        self._data, self._path = data, path
+        self._counts = dict.fromkeys(_LIMITS, 0)
+        self._messages = self._initializers = self._graphs = 0
+
+    def enter(self, kind: str, tag: int, start: int, body: int, end: int) -> _Frame:
+        """The frame of a message of this kind, whose tag is at ``start``, from ``body`` to ``end``. Raises BadFile."""
+        stack = self.stack
+        self._messages += 1
+        if self._messages > MESSAGES:
+            raise self.beyond(self._messages, MESSAGES, "messages")
+        if kind in _LIMITS:
+            self._counts[kind] += 1
+            if self._counts[kind] > _LIMITS[kind]:
+                raise self.beyond(self._counts[kind], _LIMITS[kind], _NOUNS[kind])
+            if kind == "tensor" and tag >> 3 == _INITIALIZER and stack[-1].message == "graph":
+                self._initializers += 1
+                if self._initializers > INITIALIZERS:
+                    raise self.beyond(self._initializers, INITIALIZERS, "initializers")
+        elif kind == "dim":
+            stack[-1].dims += 1
+            if stack[-1].dims > DIMS:
+                raise self.beyond(stack[-1].dims, DIMS, "dimensions of one tensor")
+        elif kind == "graph":
+            self._graphs += 1
+            if self._graphs > GRAPHS:
+                raise self.beyond(self._graphs, GRAPHS, "graphs inside each other")
+        if len(stack) >= DEPTH:
+            raise self.beyond(len(stack), DEPTH, "messages inside each other")
+        frame = _Frame(kind, start, body, end, tag)
+        stack.append(frame)
+        return frame
+
+    def leave(self) -> _Frame | None:
+        """The message around the innermost one, which ends and passes its pieces on; None where it was the model."""
+        done = self.stack.pop()
+        if done.message == "graph":
+            self._graphs -= 1
+        outer = self.stack[-1] if self.stack else None
+        if not done.pieces:
+            return outer
+        done.pieces.append(self._data[done.last : done.end])
+        if outer is not None:
+            outer.pieces.append(self._data[outer.last or outer.body : done.header])
+            outer.pieces.append(_varint(done.tag) + _varint(sum(map(len, done.pieces))))
+            outer.pieces += done.pieces
+            outer.last = done.end
+        return outer
+
+    def cut(self, start: int, stop: int) -> None:
+        """Leave these bytes of the innermost message out."""
+        frame = self.stack[-1]
+        frame.pieces.append(self._data[frame.last or frame.body : start])
+        frame.last = stop
+
+    def count_packed(self, start: int, stop: int) -> None:
+        """Count dimensions of the innermost message that stand packed: each ends with a byte below 128."""
+        frame = self.stack[-1]
+        frame.dims += sum(byte < 128 for byte in self._data[start : min(stop, start + 20 * DIMS)])
+        if frame.dims > DIMS:
+            raise self.beyond(frame.dims, DIMS, "dimensions of one tensor")
+
+    def damaged(self, found: str, position: int) -> BadFile:
+        """The error for bytes that are no message of a model."""
+        return BadFile(
+            self._path, f"{found} at byte {position:,}", "an ONNX model (protobuf)", "Export the model again."
+        )
+
+    def beyond(self, found: int, limit: int, noun: str) -> BadFile:
+        """The error for more than this file allows."""
+        return BadFile(self._path, f"{found:,} {noun}", f"at most {limit:,}", "No network of this size can be read.")
 
 
 def _number(data: Bytes, position: int) -> tuple[int, int]:

@@ -84,7 +84,7 @@ class Darts:
         return _graph(*(_read(text, name) for name in ("normal", "reduce")))
 
     def format(self, architecture: Architecture) -> str:
-        """The architecture as a Genotype. Raises BadArchitecture where it is none of this space."""
+        """The architecture as a Genotype. Raises BadArchitecture where it is no architecture of this space."""
         normal, reduce = _cells(architecture)
         return f"Genotype(normal={normal}, normal_concat={_CONCAT}, reduce={reduce}, reduce_concat={_CONCAT})"
 
@@ -105,7 +105,7 @@ class Darts:
         return network(normal, reduce, classes=classes, channels=channels, layers=layers, resolution=resolution)
 
     def enumerate(self) -> Cells:
-        """Raises BadArchitecture: nobody can list the space."""
+        """Raises BadArchitecture: the space is too large."""
         raise BadArchitecture("DARTS has some 10^19 architectures; they cannot be listed, draw some with sample")
 
     def same(self, cells: Cells) -> NDArray[np.uint64]:

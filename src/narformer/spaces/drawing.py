@@ -111,7 +111,7 @@ class Drawing:
         return self.op("Concat", (n, sum(self.shape(part)[1] for part in parts), *size), *parts, axis=1)
 
     def first_channels(self, x: int, channels: int) -> int:
-        """The first so many channels of x; x itself where it has no more."""
+        """The first ``channels`` channels of x; x itself where it has no more."""
         n, available, *size = self.shape(x)
         if available == channels:
             return x

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ _FORM = '{"ops": ["input", "conv3x3", "output"], "edges": [[0, 1], [1, 2]]}'
 
 @dataclass(frozen=True)
 class Graphs:
-    """The graphs over one vocabulary; see Space. They can be read and written, but nobody knows how to draw them."""
+    """The graphs over one vocabulary; see Space. They can be read and written, but not drawn."""
 
     vocabulary: tuple[str, ...]
     name: str = "graphs"
@@ -79,8 +79,8 @@ class Graphs:
         return graph_keys(cells)
 
 
-def read_graph(graph: Any) -> Architecture:
-    """The graph of a JSON text, or of what was decoded from one, in topological order. Raises BadArchitecture."""
+def read_graph(graph: object) -> Architecture:
+    """The graph of a JSON text, or of its decoded content, in topological order. Raises BadArchitecture."""
     content = _decoded(graph) if isinstance(graph, str) else graph
     if not isinstance(content, dict) or set(content) not in ({"ops", "edges"}, {"ops", "adjacency"}):
         found = f"keys {echo([*content])}" if isinstance(content, dict) else f"a JSON {type(content).__name__}"
@@ -107,15 +107,15 @@ def vocabulary_of(graphs: Iterable[Architecture]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def echo(value: Any) -> str:
-    """What an error repeats of a decoded value."""
+def echo(value: object) -> str:
+    """The part of a decoded value that an error repeats."""
     try:
         return f"{value!r:.{LONGEST_ECHO}}"
     except RecursionError:
         return f"a deep {type(value).__name__}"
 
 
-def _decoded(text: str) -> Any:
+def _decoded(text: str) -> object:
     if len(text) > LONGEST_TEXT:
         raise BadArchitecture(f"found a text of {len(text):,} characters; a graph has at most {LONGEST_TEXT:,}")
     try:
@@ -126,7 +126,7 @@ def _decoded(text: str) -> Any:
         ) from None
 
 
-def _pairs(edges: Any) -> list[tuple[int, int]]:
+def _pairs(edges: object) -> list[tuple[int, int]]:
     if not isinstance(edges, list):
         raise BadArchitecture(f"found edges {echo(edges)}; expected a list of pairs such as [0, 1]")
     for edge in edges:
@@ -135,9 +135,8 @@ def _pairs(edges: Any) -> list[tuple[int, int]]:
     return [(source, target) for source, target in edges]
 
 
-def _pairs_of_matrix(matrix: Any, vertices: int) -> list[tuple[int, int]]:
-    square = isinstance(matrix, list) and len(matrix) == vertices
-    if not square or not all(isinstance(row, list) and len(row) == vertices for row in matrix):
+def _pairs_of_matrix(matrix: object, vertices: int) -> list[tuple[int, int]]:
+    if not _is_long(matrix, vertices) or not all(_is_long(row, vertices) for row in matrix):
         raise BadArchitecture(f"found an adjacency of another size; expected {vertices} rows of {vertices} numbers")
     for count in (count for row in matrix for count in row):
         if type(count) is not int or not 0 <= count <= MOST_EDGES:
@@ -145,7 +144,11 @@ def _pairs_of_matrix(matrix: Any, vertices: int) -> list[tuple[int, int]]:
     return [(i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) for _ in range(count)]
 
 
+def _is_long(value: object, length: int) -> TypeGuard[list[Any]]:
+    return isinstance(value, list) and len(value) == length
+
+
 def _unknown() -> NoReturn:
     raise BadArchitecture(
-        "a space of your own is known by its graphs alone: they cannot be drawn, listed or unrolled, only read"
+        "a space of your own is known by its graphs alone: they can be read, but not drawn, listed or unrolled"
     )

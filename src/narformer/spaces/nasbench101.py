@@ -77,8 +77,8 @@ class NasBench101:
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """The cells one edit away: an operation changed, an edge removed or added, a vertex put in on a new path.
 
-        Removing an edge prunes what it leaves disconnected. No two of them are isomorphic, nor any to the cell itself.
-        Raises BadArchitecture where ``architecture`` is no cell of this space.
+        Removing an edge prunes the vertices that it leaves disconnected. No two of the cells are isomorphic, nor any to
+        the cell itself. Raises BadArchitecture where ``architecture`` is no cell of this space.
         """
         check(architecture)
         names, edges = [op.kind for op in architecture.ops], list(architecture.edges)
@@ -193,6 +193,6 @@ def _characters(strings: Sequence[str]) -> NDArray[np.int64]:
     return np.where(codes == 0, PADDING, np.where(codes < ord("0"), PADDING - 1, codes - ord("0")))
 
 
-def _refuse(bad_M: NDArray[np.bool_], what: str) -> None:
+def _refuse(bad_M: NDArray[np.bool_], fault: str) -> None:
     if bad_M.any():
-        raise BadArchitecture(f"row {int(np.argmax(bad_M))} has {what} ({int(bad_M.sum())} such rows)")
+        raise BadArchitecture(f"row {int(np.argmax(bad_M))} has {fault} ({int(bad_M.sum())} such rows)")

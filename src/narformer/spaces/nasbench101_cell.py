@@ -1,4 +1,4 @@
-"""What a NAS-Bench-101 cell is: its operations, its limits, and which vertices count.
+"""Cells of NAS-Bench-101: their operations, their limits, and which vertices count.
 
 A cell has one input, the first vertex, and one output, the last; every vertex lies on a path between them.
 """

@@ -13,7 +13,7 @@ from narformer.spaces.nasbench101_cell import INTERIOR, MAX_EDGES, VOCABULARY
 
 
 def with_vertices(sizes: Iterable[int]) -> Cells:
-    """All cells with so many vertices, one of each set of isomorphic cells, as columns."""
+    """All cells with these numbers of vertices, one of each set of isomorphic cells, as columns."""
     sizes = list(sizes)
     parts = [_labelled(_graphs(n)) for n in sizes]
     kind_MN = np.full((sum(map(len, parts)), max(sizes)), PADDING, dtype=np.int8)

@@ -82,7 +82,7 @@ class OfaMobileNetV3:
         return _chain([[(int(word[1]), int(word[3])) for word in words] for words in stages])
 
     def format(self, architecture: Architecture) -> str:
-        """The text of a subnet. Raises BadArchitecture where it is none of this space."""
+        """The text of a subnet. Raises BadArchitecture where it is no subnet of this space."""
         return " | ".join(" ".join(f"k{k}e{e}" for k, e in blocks) for blocks in _stages(architecture))
 
     def unroll(self, architecture: Architecture, *, classes: int = 1000, resolution: int = 224) -> Architecture:
@@ -90,7 +90,7 @@ class OfaMobileNetV3:
         return network(_stages(architecture), classes=classes, resolution=resolution)
 
     def enumerate(self) -> Cells:
-        """Raises BadArchitecture: nobody can list the space."""
+        """Raises BadArchitecture: the space is too large."""
         raise BadArchitecture("OFA-MobileNetV3 has some 10^19 subnets; they cannot be listed, draw some with sample")
 
     def same(self, cells: Cells) -> NDArray[np.uint64]:

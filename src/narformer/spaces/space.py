@@ -32,7 +32,7 @@ class Space(Protocol):
         """One random architecture of the space."""
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """All architectures one edit away, in a fixed order, none twice and never the cell itself."""
+        """All architectures one edit away, in a fixed order, each once, without the cell itself."""
 
     def recognises(self, text: str) -> bool:
         """Whether ``text`` looks like a cell of the space: true of all that ``parse`` accepts, and quickly found."""

@@ -10,7 +10,8 @@ from narformer.network.cost import cost
 from narformer.network.graph import Architecture
 from narformer.spaces.families.variation import Chance, VariedDrawing
 
-# What one core runs in about a second, and a file of 1 GB holds; one VGG in six and one ResNet-50 in four is larger.
+# One core runs these operations in about a second, and a file of 1 GB holds these parameters; one VGG in six and one
+# ResNet-50 in four is larger.
 MOST_FLOPS = 150_000_000_000
 MOST_PARAMS = 250_000_000
 
@@ -26,7 +27,7 @@ class Family(Protocol):
         """The name under which FAMILIES holds the family."""
 
     def variant(self, number: int) -> Architecture:
-        """The network of this number, the same on every machine. Raises BadArchitecture where there is none."""
+        """The network of this number, the same on every machine. Raises BadArchitecture where it does not exist."""
 
     def numbers(self) -> Iterator[int]:
         """Numbers in the order in which a set of the family takes them."""

@@ -10,7 +10,7 @@ from narformer.spaces.families.variation import VariedDrawing
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One block. ``hidden``: expanded width, 0 for none; ``gate``: squeezed width of the gate, 0 for none.
+    """One block. ``hidden``: expanded width, 0 without one; ``gate``: squeezed width of the gate, 0 without one.
 
     ``residual`` blocks have the width of their input; ``activations`` stand after the expansion and in the gate.
     """

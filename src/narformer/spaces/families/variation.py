@@ -1,4 +1,4 @@
-"""What varies in a family: depth, expansion, and the width and kernel of every convolution.
+"""Variations within a family: depth, expansion, and the width and kernel of every convolution.
 
 The recipe is that of nn-Meter (Zhang et al. 2021): widths are the canonical ones times 0.2, 0.3, ... or 1.8, kernels
 are 1, 3, 5 or 7. The 1x1 convolutions vary, too, as the latencies of NNLQP's variants (Liu et al. 2022) suggest of
@@ -15,7 +15,7 @@ from narformer.spaces.drawing import Drawing
 
 T = TypeVar("T")
 
-TENTHS = range(2, 19)  # a width is the canonical one times so many tenths
+TENTHS = range(2, 19)  # a width is the canonical one times one of these tenths
 KERNELS = (1, 3, 5, 7)
 
 
