@@ -89,7 +89,7 @@ def test_the_space_of_texts_is_found_by_trying(name, tmp_path):
 def test_a_column_is_chosen_the_first_by_default(tmp_path):
     path = write_csv(tmp_path / "t.csv", [(GRAPH, 1.0, 2.0)], ("accuracy", "latency"))
     assert read_table_file(path).train_labels == read_table_file(path).test_labels == ("accuracy",)
-    assert read_table_file(path, "latency").test_labels == ("latency",)
+    assert read_table_file(path, ["latency"]).test_labels == ("latency",)
     with pytest.raises(UnknownName, match=r"column of t\.csv.*Did you mean 'latency'"):
         read_table_file(path, "latancy")
 
@@ -98,11 +98,11 @@ def test_with_a_label_other_columns_may_come_and_go(tmp_path):
     path = tmp_path / "t.jsonl"
     rows = [{"accuracy": 1, "latency": 3}, {"accuracy": 2}, {"note": "again", "accuracy": 3}]
     path.write_text("".join(json.dumps({"architecture": GRAPH} | row) + "\n" for row in rows))
-    assert read_table_file(path, "accuracy").labels["accuracy"].tolist() == [1, 2, 3]
+    assert read_table_file(path, ["accuracy"]).labels["accuracy"].tolist() == [1, 2, 3]
     with pytest.raises(BadFile, match="line 2"):
         read_table_file(path)
     with pytest.raises(BadFile, match="line 2"):
-        read_table_file(path, "latency")
+        read_table_file(path, ["latency"])
 
 
 def test_what_spreadsheets_add_is_understood(tmp_path):
@@ -148,7 +148,7 @@ G = json.dumps(json.dumps(GRAPH))[1:-1].replace('\\"', '""')
         (f'architecture,value\n"{G}",1\n"{G}",1,2\n', "3 fields in line 3; expected 2"),
         (f'architecture,value\n"{G}"\n', "1 fields in line 2"),
         (f'architecture,value\n"{G}",high\n', "'high' in column 'value' of line 2"),
-        (f'architecture,value\n"{G}",\n', "'' in column 'value' of line 2"),
+        (f'architecture,value\n"{G}",\n', "no number in column 'value'"),
         (f'architecture,value\n"{G}",nan\n', "nan in column 'value' of line 2"),
         (f'architecture,value\n"{G}",inf\n', "inf in column"),
         (f'architecture,value\n"{G}",1_000\n', "'1_000' in column"),
@@ -195,7 +195,7 @@ MANY = [{"architecture": {"ops": [f"{m}-{v}" for v in range(64)], "edges": []}, 
         ([entry(), {"architecture": GRAPH}], "the keys 'architecture' in entry 1"),
         ([entry(), entry(more=1)], "in entry 1"),
         ([entry(value="1")], "'1' in column 'value' of entry 0"),
-        ([entry(value=None)], "None in column"),
+        ([entry(value=None)], "no number in column 'value'"),
         ([entry(value=True)], "True in column"),
         ([entry(value=math.nan)], "nan in column"),
         ([entry(value=math.inf)], "inf in column"),
@@ -248,10 +248,23 @@ def test_graphs_too_many_for_their_size_are_refused(tmp_path, monkeypatch):
 def test_with_a_label_other_columns_may_hold_anything(tmp_path):
     graph = '"{""ops"": [""in"", ""out""], ""edges"": [[0, 1]]}"'
     (tmp_path / "t.csv").write_text(f"architecture,name,score\n{graph},mine,1.5\n")
-    data = read_table_file(tmp_path / "t.csv", "score")
+    data = read_table_file(tmp_path / "t.csv", ["score"])
     assert list(data.labels) == ["score"]
     assert data.labels["score"].tolist() == [1.5]
-    with pytest.raises(BadFile, match="--label reads one column"):
+    with pytest.raises(BadFile, match="--label reads only"):
         read_table_file(tmp_path / "t.csv")
     with pytest.raises(UnknownName):
-        read_table_file(tmp_path / "t.csv", "scores")
+        read_table_file(tmp_path / "t.csv", ["scores"])
+
+
+def test_a_row_may_lack_a_label(tmp_path):
+    rows = [(GRAPH, 1.0, ""), (GRAPH, "", 2.0), (GRAPH, 3.0, 4.0)]
+    table = read_table_file(write_csv(tmp_path / "t.csv", rows, ("accuracy", "latency")), ["accuracy", "latency"])
+    (tmp_path / "t.json").write_text(
+        json.dumps([{"architecture": GRAPH, "accuracy": a or None, "latency": b or None} for _, a, b in rows])
+    )
+    for found in (table, read_table_file(tmp_path / "t.json", ["accuracy", "latency"])):
+        np.testing.assert_array_equal(found.columns(["accuracy", "latency"]), [[1, np.nan], [np.nan, 2], [3, 4]])
+        assert found.train_labels == found.test_labels == ("accuracy", "latency")
+        assert found.having(["accuracy"]).tolist() == [0, 2]
+        assert found.having(["accuracy", "latency"]).tolist() == [0, 1, 2]

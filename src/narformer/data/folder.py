@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from narformer.cells.columns import Cells
 from narformer.data import compact
 from narformer.data.dataset import Dataset
 from narformer.data.facts import require_file, verify
+from narformer.data.joined import joined
 from narformer.data.parquet import count_rows
 from narformer.data.sources import SOURCES, Source
 from narformer.errors import BadFile, MissingData, NarformerError, lookup, needs
@@ -56,10 +58,13 @@ def data_folder() -> Path:
 
 
 def load(name: str) -> Dataset:
-    """The data set called ``name``, verified.
+    """The data set called ``name``, verified; of ``one+other``, the cells of both with all their labels.
 
-    Raises UnknownName, MissingData with the remedy where it is not there, BadFile where its file is damaged.
+    Raises UnknownName, MissingData with the remedy where it is not there, BadFile where its file is damaged; BadRecipe
+    for two sets that cannot be joined.
     """
+    if "+" in name:
+        return reduce(joined, map(load, name.split("+")))
     source = lookup(SOURCES, name, "data source")
     path = _find(source)
     if path is None or not _readable(source):
