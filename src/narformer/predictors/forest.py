@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from narformer.errors import BadPredictor
@@ -97,7 +98,7 @@ class Forest:
     def blank(cls, trees: int, nodes: int) -> "Forest":
         """A forest of this size without numbers, for the names and shapes of its tensors."""
         arrays: dict[str, NDArray[Any]] = {
-            name: np.broadcast_to(np.zeros(1, kind), (trees if name == "root_T" else nodes,))
+            name: as_strided(np.zeros(1, kind), (trees if name == "root_T" else nodes,), (0,))  # takes no memory
             for name, kind in TYPES.items()
         }
         return cls(**arrays)
