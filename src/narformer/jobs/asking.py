@@ -16,12 +16,12 @@ from narformer.network import Architecture
 from narformer.network.canonical import canonical
 from narformer.network.source_network import SourceNetwork
 from narformer.predictors import Answer, Predictor
+from narformer.predictors.devices import check_device
 from narformer.progress import Progress, silent
 from narformer.spaces import space_called
 from narformer.spaces.families import numbered
 from narformer.spaces.space import Space
 from narformer.store import is_store, open_store
-from narformer.training.experiment import check_device
 
 __all__ = ["Asked", "Net", "ask"]
 

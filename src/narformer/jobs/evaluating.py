@@ -14,10 +14,11 @@ from narformer.data.table_file import digest, is_table, read_table_file
 from narformer.errors import BadPredictor
 from narformer.jobs.known_predictors import load_predictor
 from narformer.predictors import Predictor
+from narformer.predictors.devices import check_device
 from narformer.progress import Progress, silent
 from narformer.training.evaluate import Scores
 from narformer.training.evaluate import evaluate as score
-from narformer.training.experiment import check_device, load_dataset
+from narformer.training.experiment import load_dataset
 from narformer.training.recipe import Data
 
 __all__ = ["evaluate"]

@@ -12,8 +12,7 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_ndtr, ndtr, ndtri  # scipy.stats has them under other names, and takes a second to import
+from scipy.special import log_ndtr, ndtr, ndtri  # scipy.stats has them, too, and takes a second to import
 
 Float = NDArray[np.float64]
 PRIOR = 0.5  # deviation of the logarithm of the sharpness, about 0
@@ -65,6 +64,8 @@ class Calibration:
 
     def _sharpest(self, opinion_VE: Float, target_V: Float) -> float:
         """The sharpness by which the pairs of networks are likeliest: V are as good as V independent pairs."""
+        from scipy.optimize import minimize_scalar  # half a second, which predicting does not need
+
         first_P, second_P = _pairs(len(target_V))
         won_P = np.sign(target_V[first_P] - target_V[second_P])
         right_P = (self._apart(opinion_VE[first_P], opinion_VE[second_P]) * won_P)[won_P != 0]

@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
-from scipy.optimize import nnls
 from torch import Tensor, nn
 
 from narformer.cells.columns import MOST_EDGES, Cells
@@ -340,6 +339,8 @@ def _shares(both_V2: NDArray[np.float64], target_V: NDArray[np.float64]) -> NDAr
 
     Large errors count by their size, not by its square: one training that failed would decide alone.
     """
+    from scipy.optimize import nnls  # half a second, which predicting does not need
+
     share = np.array([0.5, 0.5])
     for _ in range(ROUNDS):
         error_V = np.abs(target_V - both_V2 @ share)

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from narformer.errors import BadRecipe, needs
 from narformer.network.graph import Architecture
@@ -89,6 +88,8 @@ class KernelTable:
 
         Raises BadRecipe for a network without a kernel.
         """
+        from scipy.optimize import nnls  # half a second, which predicting does not need
+
         size_N = np.bincount(self.owner_K, minlength=self.count)
         if not size_N.all():
             raise BadRecipe(f"network {size_N.argmin()}: found no kernel; expected something that takes its time")

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from narformer.errors import BadPredictor, NarformerError, lookup
 from narformer.predictors import PREDICTORS, Predictor
 from narformer.predictors.calibration import Calibration
+from narformer.predictors.devices import ShapesOnly
 from narformer.predictors.domain import CellDomain, NetworkDomain
 from narformer.predictors.format_1 import renamed
 from narformer.predictors.manifest import (
@@ -101,7 +102,7 @@ def load(folder: Path) -> Predictor:
     try:
         kind = lookup(PREDICTORS, manifest.predictor.name, "predictor")
         config = kind.Config.model_validate_json(manifest.predictor.model_dump_json())
-        with torch.device("meta"):  # shapes only: nothing is allocated before the numbers are seen to fit
+        with torch.device("meta"), ShapesOnly():  # shapes only: nothing is allocated before the numbers are seen to fit
             common["domain"] = _domain(manifest.domain)
             predictor = kind.empty(config, common)
     except ValidationError as error:

@@ -3,12 +3,12 @@
 import os
 import re
 from pathlib import Path
-
-import platformdirs
-from sqlalchemy.engine import URL
+from typing import TYPE_CHECKING
 
 from narformer.errors import BadFile
-from narformer.store.store import Store
+
+if TYPE_CHECKING:
+    from narformer.store.store import Store
 
 __all__ = ["is_store", "open_store"]
 
@@ -22,12 +22,17 @@ def is_store(place: str) -> bool:
     return bool(ADDRESS.match(place)) or place.endswith(".sqlite")
 
 
-def open_store(place: str | None = None, new: bool = True) -> Store:
+def open_store(place: str | None = None, new: bool = True) -> "Store":
     """The store at a path, which means SQLite, or at an address such as ``postgresql://user@host/name``.
 
     By default it is the one that NARFORMER_STORE names, or else a file in the user's data folder. A store that does not
     exist is made; with ``new`` false only the default one is. Raises as ``Store`` does.
     """
+    import platformdirs  # these take a third of a second, which a question about no store does not need
+    from sqlalchemy.engine import URL
+
+    from narformer.store.store import Store
+
     named = place or os.environ.get(VARIABLE)
     if named and ADDRESS.match(named):
         return Store(named)

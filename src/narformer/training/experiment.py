@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from narformer.data import load, network_numbers, split
@@ -15,12 +14,13 @@ from narformer.data.table_file import read_table_file
 from narformer.errors import BadFile, BadRecipe
 from narformer.metrics import kendall_tau
 from narformer.predictors import FITTED, Predictor, Task
+from narformer.predictors.devices import check_device
 from narformer.progress import Progress, silent
 from narformer.store import content_digest, measured, open_store
 from narformer.training.neural import fit_neural
 from narformer.training.recipe import Data, NeuralRecipe, Recipe
 
-__all__ = ["Trained", "check_device", "divided", "load_dataset", "train"]
+__all__ = ["Trained", "divided", "load_dataset", "train"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,11 +158,3 @@ def load_dataset(data: Data) -> Dataset:
     if content_digest(dataset) != data.sha256:
         raise BadFile(opened.place, "other measurements than when the recipe was made", f"content {data.sha256}")
     return dataset
-
-
-def check_device(device: str) -> None:
-    """Raise BadRecipe where torch knows no such device, or this machine has none."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise BadRecipe(f"there is no device '{device}' here: use cpu, or cuda where torch finds one") from None

@@ -1,0 +1,43 @@
+"""Where torch computes, and models that are built without computing anything."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from narformer.errors import BadRecipe
+
+__all__ = ["ShapesOnly", "check_device"]
+
+# Initial values that nobody will look at. On the meta device torch computes their shapes in Python, and imports its
+# compiler for that: three seconds.
+SAME_SHAPE = (Tensor.uniform_, Tensor.normal_, Tensor.__rmul__)
+
+
+class ShapesOnly(TorchFunctionMode):
+    """Within it and ``torch.device("meta")``, tensors have shapes but no numbers: no random value is drawn."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func in SAME_SHAPE:
+            return args[0]
+        if func is torch.randn:
+            return torch.empty(*args, **(kwargs or {}), device="meta")
+        if func is Tensor.repeat:
+            return torch.empty([n * size for n, size in zip(args[1:], (1, *args[0].shape), strict=True)], device="meta")
+        return func(*args, **(kwargs or {}))
+
+
+def check_device(device: str) -> None:
+    """Raise BadRecipe where torch knows no such device, or this machine has none."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise BadRecipe(f"there is no device '{device}' here: use cpu, or cuda where torch finds one") from None
