@@ -80,8 +80,8 @@ def test_a_few_measurements_make_it_true_there(predictor, networks, there, tmp_p
     assert mape(after, true) < 0.25 * mape(before, true)
     assert mape(after, true) < 0.15
     assert spearman_rho(after, true) > 0.88 > spearman_rho(before, true) + 0.2
-    assert adapted.attribute.note == "there"
-    low, high = adapted.interval(adapted.opinions(rest))
+    assert adapted.attributes[0].note == "there"
+    low, high = (end[:, 0] for end in adapted.intervals(adapted.opinions(rest)))
     assert 0.75 < ((low <= true) & (true <= high)).mean() <= 1
     np.testing.assert_array_equal(predictor.predict(rest)[:, 0], before), "the old one is left alone"
     saved.save(adapted, tmp_path / "there")
@@ -101,7 +101,7 @@ def test_one_factor_is_found_by_one_measurement(predictor, networks):
     slow = 7 * predictor.predict(networks[200:260])[:, 0]
     adapted = adapt(predictor, networks[200:201], slow[:1], Attribute.of("latency", "ms"))
     np.testing.assert_allclose(adapted.predict(networks[200:260])[:, 0], slow, rtol=0.02)
-    assert adapted.calibration is None, "one network tells nothing of errors"
+    assert adapted.calibrations == (None,), "one network tells nothing of errors"
 
 
 def test_more_measurements_do_not_harm(predictor, networks, there):
@@ -124,7 +124,7 @@ def test_other_predictors_are_refused(networks, there):
     changes = {"tokenizer": {"name": "narformer-v2-network"}, "model": v2, "training": {"epochs": 1, "batch": 16}}
     dataset = Dataset(
         "chains", "families", networks[:200], {"latency": np.linspace(1, 2, 200)},
-        {"latency": Attribute.of("latency", "ms")}, "latency", "latency",
+        {"latency": Attribute.of("latency", "ms")}, ("latency",), ("latency",),
     )  # fmt: skip
     other = train(Recipe.of(RECIPE | changes, "here"), 0, dataset).predictor
     with pytest.raises(BadRecipe, match="expected 'kernel-sum'"):

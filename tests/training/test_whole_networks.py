@@ -80,8 +80,7 @@ def test_latency_is_learned_and_saved(dataset, tmp_path):
     saved.save(predictor, tmp_path / "predictor")
     loaded = saved.load(tmp_path / "predictor")
     np.testing.assert_array_equal(loaded.predict(unseen)[:, 0], predicted)
-    opinion = predictor.opinions(unseen)
-    low, high = predictor.interval(opinion)
+    low, high = (end[:, 0] for end in predictor.intervals(predictor.opinions(unseen)))
     assert (low < predicted).all()
     assert (predicted < high).all()
     held = ((low <= true) & (true <= high)).mean()
@@ -91,7 +90,7 @@ def test_latency_is_learned_and_saved(dataset, tmp_path):
 
 def test_scores_are_those_of_the_unit(dataset):
     run = trained(dataset, training=CONTENT["training"] | {"epochs": 5})
-    scores = evaluate(run.predictor, dataset, run.split)
+    scores = evaluate(run.predictor, dataset, run.split)["latency"]
     true = dataset.labels["latency"]
     error = np.abs(run.predictor.predict(dataset.architectures)[:, 0] / true - 1)
     unseen = run.split.unseen()
@@ -128,7 +127,7 @@ def test_the_sum_is_of_its_kernels(dataset):
     predictor = trained(dataset, training=CONTENT["training"] | {"epochs": 5}).predictor
     network = dataset.architectures[0]
     shares = predictor.model.kernels(predictor.tokenizer.network(network)).exp().sum(1)
-    np.testing.assert_allclose(np.log(shares.detach().numpy()), predictor.opinions([network])[0], atol=1e-5)
+    np.testing.assert_allclose(np.log(shares.detach().numpy()), predictor.opinions([network])[0, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +138,7 @@ def test_the_sum_is_of_its_kernels(dataset):
             "reads cells; .* holds whole networks",
         ),
         ({"pretraining": {}}, r"\[pretraining\] is for cells"),
-        ({"expert": {}}, r"\[expert\] is for cells"),
+        ({"gaussian_process": {}}, r"\[gaussian_process\] is for cells"),
         ({"augmentation": {"orderings": "all"}}, r"\[augmentation\] is for cells"),
         ({"tokenizer": {"name": "nnlp"}}, "reads kernels; expected the tokenizer 'kernels'"),
         ({"model": {"name": "relational"}}, "'relational' reads cells; the tokenizer 'kernels' is of whole networks"),
