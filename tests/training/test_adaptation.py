@@ -119,6 +119,15 @@ def test_what_cannot_be_adapted_is_refused(predictor, networks, there):
             adapt(predictor, few, times, Attribute.of("latency", "ms"))
 
 
+def test_a_predictor_of_several_attributes_is_refused(networks, there):
+    labels = {name: np.linspace(1, 2, 200) for name in ("latency", "energy")}
+    attributes = {"latency": Attribute.of("latency", "ms"), "energy": Attribute.of("energy", "mJ")}
+    dataset = Dataset("chains", "families", networks[:200], labels, attributes, tuple(labels), tuple(labels))
+    both = train(Recipe.of(RECIPE | {"training": {"epochs": 1, "batch": 16}}, "here"), 0, dataset).predictor
+    with pytest.raises(BadRecipe, match="expected .kernel-sum. on the logarithms of one attribute"):
+        adapt(both, networks[200:220], there[:20], Attribute.of("latency", "ms"))
+
+
 def test_other_predictors_are_refused(networks, there):
     v2 = {"name": "narformer-v2", "blocks": 1, "width": 16, "pooling": "sum", "layer_fusion": False}
     changes = {"tokenizer": {"name": "narformer-v2-network"}, "model": v2, "training": {"epochs": 1, "batch": 16}}

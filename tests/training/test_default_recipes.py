@@ -79,6 +79,15 @@ def test_changes_and_a_recipe_of_ones_own_count(write_table, content, tmp_path):
     assert (recipe.system, recipe.data.name, recipe.data.train, recipe.data.label) == ("mine", "t.jsonl", 12, "b")
 
 
+def test_several_columns_are_learned_at_once(write_table):
+    path = write_table()
+    recipe, dataset = recipe_for_table(path, ["b", "a"])
+    assert recipe.data.labels == dataset.train_labels == dataset.test_labels == ("b", "a")
+    assert load_dataset(recipe.data).train_labels == ("b", "a")
+    assert Recipe.of(recipe.model_dump(mode="json"), "again").hash() == recipe.hash()
+    assert len({recipe_for_table(path, labels)[0].hash() for labels in (["a"], ["b"], ["a", "b"], ["b", "a"])}) == 4
+
+
 def test_the_hash_stands_for_the_content_wherever_it_lies(write_table, tmp_path):
     path = write_table()
     hashes = [recipe_for_table(path)[0].hash()]

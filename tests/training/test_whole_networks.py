@@ -1,6 +1,7 @@
 """Whole networks from data set to saved predictor: chains of convolutions whose latency is known in closed form."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,6 +129,34 @@ def test_the_sum_is_of_its_kernels(dataset):
     network = dataset.architectures[0]
     shares = predictor.model.kernels(predictor.tokenizer.network(network)).exp().sum(1)
     np.testing.assert_allclose(np.log(shares.detach().numpy()), predictor.opinions([network])[0, 0], atol=1e-5)
+
+
+def test_two_attributes_of_whole_networks_are_learned_with_gaps(dataset, tmp_path):
+    """Of a tenth of the networks the energy is not known, of another tenth the latency; each has shares of its own."""
+    latencies, number_M = dataset.labels["latency"], np.arange(len(dataset))
+    macs = np.array([cost(network).macs for network in dataset.architectures])
+    both = replace(
+        dataset,
+        labels={
+            "latency": np.where(number_M % 10 == 3, np.nan, latencies),
+            "energy": np.where(number_M % 10 == 7, np.nan, 1e3 + macs / 1e2),
+        },
+        attributes={"latency": Attribute.of("latency", "ms"), "energy": Attribute.of("energy", "mJ")},
+        train_labels=("latency", "energy"),
+        test_labels=("latency", "energy"),
+    )
+    run = trained(both)
+    scores = evaluate(run.predictor, both, run.split)
+    assert max(scores["latency"]["mape"], scores["energy"]["mape"]) < 12
+    network = both.architectures[0]
+    share_TK = run.predictor.shares(network)
+    np.testing.assert_allclose(share_TK.sum(1), [1, 1], rtol=1e-5)
+    assert np.abs(share_TK[0] - share_TK[1]).max() > 0.01
+    saved.save(run.predictor, tmp_path / "predictor")
+    answers = [
+        predictor.predict(both.architectures) for predictor in (run.predictor, saved.load(tmp_path / "predictor"))
+    ]
+    np.testing.assert_array_equal(*answers)
 
 
 @pytest.mark.parametrize(
