@@ -124,7 +124,7 @@ def test_a_predictor_of_several_attributes_is_refused(networks, there):
     attributes = {"latency": Attribute.of("latency", "ms"), "energy": Attribute.of("energy", "mJ")}
     dataset = Dataset("chains", "families", networks[:200], labels, attributes, tuple(labels), tuple(labels))
     both = train(Recipe.of(RECIPE | {"training": {"epochs": 1, "batch": 16}}, "here"), 0, dataset).predictor
-    with pytest.raises(BadRecipe, match="expected .kernel-sum. on the logarithms of one attribute"):
+    with pytest.raises(BadRecipe, match="expected 'kernel-sum' on the logarithms of one attribute"):
         adapt(both, networks[200:220], there[:20], Attribute.of("latency", "ms"))
 
 

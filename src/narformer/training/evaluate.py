@@ -71,7 +71,7 @@ class _Scored:
         test, unseen = self._having(self.test_M, split.test), self._having(self.test_M, split.unseen())
         scores = self._tau("tau", test) | self._tau("tau_unseen", unseen) | self._precision(test)
         scores |= self._coverage(split.unseen())
-        if not self.same and np.isfinite(self.valid_M[split.test]).all():
+        if not self.same and len(split.test) > 1 and np.isfinite(self.valid_M[split.test]).all():
             scores["tau_valid"] = kendall_tau(self.value_M[split.test], self.valid_M[split.test])
         parts = {part: self._having(self.test_M, rows) for part, rows in split.parts.items()}
         if self.relative:
