@@ -7,9 +7,9 @@ Decisions are taken by τ on the 200 validation cells; τ on test cells is store
 """
 
 import argparse
+import copy
 import json
 import statistics
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,16 @@ from narformer.data import load
 from narformer.data.dataset import Dataset
 from narformer.metrics import kendall_tau
 from narformer.papers import read_recipe
+from narformer.predictors import NeuralPredictor
 from narformer.training.experiment import train
-from narformer.training.recipe import Recipe
+from narformer.training.recipe import NeuralRecipe, Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED, PAGE = ROOT / "results" / "ablation.jsonl", ROOT / "docs" / "ablation.md"
-SECONDS = ("seconds", "pretraining_seconds", "expert_seconds")
+SECONDS = ("seconds", "pretraining_seconds", "gaussian_process_seconds")
 TESTED = 20_000  # cells of the test set, drawn once; all of NAS-Bench-101 would take longer than to train
 
-AS_IT_IS, MODEL, EXPERT = "as it is", "of these, the model alone", "of these, the expert alone"
+AS_IT_IS, MODEL, PROCESS = "as it is", "of these, the model alone", "of these, the expert alone"
 TRAINING_LABEL = "test, training label"
 SCORES = ("validation", "test", TRAINING_LABEL, "coverage")
 
@@ -71,8 +72,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no pre-training": {"pretraining": None},
     "pre-training of 1,500 steps": {"pretraining": {"steps": 1500}},
     "pre-training of 5,000 steps": {"pretraining": {"steps": 5000}},
-    "expert of 16 networks": {"expert.networks": 16},
-    "expert of 128 networks": {"expert.networks": 128},
+    "expert of 16 networks": {"gaussian_process.networks": 16},
+    "expert of 128 networks": {"gaussian_process.networks": 128},
     "n/5 validation cells": {"data.validation": 0.2},
 }
 SHARES = ("training.epochs", "data.validation")  # a fraction is one of the recipe's epochs, of the training cells
@@ -80,10 +81,10 @@ RANDOM = "random split"
 VARIANTS |= {f"{RANDOM} {k}": {"data.split": "random", "data.split_seed": k} for k in range(1, 6)}
 
 
-def recipe_of(space: str, size: int, name: str) -> Recipe:
+def recipe_of(space: str, size: int, name: str) -> NeuralRecipe:
     """The recipe with a variant's change."""
     recipe = read_recipe(f"relational/{space}", "quick", size)
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, NeuralRecipe)
     changes = dict(VARIANTS[name])
     for key, whole in zip(SHARES, (recipe.training.epochs, size), strict=True):
         if isinstance(changes.get(key), float):
@@ -101,20 +102,24 @@ def run(space: str, size: int, name: str, seed: int, dataset: Dataset) -> dict[s
     trained = train(recipe, seed, dataset)
     predictor, labels = trained.predictor, dataset.labels[dataset.train_labels[0]]
     rows = np.sort(np.random.default_rng(0).permutation(trained.split.test)[:TESTED])
-    opinion_NE = predictor.opinions(dataset.rows(rows))
+    answer = predictor.ask(dataset.rows(rows))
     scores = {"validation": trained.facts["saved_validation_tau"]}
-    scores |= _ranked(dataset, rows, opinion_NE.mean(axis=1))
-    bounds = predictor.interval(opinion_NE)
+    scores |= _ranked(dataset, rows, answer.opinion_NTE[:, 0].mean(axis=1))
     new = np.isin(rows, trained.split.unseen()) & np.isfinite(labels[rows])
-    if bounds is not None and new.any():
-        scores["coverage"] = float(((bounds[0] <= labels[rows]) & (labels[rows] <= bounds[1]))[new].mean())
+    if predictor.calibrations[0] is not None and new.any():
+        inside = (answer.low_NT[:, 0] <= labels[rows]) & (labels[rows] <= answer.high_NT[:, 0])
+        scores["coverage"] = float(inside[new].mean())
     parts = {}
-    if predictor.expert is not None and name == AS_IT_IS:
-        model_N = replace(predictor, expert=None).opinions(dataset.rows(rows)).mean(axis=1)
+    assert isinstance(predictor, NeuralPredictor)
+    process = predictor.processes[0]
+    if process is not None and name == AS_IT_IS:
+        alone = copy.copy(predictor)
+        alone.processes = (None,)
+        model_N = alone.opinions(dataset.rows(rows))[:, 0].mean(axis=1)
         cells = predictor.tokenizer.simplified(dataset.rows(rows))
         parts = {
             MODEL: _ranked(dataset, rows, model_N),
-            EXPERT: _ranked(dataset, rows, predictor.expert(cells).numpy()),
+            PROCESS: _ranked(dataset, rows, process(cells).numpy()),
         }
     return {
         "space": space,

@@ -25,7 +25,7 @@ def toy(name="nasbench201", rows=1000, unlabelled=(), networks=None):
     valid[list(unlabelled)] = np.nan
     attributes = {label: Attribute.of(label, "%") for label in ("valid", "test")}
     labels = {"valid": valid, "test": test}
-    return Dataset(name, "graphs", cells, labels, attributes, "valid", "test", paper=PAPERS.get(name))
+    return Dataset(name, "graphs", cells, labels, attributes, ("valid",), ("test",), paper=PAPERS.get(name))
 
 
 def chains(networks):
@@ -199,12 +199,12 @@ def test_networks_are_numbered_by_first_appearance():
     chain = Architecture.sorted([Op("in"), Op("a"), Op("b"), Op("out")], [(0, 1), (1, 2), (2, 3)])
     rows = [swapped, chain, straight]
     for kept in (Cells.of(rows, ("in", "a", "b", "out")), rows):
-        assert network_numbers(Dataset("mine", "graphs", kept, {}, {}, "", "")).tolist() == [0, 1, 0]
+        assert network_numbers(Dataset("mine", "graphs", kept, {}, {}, (), ())).tolist() == [0, 1, 0]
     cells = NasBench201().enumerate()
-    classes = network_numbers(Dataset("mine", "nasbench201", cells, {}, {}, "", ""))
+    classes = network_numbers(Dataset("mine", "nasbench201", cells, {}, {}, (), ()))
     assert np.array_equal(classes, function_classes(cells))
     with pytest.raises(UnknownName, match="no space is called 'mine'"):
-        network_numbers(Dataset("mine", "mine", cells, {}, {}, "", ""))
+        network_numbers(Dataset("mine", "mine", cells, {}, {}, (), ()))
 
 
 def test_impossible_splits_are_refused():

@@ -8,7 +8,8 @@ from layers_loop import Vector, Weights, relu, softmax
 RELATIONS = ("itself", "parent", "child", "ancestor", "descendant", "parallel")
 
 
-def relational(weights: Weights, config, kinds: list[int], edges, features: list[Vector], whole: Vector) -> float:
+def relational(weights: Weights, config, kinds: list[int], edges, features: list[Vector], whole: Vector) -> Vector:
+    """Kinds, edges and features of one network to T numbers."""
     nodes = range(len(kinds))
     H, K, inner = config.heads, config.width // config.heads, config.inner
     reached = [descendants(node, edges) for node in nodes]
@@ -55,7 +56,7 @@ def relational(weights: Weights, config, kinds: list[int], edges, features: list
     x = [norm(x[i]) for i in nodes]
     sinks = [x[i] for i in nodes if not any(source == i for source, _ in edges)]
     read = np.concatenate([sum(sinks) / len(sinks), sum(x) / len(x), whole])
-    return float(linear("out", relu(linear("head", read)))[0])
+    return linear("out", relu(linear("head", read)))
 
 
 def norm(x: Vector) -> Vector:

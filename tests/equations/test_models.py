@@ -46,7 +46,7 @@ def test_narformer(head, depths):
     model = in_float64(NarFormer(config))
     batch = tokenizer.cells(CELLS).double()
     with torch.no_grad():
-        y_BT = model(batch).numpy()
+        y_BT = model(batch).squeeze(2).numpy()
     for row in range(len(CELLS)):
         tokens = list(batch.x_BNF[row][batch.mask_BN[row]].numpy())
         expected = narformer(weights_of(model), config, tokens, batch.whole_BG[row].numpy())
@@ -63,7 +63,7 @@ def test_narformer_v2(switches, cells_or_networks):
     static_BG = torch.randn(len(CELLS), config.whole, generator=torch.Generator().manual_seed(2)).double()
     batch = type(batch)(batch.x_BNF, batch.kind_BN, batch.adj_BNN, batch.mask_BN, static_BG)
     with torch.no_grad():
-        y_BT = model(batch).numpy()
+        y_BT = model(batch).squeeze(2).numpy()
     for row in range(len(CELLS)):
         tokens, edges = list(batch.x_BNF[row][batch.mask_BN[row]].numpy()), lists(CELLS, row)[1]
         expected = narformer_v2(weights_of(model), config, tokens, edges, static_BG[row].numpy())
@@ -76,7 +76,7 @@ def test_narformer_v2_without_type_awareness_and_with_a_free_head():
     model = in_float64(NarFormerV2(config))
     batch = tokenizer.cells(CELLS).double()
     with torch.no_grad():
-        y_BT = model(batch).numpy()
+        y_BT = model(batch).squeeze(2).numpy()
     for row in range(len(CELLS)):
         tokens, edges = list(batch.x_BNF[row][batch.mask_BN[row]].numpy()), lists(CELLS, row)[1]
         expected = narformer_v2(weights_of(model), config, tokens, edges)
@@ -94,7 +94,7 @@ def test_tnasp(positions, divisor):
     model = in_float64(Tnasp(config))
     batch = tokenizer.cells(CELLS).double()
     with torch.no_grad():
-        y_BT = model(batch).numpy()
+        y_BT = model(batch).squeeze(2).numpy()
     for row in range(len(CELLS)):
         rows = list(batch.x_BNF[row][batch.mask_BN[row]].numpy())
         expected = tnasp(weights_of(model), config, lists(CELLS, row)[0], rows)
@@ -113,8 +113,8 @@ def test_the_papers_sizes():
 @pytest.mark.parametrize("size", [{}, {"layers": 1}, {"features": 2, "whole": 3}], ids=str)
 def test_relational(size):
     tokenizer = RelationalTokenizer(vocabulary=CELLS.vocabulary)
-    sizes = {"features": 0, "whole": 0, "width": 8, "heads": 2, "layers": 2, "inner": 6, "members": 3} | size
-    config = Relational.Config(kinds=tokenizer.kinds, **sizes)
+    sizes = {"features": 0, "whole": 0, "width": 8, "heads": 2, "layers": 2, "inner": 6, "members": 3, "targets": 2}
+    config = Relational.Config(kinds=tokenizer.kinds, **sizes | size)
     model = in_float64(Relational(config))
     batch = tokenizer.cells(CELLS).double()
     chance = torch.Generator().manual_seed(2)
@@ -122,11 +122,11 @@ def test_relational(size):
     whole_BG = torch.randn(len(CELLS), config.whole, generator=chance).double()
     batch = type(batch)(x_BNF, batch.kind_BN, batch.adj_BNN, batch.mask_BN, whole_BG)
     with torch.no_grad():
-        y_BE = model(batch).numpy()
+        y_BTE = model(batch).numpy()
     for row in range(len(CELLS)):
         kinds, edges = lists(CELLS, row)
         features = [batch.x_BNF[row, node].numpy() for node in range(len(kinds))]
         for member in range(config.members):
             weights = {name: array[member] for name, array in weights_of(model).items()}
             expected = relational(weights, config, kinds, edges, features, whole_BG[row].numpy())
-            np.testing.assert_allclose(y_BE[row, member], expected, rtol=SAME, atol=SAME)
+            np.testing.assert_allclose(y_BTE[row, :, member], expected, rtol=SAME, atol=SAME)

@@ -50,7 +50,9 @@ def evolution(validation=9, rounds=3, alpha=0.7):
     """A SelfEvolution in the middle of its third round, its fit a stand-in, everything in float64."""
     generator = torch.Generator().manual_seed(0)
     labels, first = torch.randn(2, validation, generator=generator).double()
-    fit = SimpleNamespace(evolution={}, validation_V=labels.numpy(), predict_validation=lambda: first.numpy())
+    fit = SimpleNamespace(
+        evolution={}, validation_VT=labels.numpy()[:, None], predict_validation=lambda: first.numpy()[:, None]
+    )
     it = SelfEvolution(fit, Settings(alpha=alpha, label_rate=0.3, multiplier_rate=0.2))
     it.pseudo_V = torch.randn(validation, generator=generator).double()
     it.predicted_TV = torch.randn(rounds, validation, generator=generator).double()
@@ -75,11 +77,11 @@ def test_a_step_of_self_evolution_is_equations_11_to_13():
     theta = torch.tensor([0.5, -1.0], dtype=torch.float64, requires_grad=True)
     x_train, x_validation = torch.eye(2).double(), torch.tensor([[1.0, 2.0], [-1.0, 1.0]]).double()
     seen = {}
-    it.fit.loss = lambda y_BE, target_B: losses.mse(y_BE[:, 0], target_B)
+    it.fit.loss = lambda y_BTE, target_BT: losses.mse(y_BTE[:, 0, 0], target_BT[:, 0])
     it.fit.step = lambda loss: seen.update(theta=torch.autograd.grad(loss, theta)[0])
     before = (it.pseudo_V.clone(), it.multiplier_T.clone())
     slopes = it.gradients((x_validation @ theta).detach(), rows)
-    it.step((x_train @ theta)[:, None], targets, (x_validation @ theta)[:, None], rows)
+    it.step((x_train @ theta)[:, None, None], targets[:, None], (x_validation @ theta)[:, None], rows)
     torch.testing.assert_close(it.pseudo_V, before[0] - 0.3 * slopes[0])
     torch.testing.assert_close(it.multiplier_T, before[1] + 0.2 * slopes[1])
     loss = (x_train @ theta - targets).square().mean() + 0.7 * (x_validation @ theta - before[0][rows]).square().mean()

@@ -96,6 +96,20 @@ def test_every_model_has_a_case():
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("attributes", [1, 2, 3])
+def test_there_is_a_column_for_each_attribute_and_a_number_for_each_member(name, attributes, cells):
+    tokenizer, _ = build(name)
+    model = make_model(name, CASES[name].options, tokenizer, seed=1, attributes=attributes).eval()
+    with torch.inference_mode():
+        y_BTE = model(tokenizer.batch(cells))
+    assert y_BTE.shape == (len(cells), attributes, CASES[name].options.get("members", 1))
+    assert y_BTE.isfinite().all()
+    for first in range(attributes):
+        for second in range(first):
+            assert (y_BTE[:, first] - y_BTE[:, second]).abs().min() > 1e-6
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_padding_changes_nothing(name, cells):
     tokenizer, model = in_float64(name)
     together = answers(tokenizer, model, cells)
@@ -165,7 +179,7 @@ def test_sixteen_cells_can_be_learnt_by_heart(name):
     target = torch.randn(16, generator=torch.Generator().manual_seed(0))
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(400):
-        loss = (model(batch)[:, 0] - target).square().mean()
+        loss = (model(batch)[:, 0, 0] - target).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -233,7 +247,7 @@ def golden_numbers(name):
         "conv1x1 conv3x3 maxpool3x3 conv3x3 conv1x1 | 01 12 23 34 45 56 06 15",
         "conv3x3 conv3x3 conv3x3 maxpool3x3 conv1x1 | 01 02 03 04 15 25 36 46 56",
     )
-    return answers(tokenizer, model, [space.parse(text) for text in texts])[:, 0].tolist()
+    return answers(tokenizer, model, [space.parse(text) for text in texts])[:, 0, 0].tolist()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -44,14 +44,14 @@ NETWORKS = (
 every_model = pytest.mark.parametrize("name", CASES)
 
 
-def build(name, seed=1, **options):
+def build(name, seed=1, attributes=1, **options):
     """The batch of NETWORKS, and the model with the scales of its features; both in float64."""
     tokenizer_name, written, sizes = CASES[name]
     tokenizer = make_tokenizer(tokenizer_name, written, ())
     batch = tokenizer.batch(NETWORKS).double()
-    model = make_model(name, sizes | options, tokenizer, seed).double().eval()
+    model = make_model(name, sizes | options, tokenizer, seed, attributes).double().eval()
     model.precision = torch.float64
-    model.standardise(batch, torch.ones(len(batch)))
+    model.standardise(batch, torch.ones(len(batch), attributes))
     if name == "kernel-sum":  # its last layer begins with zeros, which hide all others
         nn.init.normal_(model.out.weight, std=0.3, generator=torch.Generator().manual_seed(seed))
         nn.init.normal_(model.apart, std=0.3, generator=torch.Generator().manual_seed(seed))
@@ -96,11 +96,24 @@ def test_every_model_of_whole_networks_has_a_case():
 
 
 @every_model
+@pytest.mark.parametrize("attributes", [1, 2, 3])
+def test_there_is_a_column_for_each_attribute_and_a_number_for_each_member(name, attributes):
+    batch, model = build(name, attributes=attributes)
+    y_BTE = answers(model, batch)
+    assert y_BTE.shape == (len(NETWORKS), attributes, getattr(model.config, "members", 1))
+    assert y_BTE.isfinite().all()
+    for first in range(attributes):
+        for second in range(first):
+            apart = (y_BTE[:3, first] - y_BTE[:3, second]).abs()  # of the networks that have a kernel
+            assert apart.min() > 1e-6
+
+
+@every_model
 def test_company_changes_nothing(name):
     batch, model = build(name)
     together = answers(model, batch)
     assert together.isfinite().all()
-    assert together[:, 0].diff().abs().min() > 1e-7  # the networks are told apart, or the law says nothing
+    assert together[:, 0, 0].diff().abs().min() > 1e-7  # the networks are told apart, or the law says nothing
     close(together, torch.cat([answers(model, batch.take(torch.tensor([row]))) for row in range(len(batch))]))
 
 
@@ -200,8 +213,8 @@ def test_times_of_kernels_add_up_to_the_answer(name):
     batch, model = build(name)
     with torch.inference_mode():
         log_times = model.kernels(batch)
-    time_NT = (log_times.T if name == "kernel-sum" else log_times).exp()
-    torch.testing.assert_close(batch.sums(time_NT), answers(model, batch).exp(), atol=2e-9, rtol=1e-10)
+    time_NX = (log_times.T if name == "kernel-sum" else log_times).exp()
+    torch.testing.assert_close(batch.sums(time_NX), answers(model, batch).flatten(1).exp(), atol=2e-9, rtol=1e-10)
 
 
 def test_tpu_cost_does_not_see_the_scales_of_features():
@@ -209,7 +222,7 @@ def test_tpu_cost_does_not_see_the_scales_of_features():
     before = answers(model, batch)
     scaled = replace(batch, x_NF=batch.x_NF * 3 - 7)
     assert (answers(model, scaled) - before).abs().max() > 1e-4
-    model.standardise(scaled, torch.ones(len(scaled)))
+    model.standardise(scaled, torch.ones(len(scaled), 1))
     close(answers(model, scaled), before)
 
 
@@ -239,7 +252,7 @@ def test_nnlp_node_by_node():
             for layer in (model.head[0], model.head[3]):
                 y = (layer.weight @ y + layer.bias).clamp(min=0)
             expected.append((1 + torch.exp(-(model.head[6].weight @ y + model.head[6].bias))).log())
-    close(answers(model, batch), torch.stack(expected))
+    close(answers(model, batch).squeeze(2), torch.stack(expected))
 
 
 def test_brp_nas_by_matrices():
@@ -260,7 +273,7 @@ def test_brp_nas_by_matrices():
                 H = (H - H.mean(1, keepdim=True)) / (H.var(1, keepdim=True, correction=0) + 1e-5).sqrt()
                 H = (H * norm.weight + norm.bias).clamp(min=0)
             expected.append(model.head.weight @ H[0] + model.head.bias)
-    close(answers(model, batch), torch.stack(expected))
+    close(answers(model, batch).squeeze(2), torch.stack(expected))
 
 
 def test_tpu_cost_kernel_by_kernel():
@@ -286,30 +299,42 @@ def test_tpu_cost_kernel_by_kernel():
             hidden = [(model.head[0].weight @ own + model.head[0].bias).clamp(min=0) for own in h]
             times = [(model.head[3].weight @ own + model.head[3].bias).exp() for own in hidden]
             expected.append(sum(times).log() if times else torch.tensor([-20.7], dtype=torch.float64))
-    close(answers(model, batch), torch.stack(expected))
+    close(answers(model, batch).squeeze(2), torch.stack(expected))
 
 
 def test_the_roofline_as_a_loop():
-    batch, model = build("kernel-sum", members=2)
-    roof_EK = model.roofline(batch)
-    for member in range(2):
-        (size, faster), rates = model.cache[member].exp().tolist(), model.rates[member]
+    batch, model = build("kernel-sum", attributes=2, members=2)
+    roof_XK = model.roofline(batch)
+    assert len(roof_XK) == 4
+    for row in range(4):  # each member of each attribute
+        (size, faster), rates = model.cache[row].exp().tolist(), model.rates[row]
         for kernel, kind in enumerate(batch.kind_N.tolist()):
             told = dict(zip(FEATURES, batch.x_NF[kernel].tolist(), strict=True))
             flops = math.exp(told["flops"])
             moved = sum(math.exp(told[name]) for name in BYTES)
-            flops_ms, byte_ms, start_ms = (rates + model.apart[member, :, kind]).exp().tolist()
+            flops_ms, byte_ms, start_ms = (rates + model.apart[row, :, kind]).exp().tolist()
             cached = 1 / (1 + (moved / size) ** (1 / EDGE))  # 1 where all fits, 0 where next to nothing does
             expected = flops * flops_ms + moved * byte_ms / faster**cached + start_ms
-            assert roof_EK[member, kernel].exp().item() == pytest.approx(expected, rel=1e-9)
+            assert roof_XK[row, kernel].exp().item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_kernels_add_up_to_the_network():
-    batch, model = build("kernel-sum", members=2)
-    ms_EK = model.kernels(batch).exp()
+    batch, model = build("kernel-sum", attributes=3, members=2)
+    ms_TEK = model.kernels(batch).exp().view(3, 2, -1)
     for network in range(len(NETWORKS) - 1):  # the last one has no kernel
-        said_E = answers(model, batch)[network].exp()
-        assert torch.allclose(ms_EK[:, batch.owner_N == network].sum(1), said_E)
+        said_TE = answers(model, batch)[network].exp()
+        assert torch.allclose(ms_TEK[:, :, batch.owner_N == network].sum(2), said_TE)
+
+
+def test_the_roofline_of_each_attribute_begins_where_its_labels_are():
+    """Labels far from milliseconds, in an attribute of its own; networks without a label tell nothing."""
+    batch, model = build("kernel-sum", attributes=2)
+    before_XK = model.roofline(batch)  # of two members of each attribute
+    target_BT = model.summed(batch, before_XK).mean(2).detach() + torch.tensor([9.0, 1.0])
+    target_BT[0] = torch.nan
+    model.standardise(batch, target_BT)
+    expected_XK = before_XK + torch.tensor([[9.0], [9.0], [0.0], [0.0]])  # corrections reach what is nearer
+    torch.testing.assert_close(model.roofline(batch), expected_XK, atol=1e-6, rtol=0)
 
 
 def test_corrections_cost_in_training_alone():

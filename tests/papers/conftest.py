@@ -7,15 +7,16 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from narformer.papers.runs import Machine, Run, keep
 
 from narformer.attributes import Attribute
 from narformer.data.dataset import Dataset, PaperRows
 from narformer.data.nnlqp import official_split
+from narformer.measure import Machine
 from narformer.network.cost import cost
 from narformer.spaces.families import FAMILIES
 from narformer.spaces.nasbench201 import from_arch_strings
 from narformer.training.recipe import Recipe
+from narformer.training.runs import Run, keep
 
 OPERATIONS = ("nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "skip_connect", "none")
 TEMPLATE = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
@@ -86,12 +87,15 @@ def pretend():
             data=recipe.data.name,
             n=recipe.data.train,
             seed=seed,
-            scores=scores,
+            scores={"label": scores},
             recipe=recipe.model_dump(mode="json"),
             recipe_hash=recipe.hash(),
             seconds_training=10.0 * (seed + 1),
             seconds_scoring=1.0,
-            machine=Machine(cpu="An Abacus", cores=10, threads=1, torch="2.13.0", precision="float32"),
+            machine=Machine(cpu="An Abacus", model="", architecture="wood", cores=10),
+            threads=1,
+            torch="2.13.0",
+            precision="float32",
             date="2026-01-01",
         )
         keep(results, recipe, run)

@@ -24,7 +24,7 @@ def networks():
     rng = np.random.default_rng(0)
     labels = {setting: np.exp(rng.normal(size=6)) for setting in measured("nasbench201-latency")}
     attributes = {setting: Attribute.of(setting, "ms") for setting in labels}
-    return Dataset("rows", "families", range(6), labels, attributes, "titan_rtx_256", "titan_rtx_256")
+    return Dataset("rows", "families", range(6), labels, attributes, ("titan_rtx_256",), ("titan_rtx_256",))
 
 
 def test_whole_networks_are_those_of_the_cells(few_shot):
@@ -37,8 +37,8 @@ def test_whole_networks_are_those_of_the_cells(few_shot):
             cells,
             labels,
             {"titan_rtx_256": Attribute.of("titan_rtx_256", "ms")},
-            *labels,
-            *labels,
+            tuple(labels),
+            tuple(labels),
         )
     )
     for row, cell in enumerate(cells):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from narformer.papers import read_recipe
-from narformer.papers.runs import stored
+from narformer.training.runs import stored
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBER = re.compile(r"0\.\d{4}")
@@ -34,7 +34,7 @@ def test_numbers_are_means_of_stored_runs(space, size, ours, seeds):
     runs = stored(ROOT / "results", read_recipe(f"relational/{space}", "quick", size))
     assert len(runs) == seeds
     for text, score in zip(ours.split(";"), ("tau", "tau_valid"), strict=False):
-        values = [run.scores[score] for run in runs]
+        values = [run.attribute_scores[score] for run in runs]
         told = [float(number) for number in NUMBER.findall(text)]
         assert told[0] == pytest.approx(statistics.fmean(values), abs=1.01e-4)
         if seeds > 1:

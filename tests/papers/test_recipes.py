@@ -6,7 +6,8 @@ import pytest
 
 from narformer.errors import BadRecipe, UnknownName
 from narformer.papers import RECIPES, TABLES, Setting, read_recipe, read_table, recipes, row_recipe
-from narformer.training.recipe import Fitting
+from narformer.predictors import FITTED
+from narformer.training.recipe import NeuralRecipe
 
 # METHODS: constants by system; epochs by space
 PAPER = {
@@ -94,7 +95,8 @@ def test_every_recipe_is_one_of_cells_of_latency_or_fitted_at_once():
     assert set(RECIPES) == {*EPOCHS, *(f"latency/{name}" for name in LATENCY), *fitted, *recipes.OWN}
     for name in fitted:
         recipe = read_recipe(name, "paper", 9, changes={"data.name": "ten-families", "data.unseen": "vgg"})
-        assert isinstance(recipe, Fitting)
+        assert not isinstance(recipe, NeuralRecipe)
+        assert recipe.predictor.name in FITTED
         assert (recipe.data.train, recipe.data.unseen) == (9, "vgg")
 
 

@@ -8,6 +8,7 @@ import pytest
 from narformer.papers import TABLES, assemble, markdown, read_recipe, read_table, row_recipe, write, write_all
 from narformer.papers.recipes import OWN
 from narformer.papers.results import compare, surpass
+from narformer.training.runs import Run, read_run
 
 COMMITTED = Path(__file__).resolve().parents[2] / "results"
 
@@ -147,9 +148,28 @@ def test_every_stored_run_belongs_to_a_row():
         for setting in table.settings(row)
         for variant in (("quick",) if row.recipe in OWN else ("quick", "paper"))
     }
-    runs = sorted((Path(__file__).resolve().parents[2] / "results" / "runs").glob("*.json"))
-    assert runs
-    assert not [run.name for run in runs if json.loads(run.read_text())["recipe_hash"] not in known]
+    paths = sorted((COMMITTED / "runs").glob("*.json"))
+    assert paths
+    for path in paths:
+        run = read_run(path)
+        assert run.recipe_hash in known, path.name
+        assert path.stem == f"{run.system}_{run.data}_{run.n}_{run.recipe_hash}_{run.seed}"
+
+
+def test_stored_runs_of_format_1_are_read_whole():
+    """What format 1 said of scores, machine, threads, torch and precision stands at its place in format 2."""
+    for path in sorted((COMMITTED / "runs").glob("*.json")):
+        content, run = json.loads(path.read_text(encoding="utf-8")), read_run(path)
+        if content["format"] != 1:
+            continue
+        machine = content["machine"]
+        assert run.format == 2
+        assert run.attribute_scores == content["scores"]
+        assert [machine[name] for name in ("cpu", "cores")] == [run.machine.cpu, run.machine.cores]
+        told = [run.threads, run.torch, run.precision]
+        assert [machine[name] for name in ("threads", "torch", "precision")] == told
+        assert run.recipe == content["recipe"]
+        assert Run.model_validate_json(run.model_dump_json(exclude_none=True)) == run
 
 
 def test_a_mean_is_taken_seed_by_seed_over_the_families(tmp_path, pretend):

@@ -3,8 +3,9 @@
 import pytest
 
 from narformer.errors import BadFile, BadRecipe
-from narformer.papers import Run, Setting, assemble, read_recipe, read_table, rows, run_row, runs
-from narformer.training.recipe import Fitting, Recipe
+from narformer.papers import Place, Setting, assemble, read_recipe, read_table, rows, run_row
+from narformer.training.recipe import Recipe
+from narformer.training.runs import Run, find
 
 
 @pytest.fixture
@@ -30,18 +31,19 @@ def test_a_row_from_end_to_end(tmp_path, made_up):
         row,
         Setting(78),
         3,
-        results=tmp_path,
-        folder=folder,
+        Place(tmp_path, folder),
         dataset=made_up,
         progress=lambda phase, done, total, tau: seen.append((phase, done, total)),
     )
     assert ("train", 2, 2) in seen
     assert ("self-evolution", 2, 2) in seen
-    assert set(run.scores) == {"tau", "tau_unseen", "tau_valid", "precision_1", "coverage", "coverage_test"}
+    assert set(run.scores) == {"cifar10_valid"}
+    expected = {"tau", "tau_unseen", "tau_valid", "precision_1", "coverage", "coverage_test"}
+    assert set(run.attribute_scores) == expected
     assert (run.system, run.data, run.n, run.seed) == ("tnasp-se", "nasbench201", 78, 3)
     assert len(run.self_evolution) == 2
     assert run.machine.cores >= 1
-    assert run.machine.precision == "float32"
+    assert run.precision == "float32"
     assert Recipe.of(run.recipe, "the run").hash() == run.recipe_hash
 
     path = tmp_path / "runs" / f"tnasp-se_nasbench201_78_{run.recipe_hash}_3.json"
@@ -50,7 +52,7 @@ def test_a_row_from_end_to_end(tmp_path, made_up):
     assert not list(folder.rglob("*.safetensors"))
 
     cell = assemble(table, tmp_path).cell("TNASP + SE", "78")
-    assert cell.values == (round(run.scores["tau"], 4),)
+    assert cell.values == (round(run.attribute_scores["tau"], 4),)
     assert (cell.seeds, cell.sd, cell.recipe, cell.recipe_hash) == ((3,), None, "quick", run.recipe_hash)
     assert cell.status != "not run"
 
@@ -65,13 +67,13 @@ def test_a_stored_run_is_returned_until_a_fresh_one_is_asked_for(tmp_path, made_
         return train(recipe, seed, **named)
 
     monkeypatch.setattr(rows, "train", counted)
-    first = run_row(table, row, Setting(781), 0, results=tmp_path, dataset=made_up)
-    assert run_row(table, row, Setting(781), 0, results=tmp_path, dataset=made_up) == first
+    first = run_row(table, row, Setting(781), 0, Place(tmp_path), dataset=made_up)
+    assert run_row(table, row, Setting(781), 0, Place(tmp_path), dataset=made_up) == first
     other = read_table("tnasp/nasbench201")
-    assert run_row(other, other.row("TNASP"), Setting(781), 0, results=tmp_path, dataset=made_up) == first
+    assert run_row(other, other.row("TNASP"), Setting(781), 0, Place(tmp_path), dataset=made_up) == first
     assert trainings == [0]
-    run_row(table, row, Setting(781), 1, results=tmp_path, dataset=made_up)
-    again = run_row(table, row, Setting(781), 0, results=tmp_path, dataset=made_up, fresh=True)
+    run_row(table, row, Setting(781), 1, Place(tmp_path), dataset=made_up)
+    again = run_row(table, row, Setting(781), 0, Place(tmp_path, fresh=True), dataset=made_up)
     assert trainings == [0, 1, 0]
     assert again.scores == first.scores
     assert len(list((tmp_path / "runs").iterdir())) == 2
@@ -86,10 +88,11 @@ def test_cost_is_measured_for_both_systems(tmp_path, made_up, monkeypatch):
 
     monkeypatch.setattr(rows, "cost_recipe", small)
     for system in ("TNASP", "NAR-Former"):
-        run = run_row(table, table.row(system), Setting(None), 0, results=tmp_path, dataset=made_up)
-        assert set(run.scores) == {"encode_ms", "infer_ms", "total_ms"}
-        assert min(run.scores.values()) > 0
-        assert run.scores["total_ms"] >= max(run.scores["encode_ms"], run.scores["infer_ms"])
+        run = run_row(table, table.row(system), Setting(None), 0, Place(tmp_path), dataset=made_up)
+        scores = run.attribute_scores
+        assert set(scores) == {"encode_ms", "infer_ms", "total_ms"}
+        assert min(scores.values()) > 0
+        assert scores["total_ms"] >= max(scores["encode_ms"], scores["infer_ms"])
         assert len(run.times_ms["encode"]) == len(run.times_ms["infer"]) == 300
     result = assemble(table, tmp_path)
     assert all(len(cell.values) == 1 for cell in result.cells)
@@ -98,9 +101,9 @@ def test_cost_is_measured_for_both_systems(tmp_path, made_up, monkeypatch):
 def test_rows_that_cannot_be_run_say_so(tmp_path):
     table = read_table("narformer/nasbench101")
     with pytest.raises(BadRecipe, match="'NAO' has no recipe: this release runs 'TNASP'"):
-        run_row(table, table.row("NAO"), Setting(424), 0, results=tmp_path)
+        run_row(table, table.row("NAO"), Setting(424), 0, Place(tmp_path))
     with pytest.raises(BadRecipe, match="for 21180 training networks; it has 424 training networks, 4236 training"):
-        run_row(table, table.row("TNASP"), Setting(21180), 0, results=tmp_path)
+        run_row(table, table.row("TNASP"), Setting(21180), 0, Place(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_a_damaged_run_is_named(tmp_path, pretend, damage, complaint):
     path = next((tmp_path / "runs").iterdir())
     path.write_text(damage(path.read_text()))
     with pytest.raises(BadFile, match=complaint):
-        runs.find(tmp_path, recipe, 0)
+        find(tmp_path, recipe, 0)
     with pytest.raises(BadFile, match=complaint):
         assemble(read_table("tnasp/nasbench201"), tmp_path)
 
@@ -129,8 +132,8 @@ def few_networks(monkeypatch):
     def shortened(name, variant, n, self_evolution, changes):
         content = read_recipe(name, variant, 32, self_evolution, changes).model_dump(mode="json")
         content["data"]["validation"] = 8
-        if "predictor" in content:
-            return Fitting.of(content, "short", {"predictor.trees": 5} if "forest" in name else None)
+        if content["predictor"]["name"] != "neural":
+            return Recipe.of(content, "short", {"predictor.trees": 5} if "forest" in name else None)
         return Recipe.of(content, "short", {"training.epochs": 2, "training.validate_every": 1})
 
     monkeypatch.setattr(rows, "read_recipe", shortened)
@@ -141,12 +144,12 @@ def few_networks(monkeypatch):
 def test_rows_of_latency_leave_a_family_unseen(tmp_path, made_up_networks, system):
     table = read_table("narformer_v2/latency_unseen")
     setting = Setting(2500, "alexnet")
-    run = run_row(table, table.row(system), setting, 0, results=tmp_path, dataset=made_up_networks)
+    run = run_row(table, table.row(system), setting, 0, Place(tmp_path), dataset=made_up_networks)
     assert run.recipe["data"]["unseen"] == "alexnet"
-    assert run.scores["mape"] > 0
-    assert run_row(table, table.row(system), setting, 0, results=tmp_path) == run, "it is stored"
+    assert run.attribute_scores["mape"] > 0
+    assert run_row(table, table.row(system), setting, 0, Place(tmp_path)) == run, "it is stored"
     cell = assemble(table, tmp_path).cell(system, "MAPE AlexNet")
-    assert (cell.mean, cell.status) == (round(run.scores["mape"], 4), "other data")
+    assert (cell.mean, cell.status) == (round(run.attribute_scores["mape"], 4), "other data")
     assert assemble(table, tmp_path).cell(system, "MAPE Average").status == "not run", "nine families are missing"
 
 
@@ -154,9 +157,10 @@ def test_rows_of_latency_leave_a_family_unseen(tmp_path, made_up_networks, syste
 def test_a_plane_finds_latencies_that_lie_in_it(tmp_path, made_up_networks):
     table = read_table("narformer_v2/latency")
     row = table.row("FLOPs + memory")
-    run = run_row(table, row, Setting(2500), 0, results=tmp_path, dataset=made_up_networks)
-    assert run.scores["mape"] < 1e-6
-    assert {"mape_alexnet", "mape_squeezenet", "acc_10_alexnet"} <= set(run.scores)
+    run = run_row(table, row, Setting(2500), 0, Place(tmp_path), dataset=made_up_networks)
+    assert run.attribute_scores["mape"] < 1e-6
+    assert {"mape_alexnet", "mape_squeezenet", "acc_10_alexnet"} <= set(run.attribute_scores)
     flops = table.row("FLOPs")
-    assert run_row(table, flops, Setting(2500), 0, results=tmp_path, dataset=made_up_networks).scores["mape"] > 1
+    line = run_row(table, flops, Setting(2500), 0, Place(tmp_path), dataset=made_up_networks)
+    assert line.attribute_scores["mape"] > 1
     assert assemble(table, tmp_path).cell(row.system, "Acc(10 %) SqueezeNet").mean == 100.0

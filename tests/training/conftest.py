@@ -44,7 +44,7 @@ def toy(labels=None, test=None):
         space="nasbench201",
         architectures=cells,
         labels={"valid": labels, "test": made if test is None else test},
-        attributes={"valid": Attribute.of("accuracy", "1"), "test": Attribute.of("accuracy", "1")},
+        attributes={name: Attribute.of(name, "fraction") for name in ("valid", "test")},
         train_labels=("valid",),
         test_labels=("test",),
     )

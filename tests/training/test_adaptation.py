@@ -80,8 +80,8 @@ def test_a_few_measurements_make_it_true_there(predictor, networks, there, tmp_p
     assert mape(after, true) < 0.25 * mape(before, true)
     assert mape(after, true) < 0.15
     assert spearman_rho(after, true) > 0.88 > spearman_rho(before, true) + 0.2
-    assert adapted.attribute.note == "there"
-    low, high = adapted.interval(adapted.opinions(rest))
+    assert adapted.attributes[0].note == "there"
+    low, high = (end[:, 0] for end in adapted.intervals(adapted.opinions(rest)))
     assert 0.75 < ((low <= true) & (true <= high)).mean() <= 1
     np.testing.assert_array_equal(predictor.predict(rest)[:, 0], before), "the old one is left alone"
     saved.save(adapted, tmp_path / "there")
@@ -101,7 +101,7 @@ def test_one_factor_is_found_by_one_measurement(predictor, networks):
     slow = 7 * predictor.predict(networks[200:260])[:, 0]
     adapted = adapt(predictor, networks[200:201], slow[:1], Attribute.of("latency", "ms"))
     np.testing.assert_allclose(adapted.predict(networks[200:260])[:, 0], slow, rtol=0.02)
-    assert adapted.calibration is None, "one network tells nothing of errors"
+    assert adapted.calibrations == (None,), "one network tells nothing of errors"
 
 
 def test_more_measurements_do_not_harm(predictor, networks, there):
@@ -119,12 +119,21 @@ def test_what_cannot_be_adapted_is_refused(predictor, networks, there):
             adapt(predictor, few, times, Attribute.of("latency", "ms"))
 
 
+def test_a_predictor_of_several_attributes_is_refused(networks, there):
+    labels = {name: np.linspace(1, 2, 200) for name in ("latency", "energy")}
+    attributes = {"latency": Attribute.of("latency", "ms"), "energy": Attribute.of("energy", "mJ")}
+    dataset = Dataset("chains", "families", networks[:200], labels, attributes, tuple(labels), tuple(labels))
+    both = train(Recipe.of(RECIPE | {"training": {"epochs": 1, "batch": 16}}, "here"), 0, dataset).predictor
+    with pytest.raises(BadRecipe, match="expected 'kernel-sum' on the logarithms of one attribute"):
+        adapt(both, networks[200:220], there[:20], Attribute.of("latency", "ms"))
+
+
 def test_other_predictors_are_refused(networks, there):
     v2 = {"name": "narformer-v2", "blocks": 1, "width": 16, "pooling": "sum", "layer_fusion": False}
     changes = {"tokenizer": {"name": "narformer-v2-network"}, "model": v2, "training": {"epochs": 1, "batch": 16}}
     dataset = Dataset(
         "chains", "families", networks[:200], {"latency": np.linspace(1, 2, 200)},
-        {"latency": Attribute.of("latency", "ms")}, "latency", "latency",
+        {"latency": Attribute.of("latency", "ms")}, ("latency",), ("latency",),
     )  # fmt: skip
     other = train(Recipe.of(RECIPE | changes, "here"), 0, dataset).predictor
     with pytest.raises(BadRecipe, match="expected 'kernel-sum'"):

@@ -5,11 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
-from narformer.training.own_data import recipe_for_table
 
 from narformer.data import split
 from narformer.data.table_file import read_table_file
 from narformer.errors import BadFile, BadRecipe, UnknownName
+from narformer.training.default_recipes import recipe_for_table
 from narformer.training.experiment import load_dataset
 from narformer.training.recipe import Recipe
 
@@ -42,7 +42,7 @@ def test_too_few_networks_and_wrong_labels_are_refused(write_table):
         with pytest.raises(BadRecipe, match=f"9 different networks in {rows} rows"):
             recipe_for_table(write_table(rows, networks=9))
     with pytest.raises(UnknownName, match=r"no column of t\.jsonl is called 'c'"):
-        recipe_for_table(write_table(), "c")
+        recipe_for_table(write_table(), ["c"])
 
 
 def test_no_network_that_was_measured_three_times_stands_in_two_parts(tmp_path):
@@ -57,7 +57,7 @@ def test_no_network_that_was_measured_three_times_stands_in_two_parts(tmp_path):
             lines.append(json.dumps({"architecture": graph, "network": i, "score": chance.normal()}))
     path = tmp_path / "t.jsonl"
     path.write_text("\n".join(chance.permutation(lines)))
-    data = recipe_for_table(path, "score")[0].data
+    data = recipe_for_table(path, ["score"])[0].data
     dataset = load_dataset(data)
     drawn = split(dataset, data.split, data.train, data.split_seed, data.validation)
     rows = drawn.train, drawn.validation, drawn.test
@@ -75,8 +75,17 @@ def test_changes_and_a_recipe_of_ones_own_count(write_table, content, tmp_path):
     with pytest.raises(BadRecipe, match=r"own\.toml: model"):
         recipe_for_table(path, recipe=own)
     own.write_text(own.read_text() + '[model]\nname = "relational"\n[training]\nepochs = 2\nbatch = 4\n')
-    recipe = recipe_for_table(path, "b", own)[0]
+    recipe = recipe_for_table(path, ["b"], own)[0]
     assert (recipe.system, recipe.data.name, recipe.data.train, recipe.data.label) == ("mine", "t.jsonl", 12, "b")
+
+
+def test_several_columns_are_learned_at_once(write_table):
+    path = write_table()
+    recipe, dataset = recipe_for_table(path, ["b", "a"])
+    assert recipe.data.labels == dataset.train_labels == dataset.test_labels == ("b", "a")
+    assert load_dataset(recipe.data).train_labels == ("b", "a")
+    assert Recipe.of(recipe.model_dump(mode="json"), "again").hash() == recipe.hash()
+    assert len({recipe_for_table(path, labels)[0].hash() for labels in (["a"], ["b"], ["a", "b"], ["b", "a"])}) == 4
 
 
 def test_the_hash_stands_for_the_content_wherever_it_lies(write_table, tmp_path):
@@ -86,8 +95,8 @@ def test_the_hash_stands_for_the_content_wherever_it_lies(write_table, tmp_path)
     hashes.append(recipe_for_table(tmp_path / "moved.jsonl")[0].hash())
     hashes.append(Recipe.of(recipe_for_table(path)[0].model_dump(mode="json"), "again").hash())
     assert len(set(hashes)) == 1
-    hashes.append(recipe_for_table(path, "a")[0].hash())
-    hashes.append(recipe_for_table(path, "b")[0].hash())
+    hashes.append(recipe_for_table(path, ["a"])[0].hash())
+    hashes.append(recipe_for_table(path, ["b"])[0].hash())
     hashes.append(recipe_for_table(write_table(shift=1))[0].hash())
     assert len(set(hashes)) == 4
 
@@ -104,7 +113,7 @@ def test_a_recipe_may_name_a_table(write_table, content):
     }
     recipe = Recipe.of(content, "here")
     dataset = load_dataset(recipe.data)
-    assert (dataset.name, dataset.train_labels[0], dataset.test_labels[0], len(dataset)) == ("t.jsonl", "b", "b", 20)
+    assert (dataset.name, dataset.train_labels, dataset.test_labels, len(dataset)) == ("t.jsonl", ("b",), ("b",), 20)
     write_table(shift=1)
     with pytest.raises(BadFile, match="another content"):
         load_dataset(recipe.data)

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from narformer.jobs import predict, train
+from narformer.jobs import ask, load_predictor, train
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FEW = {
     "training.epochs": 3,
-    "expert.steps": 5,
-    "expert.networks": 2,
+    "gaussian_process.steps": 5,
+    "gaussian_process.networks": 2,
     "model.members": 2,
     "data.train": 60,
     "data.validation": 40,
@@ -34,10 +34,13 @@ CELL = (
 )
 def test_a_recipe_trains_and_predicts(recipe, rows, changes, text, data_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("NARFORMER_DATA", str(data_folder))
-    facts = train(EXAMPLES / recipe, 0, tmp_path / "run", FEW | changes)
-    assert facts["trained_on"]["test"] == rows
-    assert facts["scores"]["tau"] > 0.1
-    assert len(facts["shares"]) == 2
-    (answer,) = predict([text], str(tmp_path / "run")).ranked
-    assert np.isfinite(answer.value)
-    assert answer.low <= answer.value <= answer.high
+    learned = train(EXAMPLES / recipe, 0, tmp_path / "run", FEW | changes)
+    assert learned.run.trained_on["test"] == rows
+    assert learned.run.attribute_scores["tau"] > 0.1
+    folder = str(learned.predictor)
+    assert len(load_predictor(folder).facts["shares"]) == 2
+    (asked,) = ask([text], [folder])
+    answer = asked.answers[folder]
+    assert np.isfinite(answer.value_NT).all()
+    assert (answer.low_NT <= answer.value_NT).all()
+    assert (answer.value_NT <= answer.high_NT).all()

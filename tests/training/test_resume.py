@@ -29,10 +29,10 @@ def make_fit(recipe, dataset, path=None, seed=3, interval=0.0):
         seed=seed,
         model=make_model(recipe.model.name, recipe.model.options, tokenizer, seed),
         tokens=tokenizer.batch(cells.take(slice(0, 40))),
-        target_M=target.forward(labels[:40]),
+        target_MT=target.forward(labels[:40])[:, None],
         validation_tokens=tokenizer.batch(cells.take(slice(40, 80))),
-        validation_V=target.forward(labels[40:80]),
-        target=target,
+        validation_VT=target.forward(labels[40:80])[:, None],
+        targets=(target,),
         twins=twin_batches(cells.take(slice(0, 40)), recipe.augmentation.orderings, tokenizer),
         checkpoint=None if path is None else Checkpoint(path, interval),
     )

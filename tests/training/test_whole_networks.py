@@ -1,6 +1,7 @@
 """Whole networks from data set to saved predictor: chains of convolutions whose latency is known in closed form."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,8 +81,7 @@ def test_latency_is_learned_and_saved(dataset, tmp_path):
     saved.save(predictor, tmp_path / "predictor")
     loaded = saved.load(tmp_path / "predictor")
     np.testing.assert_array_equal(loaded.predict(unseen)[:, 0], predicted)
-    opinion = predictor.opinions(unseen)
-    low, high = predictor.interval(opinion)
+    low, high = (end[:, 0] for end in predictor.intervals(predictor.opinions(unseen)))
     assert (low < predicted).all()
     assert (predicted < high).all()
     held = ((low <= true) & (true <= high)).mean()
@@ -91,7 +91,7 @@ def test_latency_is_learned_and_saved(dataset, tmp_path):
 
 def test_scores_are_those_of_the_unit(dataset):
     run = trained(dataset, training=CONTENT["training"] | {"epochs": 5})
-    scores = evaluate(run.predictor, dataset, run.split)
+    scores = evaluate(run.predictor, dataset, run.split)["latency"]
     true = dataset.labels["latency"]
     error = np.abs(run.predictor.predict(dataset.architectures)[:, 0] / true - 1)
     unseen = run.split.unseen()
@@ -128,7 +128,35 @@ def test_the_sum_is_of_its_kernels(dataset):
     predictor = trained(dataset, training=CONTENT["training"] | {"epochs": 5}).predictor
     network = dataset.architectures[0]
     shares = predictor.model.kernels(predictor.tokenizer.network(network)).exp().sum(1)
-    np.testing.assert_allclose(np.log(shares.detach().numpy()), predictor.opinions([network])[0], atol=1e-5)
+    np.testing.assert_allclose(np.log(shares.detach().numpy()), predictor.opinions([network])[0, 0], atol=1e-5)
+
+
+def test_two_attributes_of_whole_networks_are_learned_with_gaps(dataset, tmp_path):
+    """Of a tenth of the networks the energy is not known, of another tenth the latency; each has shares of its own."""
+    latencies, number_M = dataset.labels["latency"], np.arange(len(dataset))
+    macs = np.array([cost(network).macs for network in dataset.architectures])
+    both = replace(
+        dataset,
+        labels={
+            "latency": np.where(number_M % 10 == 3, np.nan, latencies),
+            "energy": np.where(number_M % 10 == 7, np.nan, 1e3 + macs / 1e2),
+        },
+        attributes={"latency": Attribute.of("latency", "ms"), "energy": Attribute.of("energy", "mJ")},
+        train_labels=("latency", "energy"),
+        test_labels=("latency", "energy"),
+    )
+    run = trained(both)
+    scores = evaluate(run.predictor, both, run.split)
+    assert max(scores["latency"]["mape"], scores["energy"]["mape"]) < 12
+    network = both.architectures[0]
+    share_TK = run.predictor.shares(network)
+    np.testing.assert_allclose(share_TK.sum(1), [1, 1], rtol=1e-5)
+    assert np.abs(share_TK[0] - share_TK[1]).max() > 0.01
+    saved.save(run.predictor, tmp_path / "predictor")
+    answers = [
+        predictor.predict(both.architectures) for predictor in (run.predictor, saved.load(tmp_path / "predictor"))
+    ]
+    np.testing.assert_array_equal(*answers)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +167,7 @@ def test_the_sum_is_of_its_kernels(dataset):
             "reads cells; .* holds whole networks",
         ),
         ({"pretraining": {}}, r"\[pretraining\] is for cells"),
-        ({"expert": {}}, r"\[expert\] is for cells"),
+        ({"gaussian_process": {}}, r"\[gaussian_process\] is for cells"),
         ({"augmentation": {"orderings": "all"}}, r"\[augmentation\] is for cells"),
         ({"tokenizer": {"name": "nnlp"}}, "reads kernels; expected the tokenizer 'kernels'"),
         ({"model": {"name": "relational"}}, "'relational' reads cells; the tokenizer 'kernels' is of whole networks"),

@@ -18,7 +18,7 @@ Rows = NDArray[np.int64]
 
 
 def evaluate(predictor: Predictor, dataset: Dataset, split: Split, progress: Progress = silent) -> dict[str, Scores]:
-    """Scores on the split's test rows, by the name of each attribute.
+    """Scores on the split's test rows, by the name of each attribute; those of fewer than two rows are left out.
 
     tau:        against the test label, every test row that has it (the papers' number)
     tau_unseen: the same without rows trained on or selected with
@@ -69,9 +69,9 @@ class _Scored:
     def scores(self, split: Split) -> Scores:
         """All scores on a split, as ``evaluate`` lists them."""
         test, unseen = self._having(self.test_M, split.test), self._having(self.test_M, split.unseen())
-        scores = {"tau": self._tau(test), "tau_unseen": self._tau(unseen), "precision_1": self._precision(test)}
+        scores = self._tau("tau", test) | self._tau("tau_unseen", unseen) | self._precision(test)
         scores |= self._coverage(split.unseen())
-        if not self.same and np.isfinite(self.valid_M[split.test]).all():
+        if not self.same and len(split.test) > 1 and np.isfinite(self.valid_M[split.test]).all():
             scores["tau_valid"] = kendall_tau(self.value_M[split.test], self.valid_M[split.test])
         parts = {part: self._having(self.test_M, rows) for part, rows in split.parts.items()}
         if self.relative:
@@ -80,9 +80,10 @@ class _Scored:
             return scores
         rng = np.random.default_rng(0)
         for part, rows in parts.items():
-            scores[f"tau_{part}"] = self._tau(rows)
-            drawn = [self._tau(rng.choice(unseen, len(rows), replace=False)) for _ in range(DRAWS)]
-            scores[f"tau_{part}_drawn"] = float(np.mean(drawn))
+            scores |= self._tau(f"tau_{part}", rows)
+            if 1 < len(rows) <= len(unseen):
+                drawn = [self._tau("drawn", rng.choice(unseen, len(rows), replace=False)) for _ in range(DRAWS)]
+                scores[f"tau_{part}_drawn"] = float(np.mean([one["drawn"] for one in drawn]))
         return scores
 
     @staticmethod
@@ -90,12 +91,14 @@ class _Scored:
         """The rows that are labelled."""
         return rows[np.isfinite(label_M[rows])]
 
-    def _tau(self, rows: Rows) -> float:
-        return kendall_tau(self.value_M[rows], self.test_M[rows])
+    def _tau(self, name: str, rows: Rows) -> Scores:
+        return {name: kendall_tau(self.value_M[rows], self.test_M[rows])} if len(rows) > 1 else {}
 
-    def _precision(self, rows: Rows) -> float:
+    def _precision(self, rows: Rows) -> Scores:
+        if len(rows) < 2:
+            return {}
         sign = 1 if self.higher_is_better else -1
-        return precision_at(sign * self.value_M[rows], sign * self.test_M[rows], 0.01)
+        return {"precision_1": precision_at(sign * self.value_M[rows], sign * self.test_M[rows], 0.01)}
 
     def _coverage(self, unseen: Rows) -> Scores:
         if not self.calibrated:

@@ -81,14 +81,15 @@ class _Prepared:
 
 def _prepared(recipe: NeuralRecipe, task: Task) -> _Prepared:
     tokenizer = _tokenizer(recipe, task)
-    settings = recipe.target
+    settings, count = recipe.target, len(task.attributes)
+    if recipe.self_evolution is not None and count > 1:
+        raise BadRecipe("[self_evolution] is for one attribute; leave the section out for several")
     columns = list(task.columns())
     targets = tuple(Target.fit(label_n, settings.transform, settings.scale) for _, label_n in columns)
     target_MT, target_VT = (
         np.stack([target.forward(column) for target, column in zip(targets, label.T, strict=True)], axis=1)
         for label in (task.label_MT, task.label_VT)
     )
-    count = len(task.attributes)
     model = make_model(recipe.model.name, recipe.model.options, tokenizer, task.seed, count)
     model.precision = getattr(torch, recipe.training.precision)
     for t, (rows, _) in enumerate(columns):

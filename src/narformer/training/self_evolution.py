@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from narformer.errors import BadRecipe
 from narformer.metrics import kendall_tau
 from narformer.progress import Progress, silent
 from narformer.training.loop import Fit, stack
@@ -30,15 +29,13 @@ ROUND = ("error", "pseudo_label_error", "validation_tau")
 class SelfEvolution:
     """Rounds of self-evolution on a trained Fit of one attribute.
 
-    It changes the fit's model in place and resumes after whole rounds. Raises BadRecipe for several attributes.
+    It changes the fit's model in place and resumes after whole rounds.
 
     pseudo_V: ȳ; predicted_TV: ŷ^t; error_T: e_t; multiplier_T: λ_t, one more of each per round
     round_T3: what each round began with: e_t, the error of ȳ, τ on the validation cells
     """
 
     def __init__(self, fit: Fit, settings: Settings) -> None:
-        if fit.validation_VT.shape[1] > 1:
-            raise BadRecipe("[self_evolution] is for one attribute; leave the section out for several")
         self.fit, self.settings = fit, settings
         self.label_V = torch.from_numpy(fit.validation_VT[:, 0]).float()
         self.seconds = 0.0
