@@ -50,7 +50,7 @@ def resolved(words: list[str]) -> tuple[Any, list[str]]:
     for place, word in enumerate(words):
         known = getattr(command, "commands", {})
         if not known or word not in known:
-            assert not known or word.startswith("--") or command.name == "data", f"no command {word}"
+            assert not known or word.startswith("--"), f"no command {word}"
             return command, words[place:]
         command = known[word]
     return command, []
