@@ -1,10 +1,14 @@
-"""What the README shows is true: its commands parse, its quick ones run, its Python runs."""
+"""What the README and the pages show is true: their commands parse, the quick ones run, their Python runs."""
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from narformer.cli import app
@@ -12,49 +16,109 @@ from narformer.formats.onnx_writer import to_onnx
 from narformer.spaces.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-COMMANDS = [
-    shlex.split(line, comments=True)[1:]
-    for language, block in BLOCKS
-    if language == "sh"
-    for line in block.splitlines()
-    if line.startswith("narformer ")
-]
-RUN = [
-    words
-    for words in COMMANDS
-    if words[0] in {"predict", "table"}
-    and not {"--fresh", "cells.txt", "runs/first", "runs/here", "runs/mine"} & set(words)
-]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+MOST_LINES = 170
+WITH_PYTHON = [README, *(ROOT / "docs" / name for name in ("predict.md", "measure.md"))]
+NEEDED = {"predict", "inspect", "table", "predictors"}  # quick commands, which train and measure nothing
+ABSENT = {"--fresh", "--seeds", "runs/first", "runs/here", "runs/mine", "runs/own", "runs/store"}
+CELLS = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|\n"
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_and_option_exists(words: list[str]) -> None:
-    command = words[:2] if words[0] in {"data", "store"} and len(words) > 1 else words[:1]
-    text = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*command, "--help"])
-    assert text.exit_code == 0
-    for option in (word for word in words if word.startswith("--")):
-        assert option in text.output, f"{option} of `narformer {' '.join(words)}`"
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """(language, text) of each block of code."""
+    return re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("words", RUN, ids=" ".join)
-def test_quick_commands_run(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    if "model.onnx" in words:
-        (tmp_path / "model.onnx").write_bytes(to_onnx(FAMILIES["squeezenet"].variant(1), "none"))
-        monkeypatch.chdir(tmp_path)
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words of each command line of narformer in the page's blocks, without the first."""
+    for language, block in blocks(page):
+        for line in block.splitlines():
+            if language in {"sh", ""} and line.startswith("narformer "):
+                yield shlex.split(line, comments=True)[1:]
+
+
+def mentions(page: Path) -> Iterator[list[str]]:
+    """The words of each command of narformer in the page's running text, without the first."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    yield from (shlex.split(found)[1:] for found in re.findall(r"`(narformer [^`]*)`", text))
+
+
+def resolved(words: list[str]) -> tuple[Any, list[str]]:
+    """The command that the words name, and its arguments."""
+    command: Any = typer.main.get_command(app)
+    for place, word in enumerate(words):
+        known = getattr(command, "commands", {})
+        if not known or word not in known:
+            assert not known or word.startswith("--"), f"no command {word}"
+            return command, words[place:]
+        command = known[word]
+    return command, []
+
+
+COMMANDS = [pytest.param(words, id=f"{page.name}: {' '.join(words)}") for page in PAGES for words in commands(page)]
+MENTIONS = [pytest.param(words, id=f"{page.name}: {' '.join(words)}") for page in PAGES for words in mentions(page)]
+QUICK = {
+    " ".join(words): words
+    for page in WITH_PYTHON
+    for words in commands(page)
+    if words[0] in NEEDED and not ABSENT & set(words) and not {"--dim"} & set(words)
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the files that the commands read and the stored runs."""
+    model = to_onnx(FAMILIES["squeezenet"].variant(1), "random", np.random.default_rng(0))
+    (tmp_path / "model.onnx").write_bytes(model)
+    (tmp_path / "cells.txt").write_text(CELLS)
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    monkeypatch.setenv("NARFORMER_STORE", str(tmp_path / "store.sqlite"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_parses(words: list[str]) -> None:
+    command, arguments = resolved(words)
+    command.make_context(" ".join(words[:2]), arguments)  # raises where an option or an argument is wrong
+
+
+@pytest.mark.parametrize("words", MENTIONS)
+def test_every_command_in_the_text_exists(words: list[str]) -> None:
+    command, arguments = resolved(words)
+    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in arguments if word.startswith("--")} <= options | {"--help", "--version"}
+
+
+@pytest.mark.parametrize("words", QUICK.values(), ids=QUICK)
+def test_quick_commands_run(words: list[str], files: Path) -> None:
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert result.output.strip()
 
 
-def test_the_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    code = "\n".join(block for language, block in BLOCKS if language == "python")
-    exec(compile(code, "README.md", "exec"), {})  # our own README, not somebody's file
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
+def test_the_python_runs(page: Path, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = "\n".join(block for language, block in blocks(page) if language == "python")
+    exec(compile(code, page.name, "exec"), {})  # our own page, not somebody's file
     assert capsys.readouterr().out
 
 
-def test_the_links_lead_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert targets
-    assert not [target for target in targets if not (ROOT / target).exists()]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+def test_the_readme_is_short_and_links_to_every_page() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MOST_LINES
+    assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in text] == []
+
+
+def test_the_pages_for_developers_name_files_that_exist() -> None:
+    package = ROOT / "src" / "narformer"
+    for page in (README, ROOT / "docs" / "develop.md"):
+        for found in re.findall(r"`([\w/]+(?:\.(?:py|toml)|/))`", page.read_text(encoding="utf-8")):
+            assert (ROOT / found).exists() or (package / found).exists(), f"{page.name} names {found}"
