@@ -30,7 +30,7 @@ class Relational(Model):
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
         """kinds: operations of the vocabulary; features, whole: numbers of a token and of a network; members: E;
-        targets: T, a row of the last layer each.
+        targets: T, with two last layers of its own each.
 
         relations, graph_step: whether attention and the feed-forward part know the edges; what they are worth is told
         by leaving them out
@@ -65,16 +65,16 @@ class Relational(Model):
         zeros_ERX = torch.zeros(E, len(RELATIONS), config.layers * config.heads)
         self.relation = nn.Parameter(zeros_ERX, requires_grad=config.relations)
         self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
-        self.head = Members(E, 2 * D + config.whole, D)
+        self.head = Members(E, 2 * D + config.whole, config.targets * D)
         self.out = Members(E, D, config.targets)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, T, E) opinions on a Batch."""
-        y_EBT: Tensor = self.out(dropout(self.hidden(batch), self.config.dropout, self.training))
-        return y_EBT.permute(1, 2, 0)
+        hidden_EBX = dropout(self.hidden(batch), self.config.dropout, self.training)
+        return self.out.each(hidden_EBX).permute(1, 2, 0)
 
     def hidden(self, batch: Batch) -> Tensor:
-        """(E, B, D) what is known of each network before the last layer."""
+        """(E, B, X) the input of the last layer for each network: T·D numbers, D for each attribute."""
         E, (B, N) = self.config.members, batch.kind_BN.shape
         kind_BNC = functional.one_hot(batch.kind_BN, self.config.kinds).to(batch.adj_BNN.dtype)
         x_EXD = self.kind(kind_BNC.flatten(0, 1).expand(E, -1, -1))  # X = B·N
@@ -140,6 +140,16 @@ class Members(nn.Module):
         """(E, X, outputs)."""
         weight = self.weight.to(x_EXI.dtype)
         return x_EXI @ weight if self.bias is None else torch.baddbmm(self.bias.to(x_EXI.dtype), x_EXI, weight)
+
+    def each(self, x_EBX: Tensor) -> Tensor:
+        """(E, B, outputs): output t from the t-th part of the inputs alone, of which there are as many as outputs."""
+        E, width, outputs = self.weight.shape
+        if outputs == 1:
+            y_EBT: Tensor = self(x_EBX)
+            return y_EBT
+        part_EBTD = x_EBX.view(E, -1, outputs, width)
+        y_EBT = (part_EBTD * self.weight.transpose(1, 2)[:, None].to(x_EBX.dtype)).sum(-1)
+        return y_EBT if self.bias is None else y_EBT + self.bias.to(x_EBX.dtype)
 
 
 def normalised(x: Tensor) -> Tensor:

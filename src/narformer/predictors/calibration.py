@@ -9,13 +9,14 @@ Letters: V validation networks, N networks, E members, P pairs of validation net
 
 from dataclasses import dataclass, replace
 from math import ceil
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, ndtr, ndtri  # scipy.stats has them, too, and takes a second to import
 
 Float = NDArray[np.float64]
 PRIOR = 0.5  # deviation of the logarithm of the sharpness, about 0
+# scipy is imported where it is needed: it takes half a second, and most predictions do without it.
 PAIRS = 40_000  # by which the sharpness is found
 
 
@@ -55,16 +56,19 @@ class Calibration:
         Errors are taken as normal. Networks alike have errors alike, so that their difference says more than if errors
         were independent: how much more, the pairs of validation networks have told.
         """
+        from scipy.special import ndtr
+
         return np.asarray(ndtr(self.sharpness * self._apart(opinion_NE, other_NE)))
 
     def _apart(self, opinion_NE: Float, other_NE: Float) -> Float:
         """(N,) differences in deviations of independent errors."""
-        sd_N = np.hypot(self.reach(opinion_NE), self.reach(other_NE)) / ndtri((1 + self.level) / 2)
+        sd_N = np.hypot(self.reach(opinion_NE), self.reach(other_NE)) / NormalDist().inv_cdf((1 + self.level) / 2)
         return np.asarray((opinion_NE.mean(axis=1) - other_NE.mean(axis=1)) / np.maximum(sd_N, 1e-12))
 
     def _sharpest(self, opinion_VE: Float, target_V: Float) -> float:
         """The sharpness by which the pairs of networks are likeliest: V are as good as V independent pairs."""
-        from scipy.optimize import minimize_scalar  # half a second, which predicting does not need
+        from scipy.optimize import minimize_scalar
+        from scipy.special import log_ndtr
 
         first_P, second_P = _pairs(len(target_V))
         won_P = np.sign(target_V[first_P] - target_V[second_P])

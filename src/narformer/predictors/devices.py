@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from narformer.errors import BadRecipe
@@ -13,7 +13,7 @@ __all__ = ["ShapesOnly", "check_device"]
 
 # Initial values that nobody will look at. On the meta device torch computes their shapes in Python, and imports its
 # compiler for that: three seconds.
-SAME_SHAPE = (Tensor.uniform_, Tensor.normal_, Tensor.__rmul__)
+SAME_SHAPE = (Tensor.uniform_, Tensor.normal_, nn.init.normal_, Tensor.mul)  # the last by a number
 
 
 class ShapesOnly(TorchFunctionMode):
@@ -27,7 +27,7 @@ class ShapesOnly(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         if func in SAME_SHAPE:
-            return args[0]
+            return args[0] if args else (kwargs or {})["tensor"]
         if func is torch.randn:
             return torch.empty(*args, **(kwargs or {}), device="meta")
         if func is Tensor.repeat:

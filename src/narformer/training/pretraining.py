@@ -48,7 +48,7 @@ def pretrain(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**63)))
         # in float32 whatever the recipe's precision: a single member is too small for bfloat16 to be faster
-        first = Relational(replace(model.config, members=1)).to(device).train()
+        first = Relational(replace(model.config, members=1, targets=1)).to(device).train()
         head = Members(1, model.config.width, target_PS.shape[1]).to(device)
         optimiser = torch.optim.AdamW(
             [*first.parameters(), *head.parameters()], lr=settings.learning_rate, weight_decay=0.01, fused=True
@@ -68,7 +68,8 @@ def pretrain(
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if not name.startswith("out."):
-                weight.copy_(told[name].expand_as(weight))
+                times = weight.shape[-1] // told[name].shape[-1]  # every attribute's own layer begins as the same one
+                weight.copy_(torch.cat([told[name]] * times, -1).expand_as(weight))
     return float(torch.stack(errors[-max(1, len(errors) // 10) :]).mean())
 
 
