@@ -5,9 +5,9 @@ import statistics
 from pathlib import Path
 
 import pytest
+from narformer.papers.runs import stored
 
 from narformer.papers import read_recipe
-from narformer.papers.runs import stored
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBER = re.compile(r"0\.\d{4}")
