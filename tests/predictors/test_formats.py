@@ -4,6 +4,7 @@ Run this file as a script to write the folders of the present format; older fold
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -120,5 +121,6 @@ def _fitted(name: str) -> Predictor:
 if __name__ == "__main__":
     for name in PREDICTORS:
         written = HERE / f"format_{FORMAT}" / name
+        shutil.rmtree(written, ignore_errors=True)
         save(_neural() if name == "neural" else _fitted(name), written)
         (written / "predictions.json").write_text(json.dumps(predictions(written)) + "\n")

@@ -225,7 +225,7 @@ def test_operations_that_do_not_exist_are_refused(folder, kind):
     weights = load_file(folder / "weights.safetensors")
     weights["gaussian_process.0.kind"][3, 0] = kind
     save_file(weights, folder / "weights.safetensors")
-    with pytest.raises(BadPredictor, match="[Gg]aussian.process"):
+    with pytest.raises(BadPredictor, match=r"[Gg]aussian.process"):
         load(folder)
 
 
@@ -240,7 +240,7 @@ def test_numbers_that_describe_no_cell_and_no_kernel_are_refused(folder, name, v
     weights = load_file(folder / "weights.safetensors")
     weights[f"gaussian_process.0.{name}"].view(-1)[0 if name != "adj" else 1] = value
     save_file(weights, folder / "weights.safetensors")
-    with pytest.raises(BadPredictor, match="[Gg]aussian.process"):
+    with pytest.raises(BadPredictor, match=r"[Gg]aussian.process"):
         load(folder)
 
 

@@ -20,6 +20,10 @@ def folder(v2, tmp_path):
     return tmp_path / "saved"
 
 
+def tokenizer(manifest):
+    return manifest["predictor"]["tokenizer"]
+
+
 def change(folder, edit):
     manifest = json.loads((folder / "manifest.json").read_text())
     edit(manifest)
@@ -138,16 +142,16 @@ def test_a_tensor_of_another_shape(folder):
         (lambda m: m["predictor"]["model"].update(targets=2), "targets: found 2"),
         (lambda m: m["predictor"]["model"].pop("name"), r"predictor\.model\.name"),
         (lambda m: m["predictor"]["model"].update(name=["tnasp"]), r"predictor\.model\.name"),
-        (lambda m: m["predictor"]["tokenizer"].update(name="narformer-v3"), "Did you mean"),
-        (lambda m: m["predictor"]["tokenizer"].update(length=5), "features: found 16; its tokenizer asks for 20"),
-        (lambda m: m["predictor"]["tokenizer"].pop("vocabulary"), r"predictor\.tokenizer\.vocabulary"),
+        (lambda m: tokenizer(m).update(name="narformer-v3"), "Did you mean"),
+        (lambda m: tokenizer(m).update(length=5), "features: found 16; its tokenizer asks for 20"),
+        (lambda m: tokenizer(m).pop("vocabulary"), r"predictor\.tokenizer\.vocabulary"),
         (
-            lambda m: m["predictor"]["tokenizer"].update(vocabulary=[["input"], ["output"]]),
+            lambda m: tokenizer(m).update(vocabulary=[["input"], ["output"]]),
             r"predictor\.tokenizer\.vocabulary\.0",
         ),
-        (lambda m: m["predictor"]["tokenizer"].update(vocabulary="abcde"), r"predictor\.tokenizer\.vocabulary"),
+        (lambda m: tokenizer(m).update(vocabulary="abcde"), r"predictor\.tokenizer\.vocabulary"),
         (
-            lambda m: m["predictor"]["tokenizer"].update(vocabulary=["input"] * 5),
+            lambda m: tokenizer(m).update(vocabulary=["input"] * 5),
             "vocabulary: found an operation twice",
         ),
         (lambda m: m["targets"][0].update(knots=[]), "knots: found none"),

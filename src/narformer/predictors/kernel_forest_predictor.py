@@ -126,5 +126,5 @@ class KernelForestPredictor(Predictor):
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
-    """The array as a tensor; a blank one, which is read-only and repeats one number, takes no memory as a tensor too."""
+    """The array as a tensor; a blank one, which is read-only and repeats one number, takes no memory as such."""
     return torch.from_numpy(array) if array.flags.writeable else torch.from_numpy(array[:1].copy()).expand(len(array))
