@@ -79,8 +79,8 @@ def suited(nets: Sequence[str]) -> tuple[str, ...]:
     if all(may_be_network(net) for net in nets):
         found = sorted((n for n, m in shipped.items() if _of_networks(m)), key=lambda name: name != DEFAULT)
     else:
-        spaces = {space for net in nets for space in _spaces(net)}
-        found = [name for name, manifest in shipped.items() if spaces == {manifest.space}]
+        spaces = {_spaces(net) for net in nets}
+        found = [name for name, manifest in shipped.items() if spaces == {(manifest.space,)}]
     if not found:
         known = ", ".join(shipped)
         raise BadPredictor(f"no predictor that ships suits these; name one with --predictor: {known}, or a folder")
