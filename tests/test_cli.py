@@ -21,7 +21,7 @@ from narformer.predictors.saved import save
 from narformer.spaces import SPACES
 
 COMMANDS = [["train"], ["predict"], ["evaluate"], ["table"], ["predictors"], ["data"], ["data", "add"]]
-COMMANDS += [["data", "fetch"], ["data", "doctor"], ["inspect"], ["measure"]]
+COMMANDS += [["data", "fetch"], ["data", "doctor"], ["inspect"], ["measure"], ["adapt"]]
 COMMANDS += [["store", "query"], ["store", "export"], ["store", "import"]]
 NB101 = "conv3x3 conv1x1 maxpool3x3 | 01 02 03 14 24 34"
 SMALL = {"width": 16, "blocks": 1, "groups": 2, "head": "linear"}
@@ -72,6 +72,12 @@ def test_every_command_has_help_with_an_example_and_json(command: list[str]) -> 
     text = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(app, [*command, "--help"]).output)
     assert f"Example: narformer {' '.join(command)}" in " ".join(text.split())
     assert "--json" in text
+
+
+def test_it_is_a_module_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "narformer", "--help"], check=True, capture_output=True, text=True)
+    assert "Commands" in done.stdout
+    assert all(command[0] in done.stdout for command in COMMANDS)
 
 
 def test_version_and_no_arguments() -> None:
@@ -131,7 +137,6 @@ def test_best_keeps_only_the_first(predictor: tuple[str, str]) -> None:
 @pytest.fixture(scope="module")
 def nb101(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The folder of an untrained NAS-Bench-101 predictor."""
-    space = SPACES["nasbench101"]
     folder = tmp_path_factory.mktemp("nb101") / "predictor"
     save(untrained("nasbench101"), folder)
     return str(folder)

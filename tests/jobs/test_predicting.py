@@ -188,8 +188,8 @@ def test_a_predictor_of_cells_is_refused(folder):
         predict_one("resnet/0", "nasbench201")
     with pytest.raises(BadPredictor, match="'nasbench201' predicts cells of nasbench201; found the network"):
         predict_module(nn.Conv2d(3, 8, 3), torch.zeros(1, 3, 8, 8), "nasbench201")
-    assert known_predictors.reads_networks(folder)
-    assert not known_predictors.reads_networks("nasbench201")
+    assert jobs.load_predictor(folder).reads_networks
+    assert not jobs.load_predictor("nasbench201").reads_networks
 
 
 def test_the_command_tells_it_in_json_in_lines_and_on_a_screen(folder, monkeypatch):

@@ -62,7 +62,7 @@ def test_networks_have_the_median_of_their_measurements_in_milliseconds(store):
     attribute = found.attributes["latency"]
     assert (attribute.unit, attribute.better, attribute.note) == ("ms", "lower", "median of all times")
     assert attribute.condition == Condition("ONNX Runtime", "1", "bench", "", 1, 1, "float32")
-    assert (found.space, found.train_label, found.test_label) == ("networks", "latency", "latency")
+    assert (found.space, found.train_labels, found.test_labels) == ("networks", ("latency",), ("latency",))
     assert found.name == f"store: latency, {BENCH}"
 
 

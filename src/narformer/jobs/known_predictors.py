@@ -13,7 +13,7 @@ from narformer.predictors import Predictor, saved
 from narformer.predictors.manifest import Facts, Manifest, read_manifest
 from narformer.spaces import SPACES, recognised
 
-__all__ = ["DEFAULT", "PRETRAINED", "Shipped", "load_predictor", "predictors", "reads_networks", "suited"]
+__all__ = ["DEFAULT", "PRETRAINED", "Shipped", "load_predictor", "predictors", "suited"]
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 DEFAULT = "latency_ort"  # of those that ship for whole networks, the first to answer
@@ -63,11 +63,6 @@ def load_predictor(name: str) -> Predictor:
     Raises UnknownName, or BadPredictor where it cannot be read.
     """
     return saved.load(_folder(name))
-
-
-def reads_networks(predictor: str) -> bool:
-    """Whether a predictor reads whole networks, not cells. Raises UnknownName, BadPredictor."""
-    return _of_networks(read_manifest(_folder(predictor)))
 
 
 def suited(nets: Sequence[str]) -> tuple[str, ...]:
