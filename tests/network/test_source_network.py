@@ -11,6 +11,8 @@ from narformer.network import fingerprint
 from narformer.network.source_network import SourceNetwork
 from narformer.spaces.families import FAMILIES
 
+WRITTEN_AS = {"Zero": "Mul"}  # ONNX has no Zero: a product with a constant
+
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("number", [1, 5])
@@ -19,8 +21,12 @@ def test_a_network_of_a_family_is_what_its_file_gives(family: str, number: int, 
     ours = SourceNetwork.of(network)
     (tmp_path / "net.onnx").write_bytes(to_onnx(network, "none"))
     read = read_onnx(tmp_path / "net.onnx")
-    for name in ("names", "modules", "precision", "external", "coverage"):
+    for name in ("names", "modules", "precision", "external"):
         assert getattr(ours, name) == getattr(read, name), name
-    assert dataclasses.replace(ours.architecture, name="") == dataclasses.replace(read.architecture, name="")
+    known = {WRITTEN_AS.get(kind, kind): count for kind, count in ours.coverage.known.items()}
+    assert dataclasses.replace(ours.coverage, known=known) == read.coverage
+    assert ours.architecture.edges == read.architecture.edges
+    for op, other in zip(ours.architecture.ops, read.architecture.ops, strict=True):
+        assert op == other or WRITTEN_AS.get(op.kind) == other.kind
     assert fingerprint(ours.architecture) == fingerprint(read.architecture) == fingerprint(network)
     assert ours.title == network.name
