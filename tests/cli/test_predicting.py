@@ -105,6 +105,8 @@ def test_networks_are_ordered_by_the_attribute_that_is_named(
     everything = json.loads(run("predict", *nets, "-p", energy, "--json").stdout)
     largest = sorted((a["value"] for a in everything if a["attribute"] == "accuracy"), reverse=True)
     assert values == largest[:3]
+    alone = json.loads(run("predict", *nets, "-p", energy, "--by", "accuracy", "--json").stdout)
+    assert [answer["value"] for answer in alone if answer["attribute"] == "accuracy"] == largest
     assert "Did you mean 'accuracy'" in wrong("predict", *nets, "-p", energy, "--by", "acuracy")
 
 
@@ -221,7 +223,7 @@ def filled(tmp_path: Path) -> Path:
         for number in range(COUNT):
             network, one = FAMILIES["squeezenet"].variant(number), measurement(number)
             opened.add(one, network)
-            opened.add(replace(one, runtime="openvino", times_ns=(10**9, 10**9)), network)
+            opened.add(replace(one, runtime="openvino", times_ns=(10**9,) * 3), network)
             energies = tuple(time // 1000 for time in one.times_ns)
             opened.add(replace(one, quantity="energy", unit="mJ", times_ns=energies), network)
     return path
