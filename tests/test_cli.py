@@ -15,27 +15,32 @@ from typer.testing import CliRunner
 from narformer import __version__
 from narformer.attributes import Attribute
 from narformer.cli import app, main
-from narformer.predictors import NeuralPredictor, Target, save
+from narformer.predictors import NeuralPredictor, Target
 from narformer.predictors.build import make_model, make_tokenizer
+from narformer.predictors.saved import save
 from narformer.spaces import SPACES
 
 COMMANDS = [["train"], ["predict"], ["evaluate"], ["table"], ["predictors"], ["data"], ["data", "add"]]
-COMMANDS += [["data", "fetch"], ["data", "doctor"], ["inspect"], ["measure"]]
+COMMANDS += [["data", "fetch"], ["data", "doctor"], ["inspect"], ["measure"], ["adapt"]]
 COMMANDS += [["store", "query"], ["store", "export"], ["store", "import"]]
 NB101 = "conv3x3 conv1x1 maxpool3x3 | 01 02 03 14 24 34"
 SMALL = {"width": 16, "blocks": 1, "groups": 2, "head": "linear"}
+
+
+def untrained(space: str, *attributes: Attribute) -> NeuralPredictor:
+    """An untrained predictor of cells; of an accuracy where no attribute is named."""
+    attributes = attributes or (Attribute.of("accuracy", "fraction"),)
+    tokenizer = make_tokenizer("narformer-v2", {"length": 4}, SPACES[space].vocabulary)
+    model = make_model("narformer-v2", SMALL, tokenizer, attributes=len(attributes))
+    return NeuralPredictor(model, tokenizer, attributes=attributes, space=space, targets=(Target(),) * len(attributes))
 
 
 @pytest.fixture(scope="module", params=["nasbench101", "nasbench201"])
 def predictor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """(space, folder) of an untrained, saved predictor."""
     space = SPACES[request.param]
-    tokenizer = make_tokenizer("narformer-v2", {"length": 4}, space.vocabulary)
     folder = tmp_path_factory.mktemp("saved") / request.param
-    unit = Attribute.of("accuracy", "fraction")
-    save(
-        NeuralPredictor(make_model("narformer-v2", SMALL, tokenizer), tokenizer, Target(), unit, request.param), folder
-    )
+    save(untrained(space.name), folder)
     return request.param, str(folder)
 
 
@@ -67,6 +72,12 @@ def test_every_command_has_help_with_an_example_and_json(command: list[str]) -> 
     text = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(app, [*command, "--help"]).output)
     assert f"Example: narformer {' '.join(command)}" in " ".join(text.split())
     assert "--json" in text
+
+
+def test_it_is_a_module_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "narformer", "--help"], check=True, capture_output=True, text=True)
+    assert "Commands" in done.stdout
+    assert all(command[0] in done.stdout for command in COMMANDS)
 
 
 def test_version_and_no_arguments() -> None:
@@ -126,11 +137,8 @@ def test_best_keeps_only_the_first(predictor: tuple[str, str]) -> None:
 @pytest.fixture(scope="module")
 def nb101(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The folder of an untrained NAS-Bench-101 predictor."""
-    space = SPACES["nasbench101"]
-    tokenizer = make_tokenizer("narformer-v2", {"length": 4}, space.vocabulary)
     folder = tmp_path_factory.mktemp("nb101") / "predictor"
-    unit = Attribute.of("accuracy", "fraction")
-    save(NeuralPredictor(make_model("narformer-v2", SMALL, tokenizer), tokenizer, Target(), unit, space.name), folder)
+    save(untrained("nasbench101"), folder)
     return str(folder)
 
 
@@ -170,7 +178,7 @@ def test_a_wrong_input_is_one_helpful_line(
 
 
 def test_the_shell_sees_one_line_and_exit_code_2(nb101: str) -> None:
-    command = [sys.executable, "-m", "narformer.cli", "predict", "conv3x3 | 01", "-p", nb101]
+    command = [sys.executable, "-m", "narformer", "predict", "conv3x3 | 01", "-p", nb101]
     result = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (result.returncode, result.stdout, len(result.stderr.strip().splitlines())) == (2, "", 1)
 

@@ -56,7 +56,10 @@ def relational(weights: Weights, config, kinds: list[int], edges, features: list
     x = [norm(x[i]) for i in nodes]
     sinks = [x[i] for i in nodes if not any(source == i for source, _ in edges)]
     read = np.concatenate([sum(sinks) / len(sinks), sum(x) / len(x), whole])
-    return linear("out", relu(linear("head", read)))
+    hidden = relu(linear("head", read))
+    attributes = weights["out.weight"].shape[1]
+    own = np.split(hidden, attributes)
+    return np.array([own[t] @ weights["out.weight"][:, t] + weights["out.bias"][0, t] for t in range(attributes)])
 
 
 def norm(x: Vector) -> Vector:

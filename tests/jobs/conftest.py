@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from narformer.attributes import Attribute
+from narformer.attributes import Attribute, Condition
 from narformer.data.dataset import Dataset
 from narformer.jobs import measuring
 from narformer.measure import Runtime
@@ -73,19 +73,21 @@ def squeezenets() -> list[Architecture]:
 
 
 @pytest.fixture(scope="session")
-def tiny_predictor(squeezenets: list[Architecture]) -> Callable[[NDArray[np.float64], str], NeuralPredictor]:
+def tiny_predictor(squeezenets: list[Architecture]) -> Callable[[NDArray[np.float64], Condition], NeuralPredictor]:
     """A predictor of such latencies of the SqueezeNets on a device, after three epochs."""
 
-    def make(latency_M: NDArray[np.float64], device: str) -> NeuralPredictor:
+    def make(latency_M: NDArray[np.float64], condition: Condition) -> NeuralPredictor:
         dataset = Dataset(
             name="few",
             space="families",
             architectures=squeezenets,
             labels={"latency": latency_M},
-            attributes={"latency": Attribute.of("latency", "ms", device)},
+            attributes={"latency": Attribute.of("latency", "ms", condition=condition)},
             train_labels=("latency",),
             test_labels=("latency",),
         )
-        return train(Recipe.of(RECIPE, "here"), 0, dataset).predictor
+        predictor = train(Recipe.of(RECIPE, "here"), 0, dataset).predictor
+        assert isinstance(predictor, NeuralPredictor)
+        return predictor
 
     return make

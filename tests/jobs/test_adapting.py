@@ -10,6 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from narformer import jobs
+from narformer.attributes import Condition
 from narformer.cli import app
 from narformer.errors import BadPredictor, BadRecipe
 from narformer.jobs import adapting
@@ -28,7 +29,8 @@ FEW = [f"nasbench201/{number}" for number in range(1, 11)]
 def folder(tmp_path_factory, tiny_predictor, squeezenets) -> str:
     """A predictor of SqueezeNets on a device that is very slow."""
     path = tmp_path_factory.mktemp("adapting") / "predictor"
-    predictor = tiny_predictor(np.array([cost(network).flops / 1e6 for network in squeezenets]), "a slow device")
+    flops_M = np.array([cost(network).flops / 1e6 for network in squeezenets])
+    predictor = tiny_predictor(flops_M, Condition(device="a slow device"))
     with torch.no_grad():
         predictor.model.rates.add_(5.0)
     saved.save(predictor, path)
@@ -62,12 +64,14 @@ def test_it_measures_adapts_and_says_what_that_was_worth(folder, store, tmp_path
     with open_store(str(store)) as opened:
         assert {m.name for m in opened.find()} == set(FEW)
     adapted = saved.load(tmp_path / "here")
-    assert done.device in adapted.attribute.note
+    assert adapted.attributes[0].name == "latency_ort"
+    assert str(adapted.attributes[0]).startswith("ONNX Runtime, ")
+    assert adapted.attributes[0].condition.device == done.device.removesuffix(", float32")
     assert adapted.facts["adapted"]["after"] == pytest.approx(done.after)
-    answer = jobs.predict_latency("squeezenet/9", str(tmp_path / "here"))
-    assert answer.device == adapted.attribute.note
+    (answer,) = jobs.predict_network("squeezenet/9", str(tmp_path / "here"))
+    assert answer.device == str(adapted.attributes[0])
     assert answer.attribute == "latency_ort"
-    assert jobs.predict_latency("squeezenet/9", folder).device == "a slow device"
+    assert jobs.predict_network("squeezenet/9", folder)[0].device == "a slow device"
 
 
 def test_too_few_probes_are_refused_and_nothing_is_saved(folder, tmp_path, monkeypatch):
@@ -119,6 +123,6 @@ def test_the_command_tells_it_in_words_and_in_json(folder, tmp_path, monkeypatch
 
 
 def test_every_runtime_has_a_shipped_predictor_to_adapt():
-    shipped = {entry["name"] for entry in jobs.predictors()}
+    shipped = {entry.name for entry in jobs.predictors()}
     assert set(adapting.SHIPPED) == set(RUNTIMES)
     assert set(adapting.SHIPPED.values()) <= shipped

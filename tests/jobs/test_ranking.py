@@ -14,8 +14,14 @@ ROOT = Path(__file__).resolve().parents[2]
 CELLS, NETWORKS = ("nasbench101", "nasbench201"), ("latency_openvino-float32", "latency_ort")
 
 
+def ranked(nets: list[str], predictor: str) -> jobs.Ranking:
+    """The cells in their order."""
+    (asked,) = jobs.ask(nets, [predictor])
+    return jobs.rank(asked)
+
+
 def test_shipped_predictors_load_and_say_what_they_are() -> None:
-    shipped = {entry["name"]: entry for entry in jobs.predictors()}
+    shipped = {entry.name: entry.record() for entry in jobs.predictors()}
     assert set(shipped) == {*CELLS, *NETWORKS}
     for name, entry in shipped.items():
         assert entry["space"] == (name if name in CELLS else "families")
@@ -29,13 +35,14 @@ def test_shipped_predictors_load_and_say_what_they_are() -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_shipped_predictors_of_latency_know_their_error_and_their_domain(name: str) -> None:
     predictor = jobs.load_predictor(name)
-    assert predictor.facts["scores"]["mape"] < 6
-    assert predictor.calibration is not None
+    assert predictor.facts["scores"][name]["mape"] < 6
+    assert predictor.calibrations[0] is not None
     assert predictor.domain is not None
-    assert predictor.attribute.unit == "ms"
-    answer = jobs.predict_latency("resnet/0", name)
+    assert predictor.attributes[0].unit == "ms"
+    (answer,) = jobs.predict_network("resnet/0", name)
     assert answer.in_domain
-    assert answer.in_domain
+    assert answer.device == str(predictor.attributes[0])
+    assert predictor.attributes[0].condition.threads == predictor.attributes[0].condition.batch == 1
     assert 20 < answer.value < 200
 
 
@@ -43,20 +50,20 @@ def test_shipped_predictors_of_latency_know_their_error_and_their_domain(name: s
 def test_what_ships_is_what_its_example_trains(name: str) -> None:
     facts = jobs.load_predictor(name).facts
     assert facts["recipe_hash"] == Recipe.read(ROOT / "examples" / f"{name}.toml").hash()
-    assert jobs.load_predictor(name).calibration is not None
+    assert jobs.load_predictor(name).calibrations[0] is not None
 
 
 def test_shipped_predictors_know_good_cells_from_bad() -> None:
     good = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
     bad = "|none~0|+|none~0|avg_pool_3x3~1|+|avg_pool_3x3~0|none~1|none~2|"
-    assert [line.text for line in jobs.predict([bad, good], "nasbench201").ranked] == [good, bad]
+    assert [line.text for line in ranked([bad, good], "nasbench201").ranked] == [good, bad]
 
 
 def test_a_misspelt_predictor_is_named() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'nasbench201'"):
         jobs.load_predictor("nasbench21")
     with pytest.raises(BadPredictor, match="knows cells of nasbench201"):
-        jobs.predict(["nasbench101"], "nasbench201")
+        ranked(["nasbench101"], "nasbench201")
 
 
 def test_predictions_of_one_cell_do_not_depend_on_the_others() -> None:

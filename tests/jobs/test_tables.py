@@ -58,10 +58,10 @@ def test_whoever_has_the_official_folder_gets_the_printed_table(official_folder,
     for column in ("MAPE All", "MAPE AlexNet", "MAPE VGG"):
         assert cells[column]["mean"] < 0.1, "the latencies are a line through FLOPs"
     assert cells["MAPE ResNet"]["mean"] is None
-    printed = jobs.table("narformer_v2/latency", tmp_path / "results", data="nnlqp").table
+    printed = jobs.table("narformer_v2/latency", tmp_path / "results", jobs.Which(data="nnlqp")).table
     assert {column.n for column in printed.columns} == {351 - 200}
     assert not printed.other_data
-    unseen = jobs.table("narformer_v2/latency_unseen", tmp_path / "results", data="nnlqp").table
+    unseen = jobs.table("narformer_v2/latency_unseen", tmp_path / "results", jobs.Which(data="nnlqp")).table
     assert {column.n for column in unseen.columns if not column.mean} == {260 - 200}
 
 
@@ -69,4 +69,4 @@ def test_whoever_has_the_official_folder_gets_the_printed_table(official_folder,
 def test_a_data_set_of_cells_has_no_such_table(data_folder, monkeypatch):
     monkeypatch.setenv("NARFORMER_DATA", str(data_folder))
     with pytest.raises(BadRecipe, match="no split by its authors"):
-        jobs.table("narformer_v2/latency", data="nasbench201")
+        jobs.table("narformer_v2/latency", which=jobs.Which(data="nasbench201"))

@@ -54,10 +54,11 @@ def recipe(tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.data
 def test_train_evaluate_and_predict_agree(recipe: Path, tmp_path: Path) -> None:
-    facts = jobs.train(recipe, seed=3, out=tmp_path / "run")
-    assert facts["scores"]["tau"] > 0.4, "a dozen epochs of 128 cells rank far better than chance"
-    assert jobs.evaluate(str(tmp_path / "run")) == facts["scores"]
-    answer = jobs.predict(["nasbench201"], str(tmp_path / "run"), best=5)
+    learned = jobs.train(recipe, seed=3, out=tmp_path / "run")
+    assert learned.run.scores["cifar10_valid"]["tau"] > 0.4, "a dozen epochs of 128 cells rank far better than chance"
+    assert jobs.evaluate(str(tmp_path / "run")) == learned.run.scores
+    (asked,) = jobs.ask(["nasbench201"], [str(tmp_path / "run")])
+    answer = jobs.rank(asked, best=5)
     assert (answer.scored, len(answer.ranked), answer.unit) == (15_625, 5, "%")
     assert jobs.load_predictor(str(tmp_path / "run")).facts["seed"] == 3
 
@@ -66,7 +67,7 @@ def test_train_evaluate_and_predict_agree(recipe: Path, tmp_path: Path) -> None:
 def test_a_finished_run_is_not_trained_again_and_not_overwritten(recipe: Path, tmp_path: Path) -> None:
     first = jobs.train(recipe, out=tmp_path / "run")
     started = time.perf_counter()
-    assert jobs.train(recipe, out=tmp_path / "run") == json.loads(json.dumps(first))
+    assert jobs.train(recipe, out=tmp_path / "run") == first
     assert time.perf_counter() - started < 1
     with pytest.raises(BadFile, match="Choose another --out"):
         jobs.train(recipe, seed=1, out=tmp_path / "run")
@@ -83,7 +84,7 @@ def test_interrupted_and_resumed_is_the_same_run(recipe: Path, tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         jobs.train(recipe, out=tmp_path / "cut", progress=interrupt)
     resumed = jobs.train(recipe, out=tmp_path / "cut")
-    assert resumed["scores"] == whole["scores"]
+    assert resumed.run.scores == whole.run.scores
     assert not (tmp_path / "cut" / "state.safetensors").exists()
 
 
@@ -91,7 +92,7 @@ def test_interrupted_and_resumed_is_the_same_run(recipe: Path, tmp_path: Path) -
 @pytest.mark.slow
 def test_a_run_survives_kill(recipe: Path, tmp_path: Path, data_folder: Path) -> None:
     longer = ["--set", "training.epochs=600"]
-    command = [sys.executable, "-m", "narformer.cli", "train", str(recipe), *longer, "--threads", "1"]
+    command = [sys.executable, "-m", "narformer", "train", str(recipe), *longer, "--threads", "1"]
     environment = os.environ | {"NARFORMER_DATA": str(data_folder)}
     state = tmp_path / "cut" / "state.safetensors"
     process = subprocess.Popen([*command, "--out", str(tmp_path / "cut")], env=environment, stderr=subprocess.DEVNULL)
@@ -103,5 +104,5 @@ def test_a_run_survives_kill(recipe: Path, tmp_path: Path, data_folder: Path) ->
     scores = []
     for name in ("cut", "whole"):
         subprocess.run([*command, "--out", str(tmp_path / name)], env=environment, check=True, capture_output=True)
-        scores.append(json.loads((tmp_path / name / "result.json").read_text())["scores"])
+        scores.append(json.loads((tmp_path / name / "run.json").read_text())["scores"])
     assert scores[0] == scores[1]

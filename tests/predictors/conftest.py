@@ -23,8 +23,8 @@ def tiny_predictor(name, seed=1):
     return NeuralPredictor(
         model=make_model(name, OPTIONS[name][1], tokenizer, seed),
         tokenizer=tokenizer,
-        target=Target.fit(np.linspace(0.1, 0.9, 20) ** 2, "normal-scores", 100.0),
-        attribute=Attribute.of("accuracy", "fraction", "of an untrained model"),
+        targets=(Target.fit(np.linspace(0.1, 0.9, 20) ** 2, "normal-scores", 100.0),),
+        attributes=(Attribute.of("accuracy", "fraction", "of an untrained model"),),
         space="nasbench101",
         facts={"seed": seed},
     )

@@ -12,11 +12,12 @@ from narformer.errors import BadPredictor
 from narformer.network import Architecture, Op
 from narformer.predictors import domain as module
 from narformer.predictors.build import make_model, make_tokenizer
-from narformer.predictors.domain import Domain, described
+from narformer.predictors.domain import CellDomain, NetworkDomain, described
 from narformer.predictors.neural import NeuralPredictor
 from narformer.predictors.saved import load, save
 from narformer.predictors.target import Target
 from narformer.spaces.families import FAMILIES
+from narformer.spaces.nasbench101 import VOCABULARY
 from narformer.tokens.kernels import KINDS, POINTWISE, KernelTokenizer
 
 
@@ -31,7 +32,7 @@ def networks():
 
 @pytest.fixture(scope="module")
 def domain(networks):
-    return Domain.fit(networks["squeezenet"][:9])
+    return NetworkDomain.fit(networks["squeezenet"][:9])
 
 
 def test_training_networks_are_at_no_distance(networks, domain):
@@ -64,7 +65,7 @@ def test_a_strange_kind_that_takes_no_time_is_near(networks, domain):
 def test_a_description_tells_where_the_time_goes(networks):
     several = [*networks["squeezenet"][:3], *networks["alexnet"][:2]]
     described_B = described(tokens(several))
-    assert described_B.shape == (5, Domain.Config(names=()).features)
+    assert described_B.shape == (5, NetworkDomain.Config(names=()).features)
     for row, network in zip(described_B, several, strict=True):
         assert (row[: len(KINDS)] ** 2).sum() == pytest.approx(1)
         present = {kind for kind, root in zip(KINDS, row, strict=False) if root > 0}
@@ -76,8 +77,32 @@ def test_a_description_tells_where_the_time_goes(networks):
 
 def test_of_very_many_networks_every_so_many_are_held(networks, monkeypatch):
     monkeypatch.setattr(module, "MOST", 4)
-    held = Domain.fit(networks["squeezenet"])
+    held = NetworkDomain.fit(networks["squeezenet"])
     assert held.config.names == tuple(network.name for network in networks["squeezenet"][::3])
+
+
+def test_looking_up_is_the_nearest_in_chunks(networks, domain, monkeypatch):
+    several = [*networks["squeezenet"], *networks["alexnet"]]
+    distance_B, names = domain.nearest(tokens(several))
+    for chunk in (module.CHUNK, 5):
+        monkeypatch.setattr(module, "CHUNK", chunk)
+        inside_N, distance_N, nearest = domain.look_up(several, ())
+        np.testing.assert_allclose(distance_N, distance_B, atol=1e-6)
+        np.testing.assert_array_equal(inside_N, distance_N <= 1)
+        assert list(nearest) == names
+    assert [len(part) for part in domain.look_up([], ())] == [0, 0, 0]
+
+
+def test_cells_as_large_as_those_of_training_are_in_the_domain(cells):
+    domain = CellDomain.fit(cells)
+    assert (domain.vertices, domain.edges) == (cells.count_M.max(), cells.edges_M.max())
+    for smaller in (CellDomain(domain.vertices - 1, domain.edges), CellDomain(domain.vertices, domain.edges - 1)):
+        inside_N, distance_N, nearest = smaller.look_up(cells, VOCABULARY)
+        fits_N = (cells.count_M <= smaller.vertices) & (cells.edges_M <= smaller.edges)
+        assert inside_N.tolist() == fits_N.tolist()
+        assert not inside_N.all()
+        assert (distance_N, nearest) == (None, ())
+    assert domain.look_up(list(cells), VOCABULARY)[0].all()
 
 
 @pytest.fixture
@@ -86,8 +111,8 @@ def folder(domain, tmp_path):
     predictor = NeuralPredictor(
         model=make_model("kernel-sum", {"width": 8, "layers": 1}, tokenizer, 0),
         tokenizer=tokenizer,
-        target=Target.fit(np.array([1.0, 2.0]), "log", 1.0),
-        attribute=Attribute.of("latency", "ms"),
+        targets=(Target.fit(np.array([1.0, 2.0]), "log", 1.0),),
+        attributes=(Attribute.of("latency", "ms"),),
         space="families",
         domain=domain,
     )

@@ -2,7 +2,6 @@
 
 import copy
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ from narformer.cells.statistics import statistics, structure
 from narformer.errors import BadPredictor
 from narformer.metrics import kendall_tau
 from narformer.predictors import gaussian_process as module
-from narformer.predictors.gaussian_process import GaussianProcess
-from narformer.predictors.manifest import ExpertFacts
+from narformer.predictors.gaussian_process import GaussianProcess, GaussianProcessFacts
 from narformer.predictors.saved import load, save
 from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
 
@@ -42,32 +40,32 @@ def fitted(pool, target_M):
 
 
 @pytest.fixture
-def expert(fitted):
+def process(fitted):
     """One of this test's own: shares may be chosen."""
     return copy.deepcopy(fitted)
 
 
-def literal(expert, cells):
+def literal(process, cells):
     """Opinions by the formula: features, distances in each group, kernel, its product with alpha."""
-    asked, trained = ([x.numpy() for x in expert._features(c)] for c in (cells, expert.trained))
-    amplitude, length = expert.amplitude.numpy(), expert.length.numpy()
-    out = np.full(len(cells), expert.center.item())
+    asked, trained = ([x.numpy() for x in process._features(c)] for c in (cells, process.trained))
+    amplitude, length = process.amplitude.numpy(), process.length.numpy()
+    out = np.full(len(cells), process.center.item())
     for m in range(len(cells)):
-        for n in range(len(expert.trained)):
+        for n in range(len(process.trained)):
             apart = np.array([((x[m] - y[n]) ** 2).sum() for x, y in zip(asked, trained, strict=True)])
             kernel = sum(a * np.exp(-d / one) for a, d, one in zip(amplitude[:-1], apart, length[0], strict=True))
             kernel += amplitude[-1] * np.exp(-(apart / length[1]).sum())
-            out[m] += kernel * float(expert.alpha[n])
+            out[m] += kernel * float(process.alpha[n])
     return out
 
 
-def test_opinions_are_those_of_the_formula(expert, pool):
+def test_opinions_are_those_of_the_formula(process, pool):
     few = pool.take(slice(55, 65))
-    np.testing.assert_allclose(expert(few).numpy(), literal(expert, few), atol=1e-9)
+    np.testing.assert_allclose(process(few).numpy(), literal(process, few), atol=1e-9)
 
 
-def test_it_learns_a_curve_from_sixty_cells(expert, pool, target_M):
-    assert kendall_tau(expert(pool.take(slice(60, None))).numpy(), target_M[60:]) > 0.9
+def test_it_learns_a_curve_from_sixty_cells(process, pool, target_M):
+    assert kendall_tau(process(pool.take(slice(60, None))).numpy(), target_M[60:]) > 0.9
 
 
 def test_the_seed_decides_and_noise_is_no_message(pool, target_M):
@@ -83,13 +81,13 @@ def test_the_seed_decides_and_noise_is_no_message(pool, target_M):
     assert opinion.std() < 0.5
 
 
-def test_chunks_and_the_order_of_cells_change_nothing(expert, pool, monkeypatch):
-    whole = expert(pool)
+def test_chunks_and_the_order_of_cells_change_nothing(process, pool, monkeypatch):
+    whole = process(pool)
     monkeypatch.setattr(module, "CHUNK", 7)
     monkeypatch.setattr(module, "PIECE", 3)
     turned = np.arange(len(pool))[::-1].copy()
-    torch.testing.assert_close(expert(pool.take(turned)), whole[turned], atol=1e-6, rtol=0)
-    assert len(expert(pool.take(slice(0)))) == 0
+    torch.testing.assert_close(process(pool.take(turned)), whole[turned], atol=1e-6, rtol=0)
+    assert len(process(pool.take(slice(0)))) == 0
 
 
 def test_where_cells_are_more_than_it_holds_chance_draws_them(pool, target_M, monkeypatch):
@@ -124,58 +122,58 @@ def test_labels_that_fit_exactly_leave_a_finite_kernel(pool):
 @pytest.mark.parametrize(
     ("own", "other", "expected"), [(0.8, 0.0, (0, 0.8)), (0.0, 2.0, (2, 0)), (0.4, 0.7, (0.7, 0.4))]
 )
-def test_the_blend_is_the_best_sum_without_negative_shares(expert, pool, own, other, expected):
+def test_the_blend_is_the_best_sum_without_negative_shares(process, pool, own, other, expected):
     rest = pool.take(slice(60, 200))
     model_VE = np.random.default_rng(0).normal(size=(140, 3))
-    target_V = own * expert(rest).numpy() + other * model_VE.mean(axis=1)
-    expert.balance(rest, model_VE, target_V)
-    np.testing.assert_allclose(expert.share.numpy(), expected, atol=1e-6)
-    held_out_VE = expert.balance(rest, model_VE, target_V)
+    target_V = own * process(rest).numpy() + other * model_VE.mean(axis=1)
+    process.balance(rest, model_VE, target_V)
+    np.testing.assert_allclose(process.share.numpy(), expected, atol=1e-6)
+    held_out_VE = process.balance(rest, model_VE, target_V)
     np.testing.assert_allclose(held_out_VE.mean(axis=1), target_V, atol=1e-6)  # the target is such a sum everywhere
-    blend_VE = expert.blended(rest, model_VE)
+    blend_VE = process.blended(rest, model_VE)
     np.testing.assert_allclose(blend_VE.mean(axis=1), target_V, atol=1e-5)
     np.testing.assert_allclose(blend_VE.std(axis=1), expected[0] * model_VE.std(axis=1), atol=1e-6)
 
 
-def test_one_failed_training_does_not_decide_the_shares(expert, pool):
-    """By squares a single label far off would turn to the expert, which is never right here."""
+def test_one_failed_training_does_not_decide_the_shares(process, pool):
+    """By squares a single label far off would turn to the process, which is never right here."""
     rest = pool.take(slice(60, 200))
     model_VE = np.random.default_rng(0).normal(size=(140, 2))
     target_V = model_VE.mean(axis=1) + 0.1 * np.random.default_rng(1).normal(size=140)
-    worst = expert(rest).numpy().argmax()
+    worst = process(rest).numpy().argmax()
     target_V[worst] = 1000.0
-    expert.balance(rest, model_VE, target_V)
-    np.testing.assert_allclose(expert.share.numpy(), (1, 0), atol=0.15)
+    process.balance(rest, model_VE, target_V)
+    np.testing.assert_allclose(process.share.numpy(), (1, 0), atol=0.15)
 
 
-def test_the_blend_of_a_validation_cell_does_not_know_its_label(expert, pool, target_M):
+def test_the_blend_of_a_validation_cell_does_not_know_its_label(process, pool, target_M):
     rest = pool.take(slice(60, 160))
     model_VE = np.random.default_rng(0).normal(size=(100, 3))
-    before_VE = expert.balance(rest, model_VE, target_M[60:160])
+    before_VE = process.balance(rest, model_VE, target_M[60:160])
     other_V = target_M[60:160].copy()
     other_V[17] += 100
-    after_VE = expert.balance(rest, model_VE, other_V)
+    after_VE = process.balance(rest, model_VE, other_V)
     same_V = (np.arange(100) % module.FOLDS) == 17 % module.FOLDS
     np.testing.assert_array_equal(before_VE[same_V], after_VE[same_V])
     assert not np.allclose(before_VE[~same_V], after_VE[~same_V])
 
 
 @pytest.mark.parametrize("count", range(module.FEW - 1, module.FEW + 6))
-def test_validation_cells_are_blended_by_the_rule_of_what_is_saved(expert, pool, count):
+def test_validation_cells_are_blended_by_the_rule_of_what_is_saved(process, pool, count):
     """Where the model alone is right, no cell is blended by halves as soon as the saved shares are not halves."""
     rest = pool.take(slice(60, 60 + count))
     model_VE = np.random.default_rng(0).normal(size=(count, 2))
-    held_out_VE = expert.balance(rest, model_VE, model_VE.mean(axis=1))
+    held_out_VE = process.balance(rest, model_VE, model_VE.mean(axis=1))
     if count < module.FEW:
-        assert expert.share.tolist() == [0.5, 0.5]
-    np.testing.assert_allclose(held_out_VE, expert.blended(rest, model_VE), atol=1e-5)
+        assert process.share.tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(held_out_VE, process.blended(rest, model_VE), atol=1e-5)
 
 
 def test_as_many_cells_as_it_keeps_can_be_loaded():
     sizes = {"vertices": 7, "kinds": 5, "features": 100, "networks": 32, "width": 8}
-    assert ExpertFacts(cells=module.MOST, **sizes)
+    assert GaussianProcessFacts(cells=module.MOST, **sizes)
     with pytest.raises(ValueError, match="less than or equal"):
-        ExpertFacts(cells=module.MOST + 1, **sizes)
+        GaussianProcessFacts(cells=module.MOST + 1, **sizes)
 
 
 def test_few_validation_cells_leave_halves(pool, target_M):
@@ -185,8 +183,8 @@ def test_few_validation_cells_leave_halves(pool, target_M):
 
 
 @pytest.fixture
-def folder(v2, expert, tmp_path):
-    v2.expert = expert
+def folder(v2, process, tmp_path):
+    v2.processes = (process,)
     save(v2, tmp_path / "saved")
     return tmp_path / "saved"
 
@@ -195,16 +193,16 @@ def test_it_is_saved_with_the_model(folder, v2, pool):
     loaded = load(folder)
     # NumPy's products may round by where in memory an array begins
     np.testing.assert_allclose(loaded.predict(pool), v2.predict(pool), rtol=1e-6)
-    without = replace(v2, expert=None)
-    assert not np.array_equal(without.predict(pool), v2.predict(pool))
-    assert loaded.expert is not None
-    assert loaded.expert.config == v2.expert.config
+    assert [process.config for process in loaded.processes] == [v2.processes[0].config]
+    expected = v2.predict(pool)
+    v2.processes = (None,)
+    assert not np.array_equal(v2.predict(pool), expected)
 
 
 @pytest.mark.parametrize("field", ["cells", "vertices", "kinds", "networks", "width"])
-def test_an_expert_of_another_size_is_refused(folder, field):
+def test_a_process_of_another_size_is_refused(folder, field):
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["expert"][field] += 1
+    manifest["predictor"]["gaussian_processes"][0][field] += 1
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BadPredictor, match="found shape"):
         load(folder)
@@ -212,10 +210,10 @@ def test_an_expert_of_another_size_is_refused(folder, field):
 
 def test_features_that_cells_do_not_have_are_refused(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["expert"]["features"] += 1
+    manifest["predictor"]["gaussian_processes"][0]["features"] += 1
     (folder / "manifest.json").write_text(json.dumps(manifest))
     weights = load_file(folder / "weights.safetensors")
-    for name in ("expert.mean", "expert.scale"):
+    for name in ("gaussian_process.0.mean", "gaussian_process.0.scale"):
         weights[name] = torch.cat([weights[name], torch.zeros(1)])
     save_file(weights, folder / "weights.safetensors")
     with pytest.raises(BadPredictor, match="features; expected"):
@@ -225,9 +223,9 @@ def test_features_that_cells_do_not_have_are_refused(folder):
 @pytest.mark.parametrize("kind", [-2.0, 5.0, 1e9])
 def test_operations_that_do_not_exist_are_refused(folder, kind):
     weights = load_file(folder / "weights.safetensors")
-    weights["expert.kind"][3, 0] = kind
+    weights["gaussian_process.0.kind"][3, 0] = kind
     save_file(weights, folder / "weights.safetensors")
-    with pytest.raises(BadPredictor, match="expert"):
+    with pytest.raises(BadPredictor, match=r"[Gg]aussian.process"):
         load(folder)
 
 
@@ -240,15 +238,15 @@ def test_operations_that_do_not_exist_are_refused(folder, kind):
 )
 def test_numbers_that_describe_no_cell_and_no_kernel_are_refused(folder, name, value):
     weights = load_file(folder / "weights.safetensors")
-    weights[f"expert.{name}"].view(-1)[0 if name != "adj" else 1] = value
+    weights[f"gaussian_process.0.{name}"].view(-1)[0 if name != "adj" else 1] = value
     save_file(weights, folder / "weights.safetensors")
-    with pytest.raises(BadPredictor, match="expert"):
+    with pytest.raises(BadPredictor, match=r"[Gg]aussian.process"):
         load(folder)
 
 
-def test_an_expert_larger_than_any_memory_is_refused_before_it_is_made(folder):
+def test_a_process_larger_than_any_memory_is_refused_before_it_is_made(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["expert"] |= {"cells": 1000, "vertices": 1000}
+    manifest["predictor"]["gaussian_processes"][0] |= {"cells": 1000, "vertices": 1000}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BadPredictor, match="expected at most"):
         load(folder)

@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from narformer.errors import BadArchitecture, BadRecipe, UnknownName
+from narformer.attributes import Attribute
+from narformer.errors import BadArchitecture, BadPredictor, BadRecipe, UnknownName
 from narformer.network import Architecture, Op, cost
-from narformer.predictors.linear import COLUMNS, CostLine
+from narformer.predictors.linear import COLUMNS, CostLine, CostLinePredictor
+from narformer.predictors.saved import load, save
+from narformer.predictors.target import Target
 from narformer.spaces.families import FAMILIES, variants
 
 BOTH = tuple(COLUMNS)
@@ -34,16 +37,16 @@ def test_a_line_in_flops_is_found(networks, flops_N):
     assert line.columns == ("flops",)
     assert line.slopes == pytest.approx((0.4,), rel=1e-9)  # milliseconds per 1e9
     assert line.intercept == pytest.approx(1.25, rel=1e-9)
-    np.testing.assert_allclose(line.predict(networks), latency_N[:, None], rtol=1e-9)
+    np.testing.assert_allclose(line.predict(networks), latency_N, rtol=1e-9)
 
 
 def test_a_line_in_flops_and_memory_access_is_found(networks, flops_N, values_N):
     latency_N = 0.5 + 0.4e-9 * flops_N + 0.05e-6 * values_N
     line = CostLine.fit(networks[::2], latency_N[::2], columns=BOTH)
     assert line.slopes == pytest.approx((0.4, 0.05), rel=1e-9)
-    np.testing.assert_allclose(line.predict(networks)[:, 0], latency_N, rtol=1e-9)
+    np.testing.assert_allclose(line.predict(networks), latency_N, rtol=1e-9)
     alone = CostLine.fit(networks[::2], latency_N[::2])
-    assert abs(alone.predict(networks)[:, 0] / latency_N - 1).max() > 0.01  # memory access tells what FLOPs do not
+    assert abs(alone.predict(networks) / latency_N - 1).max() > 0.01  # memory access tells what FLOPs do not
 
 
 def test_no_other_line_has_smaller_squares(networks, flops_N, values_N):
@@ -61,8 +64,6 @@ def test_what_it_says_of_itself(networks, flops_N):
     assert str(line).startswith("1.25 ms + 0.4 ms per GFLOP, at least ")
     told = CostLine(BOTH, (0.4, -0.05), 1.25, 0.5)
     assert str(told) == "1.25 ms + 0.4 ms per GFLOP - 0.05 ms per million values of memory access, at least 0.5 ms"
-    assert json.loads(json.dumps(line.config())) == line.config() | {"columns": ["flops"], "slopes": list(line.slopes)}
-    assert CostLine(**line.config()) == line
 
 
 def test_no_prediction_is_below_half_the_smallest_label(networks, flops_N):
@@ -73,7 +74,7 @@ def test_no_prediction_is_below_half_the_smallest_label(networks, flops_N):
     assert line.floor == latency_N.min() / 2
     assert line.intercept < 0
     assert line.predict(by_size[:1]).item() == line.floor
-    np.testing.assert_allclose(line.predict(by_size[4:])[:, 0], latency_N, rtol=1e-9)
+    np.testing.assert_allclose(line.predict(by_size[4:]), latency_N, rtol=1e-9)
 
 
 def test_the_order_of_networks_changes_nothing(networks):
@@ -87,16 +88,43 @@ def test_the_order_of_networks_changes_nothing(networks):
 
 def test_progress_and_no_networks_at_all(networks):
     line, told = CostLine(("flops",), (1.0,), 0.0, 0.1), []
-    line.predict(networks, advance=told.append)
+    assert line.predict([]).shape == (0,)
+    latency = (Attribute.of("latency", "ms"),)
+    predictor = CostLinePredictor([line], attributes=latency, space="networks", targets=(Target("log"),))
+    np.testing.assert_allclose(predictor.predict(networks, told.append)[:, 0], line.predict(networks), rtol=1e-12)
     assert sum(told) == len(networks)
-    assert line.predict([]).shape == (0, 1)
+    assert predictor.predict([]).shape == (0, 1)
+    assert predictor.opinions([]).shape == (0, 1, 1)
+
+
+def test_every_number_of_a_line_is_in_the_file(networks, tmp_path):
+    lines = [CostLine(BOTH, (0.4, -0.05), 1.25, 0.5), CostLine(BOTH, (1 / 3, 1e-9), -2.0, 1e-300)]
+    attributes = (Attribute.of("latency", "ms"), Attribute.of("energy", "mJ"))
+    log = (Target("log"),) * 2
+    save(CostLinePredictor(lines, attributes=attributes, space="networks", targets=log), tmp_path / "lines")
+    assert json.loads((tmp_path / "lines" / "manifest.json").read_text())["predictor"] == {
+        "columns": list(BOTH),
+        "name": "cost-line",
+    }
+    loaded = load(tmp_path / "lines")
+    assert loaded.lines == tuple(lines)
+    assert loaded.attributes == attributes
+
+
+@pytest.mark.parametrize("floor", [0.0, -1.0])
+def test_a_floor_that_is_not_positive_is_refused(tmp_path, floor):
+    line = CostLine(("flops",), (1.0,), 0.0, floor)
+    latency = (Attribute.of("latency", "ms"),)
+    save(CostLinePredictor([line], attributes=latency, space="networks", targets=(Target("log"),)), tmp_path / "line")
+    with pytest.raises(BadPredictor, match="'floors' holds a number that is not positive"):
+        load(tmp_path / "line")
 
 
 @pytest.mark.parametrize("latencies", [(3.0,), (3.0, 5.0)])
 def test_networks_that_cost_alike_have_their_mean(networks, latencies):
     line = CostLine.fit([networks[0]] * len(latencies), np.array(latencies), columns=BOTH)
     assert line.slopes == (0, 0)
-    assert line.predict(networks[:2]).tolist() == [[np.mean(latencies)]] * 2
+    assert line.predict(networks[:2]).tolist() == [np.mean(latencies)] * 2
 
 
 @pytest.mark.parametrize("label", [0.0, -1.0, np.nan, np.inf])

@@ -13,13 +13,14 @@ from narformer.tokens import TOKENIZERS
 TOKENS = {"narformer": {}, "narformer-v2": {}, "tnasp": {"vertices": 7}}
 
 
-def test_chunks_and_company_change_nothing(predictor, cells):
+def test_chunks_and_company_change_nothing(predictor, cells, monkeypatch):
     whole = predictor.predict(cells)
     assert whole.shape == (len(cells), 1)
     assert whole.dtype == np.float64
-    np.testing.assert_allclose(predictor.predict(cells, chunk=4), whole, rtol=1e-4)
     np.testing.assert_allclose(predictor.predict(list(cells)), whole, rtol=1e-4)
     np.testing.assert_allclose([predictor.predict([cell])[0] for cell in cells], whole, rtol=1e-4)
+    monkeypatch.setattr(neural, "MEMORY", 4 * predictor.members)
+    np.testing.assert_allclose(predictor.predict(cells), whole, rtol=1e-4)
 
 
 def test_progress_adds_up(predictor, cells, monkeypatch):

@@ -20,6 +20,10 @@ def folder(v2, tmp_path):
     return tmp_path / "saved"
 
 
+def tokenizer(manifest):
+    return manifest["predictor"]["tokenizer"]
+
+
 def change(folder, edit):
     manifest = json.loads((folder / "manifest.json").read_text())
     edit(manifest)
@@ -38,8 +42,8 @@ def test_saving_changes_nothing(predictor, cells, tmp_path):
     loaded = load(tmp_path / "saved")
     np.testing.assert_array_equal(loaded.predict(cells), predictor.predict(cells))
     assert loaded.tokenizer == predictor.tokenizer
-    assert loaded.target == predictor.target
-    assert loaded.attribute == predictor.attribute
+    assert loaded.targets == predictor.targets
+    assert loaded.attributes == predictor.attributes
     assert (loaded.space, loaded.precision, loaded.facts) == (predictor.space, predictor.precision, predictor.facts)
     assert loaded.model.config == predictor.model.config
     assert not loaded.model.training
@@ -119,45 +123,62 @@ def test_a_tensor_of_another_shape(folder):
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda m: m.update(format=2), "format"),
+        (lambda m: m.update(format=3), "format"),
         (lambda m: m.update(format="1"), "format"),
         (lambda m: m.pop("format"), "format"),
         (lambda m: m.update(colour="red"), "colour"),
-        (lambda m: m["target"].update(colour="red"), "target.colour"),
-        (lambda m: m["attribute"].pop("unit"), "attribute.unit"),
-        (lambda m: m["target"].update(transform="square"), "target.transform"),
-        (lambda m: m.update(precision="float8"), "precision"),
-        (lambda m: m["model"].update(name="narformer-v3"), "Did you mean 'narformer-v2'"),
-        (lambda m: m["model"].update(colour="red"), "no option 'colour'"),
-        (lambda m: m["model"].update(width=32), "weights do not belong"),
-        (lambda m: m["model"].update(width="wide"), "no model that can be built"),
-        (lambda m: m["model"].update(groups=0), "no model that can be built"),
-        (lambda m: m["model"].update(width=2**40), "no model that can be built|at most"),
-        (lambda m: m["model"].update(blocks=10**9), "no model that can be built"),
-        (lambda m: m["model"].update(features="wide"), "features: found 'wide'"),
-        (lambda m: m["model"].update(targets=2), "targets: found 2"),
-        (lambda m: m["model"].pop("name"), r"model\.name"),
-        (lambda m: m["model"].update(name=["tnasp"]), r"model\.name"),
-        (lambda m: m["tokenizer"].update(name="narformer-v3"), "Did you mean"),
-        (lambda m: m["tokenizer"].update(length=5), "features: found 16; its tokenizer asks for 20"),
-        (lambda m: m["tokenizer"].pop("vocabulary"), r"tokenizer\.vocabulary"),
-        (lambda m: m["tokenizer"].update(vocabulary=[["input"], ["output"]]), r"tokenizer\.vocabulary\.0"),
-        (lambda m: m["tokenizer"].update(vocabulary="abcde"), r"tokenizer\.vocabulary"),
-        (lambda m: m["tokenizer"].update(vocabulary=["input"] * 5), "vocabulary: found an operation twice"),
-        (lambda m: m["target"].update(knots=[]), "knots: found none"),
-        (lambda m: m["target"].update(knots=[[1, 1], [1, 2]]), "both must increase"),
-        (lambda m: m["target"].update(knots=[[1, 2], [2, 2]]), "both must increase"),
-        (lambda m: m["target"].update(knots=[[2, 1], [1, 2]]), "both must increase"),
-        (lambda m: m["target"].update(knots=[[1, 2, 3]]), r"target\.knots\.0"),
-        (lambda m: m["target"].update(knots=[[float("nan"), 2]]), r"target\.knots\.0\.0"),
-        (lambda m: m["target"].update(scale=0), r"target\.scale"),
-        (lambda m: m["target"].update(sd=0), r"target\.sd"),
+        (lambda m: m["targets"][0].update(colour="red"), r"targets\.0\.colour"),
+        (lambda m: m["attributes"][0].pop("unit"), r"attributes\.0\.unit"),
+        (lambda m: m["targets"][0].update(transform="square"), r"targets\.0\.transform"),
+        (lambda m: m["predictor"].update(precision="float8"), r"predictor\.precision"),
+        (lambda m: m["predictor"]["model"].update(name="narformer-v3"), "Did you mean 'narformer-v2'"),
+        (lambda m: m["predictor"]["model"].update(colour="red"), "no option 'colour'"),
+        (lambda m: m["predictor"]["model"].update(width=32), "weights do not belong"),
+        (lambda m: m["predictor"]["model"].update(width="wide"), "no model that can be built"),
+        (lambda m: m["predictor"]["model"].update(groups=0), "no model that can be built"),
+        (lambda m: m["predictor"]["model"].update(width=2**40), "no model that can be built|at most"),
+        (lambda m: m["predictor"]["model"].update(blocks=10**9), "no model that can be built"),
+        (lambda m: m["predictor"]["model"].update(features="wide"), "features: found 'wide'"),
+        (lambda m: m["predictor"]["model"].update(targets=2), "targets: found 2"),
+        (lambda m: m["predictor"]["model"].pop("name"), r"predictor\.model\.name"),
+        (lambda m: m["predictor"]["model"].update(name=["tnasp"]), r"predictor\.model\.name"),
+        (lambda m: tokenizer(m).update(name="narformer-v3"), "Did you mean"),
+        (lambda m: tokenizer(m).update(length=5), "features: found 16; its tokenizer asks for 20"),
+        (lambda m: tokenizer(m).pop("vocabulary"), r"predictor\.tokenizer\.vocabulary"),
+        (
+            lambda m: tokenizer(m).update(vocabulary=[["input"], ["output"]]),
+            r"predictor\.tokenizer\.vocabulary\.0",
+        ),
+        (lambda m: tokenizer(m).update(vocabulary="abcde"), r"predictor\.tokenizer\.vocabulary"),
+        (
+            lambda m: tokenizer(m).update(vocabulary=["input"] * 5),
+            "vocabulary: found an operation twice",
+        ),
+        (lambda m: m["targets"][0].update(knots=[]), "knots: found none"),
+        (lambda m: m["targets"][0].update(knots=[[1, 1], [1, 2]]), "both must increase"),
+        (lambda m: m["targets"][0].update(knots=[[1, 2], [2, 2]]), "both must increase"),
+        (lambda m: m["targets"][0].update(knots=[[2, 1], [1, 2]]), "both must increase"),
+        (lambda m: m["targets"][0].update(knots=[[1, 2, 3]]), r"targets\.0\.knots\.0"),
+        (lambda m: m["targets"][0].update(knots=[[float("nan"), 2]]), r"targets\.0\.knots\.0\.0"),
+        (lambda m: m["targets"][0].update(scale=0), r"targets\.0\.scale"),
+        (lambda m: m["targets"][0].update(sd=0), r"targets\.0\.sd"),
         (lambda m: m["facts"].update(recipe=5), r"facts\.recipe"),
         (lambda m: m["facts"].update(recipe={"data": "x"}), r"facts\.recipe\.data"),
         (lambda m: m["facts"].update(trained_on="x"), r"facts\.trained_on"),
         (lambda m: m["facts"].update(trained_on={"train": "all"}), r"facts\.trained_on\.train"),
-        (lambda m: m["facts"].update(scores={"tau": "high"}), r"facts\.scores\.tau"),
+        (lambda m: m["facts"].update(scores={"accuracy": {"tau": "high"}}), r"facts\.scores\.accuracy\.tau"),
         (lambda m: m.update(facts=[]), "facts"),
+        (lambda m: m["facts"].update(scores={"tau": 0.9}), r"facts\.scores\.tau"),
+        (lambda m: m["predictor"].update(name="neurall"), "Did you mean 'neural'"),
+        (lambda m: m["predictor"].update(colour="red"), r"predictor\.colour"),
+        (lambda m: m["attributes"][0].update(better="larger"), r"attributes\.0\.better"),
+        (lambda m: m["attributes"][0]["condition"].update(threads=-1), r"attributes\.0\.condition\.threads"),
+        (lambda m: m["attributes"].pop(), "attributes"),
+        (lambda m: m["attributes"].append(m["attributes"][0]), "1 targets and 1 calibrations for 2 attributes"),
+        (lambda m: m["targets"].append(m["targets"][0]), "2 targets and 1 calibrations for 1 attributes"),
+        (lambda m: m["calibrations"].pop(), "1 targets and 0 calibrations for 1 attributes"),
+        (lambda m: m.update(domain={"vertices": 0, "edges": 1}), "domain"),
+        (lambda m: m.update(domain={"names": ["a"], "features": 2**20}), "domain"),
     ],
 )
 def test_manifests_that_do_not_fit(folder, edit, said):
@@ -172,17 +193,17 @@ def test_more_facts_than_known_are_kept(folder):
 
 def test_a_unit_may_be_any_text(folder, cells):
     before = load(folder).predict(cells)
-    change(folder, lambda m: m["attribute"].update(unit="[/bold][red]%{0}"))
-    assert load(folder).attribute.unit == "[/bold][red]%{0}"
+    change(folder, lambda m: m["attributes"][0].update(unit="[/bold][red]%{0}"))
+    assert load(folder).attributes[0].unit == "[/bold][red]%{0}"
     np.testing.assert_array_equal(load(folder).predict(cells), before)
 
 
 def test_what_is_saved_can_be_loaded_however_many_labels(v2, tmp_path, cells):
-    v2.target = Target.fit(np.random.default_rng(0).normal(size=21_180), "normal-scores", 1.0)
+    v2.targets = (Target.fit(np.random.default_rng(0).normal(size=21_180), "normal-scores", 1.0),)
     v2.facts = {"history": [{"epoch": e, "loss": 0.123456789012345678, "validation_tau": None} for e in range(6000)]}
     save(v2, tmp_path / "saved")
     loaded = load(tmp_path / "saved")
-    assert loaded.target == v2.target
+    assert loaded.targets == v2.targets
     assert loaded.facts == v2.facts
     np.testing.assert_array_equal(loaded.predict(cells), v2.predict(cells))
 
@@ -190,7 +211,7 @@ def test_what_is_saved_can_be_loaded_however_many_labels(v2, tmp_path, cells):
 def test_a_manifest_fits_on_a_screen(folder):
     text = (folder / "manifest.json").read_text()
     assert len(text.splitlines()) < 60
-    assert next(line for line in text.splitlines() if "knots" in line).endswith("]]")
+    assert next(line for line in text.splitlines() if "knots" in line).endswith("]]}")
 
 
 @pytest.mark.parametrize("facts", [{"recipe": 5}, {"note": "x" * LARGEST_MANIFEST}])
@@ -212,7 +233,17 @@ def test_weights_that_could_not_be_loaded_are_not_saved(folder, v2, cells):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '{"format": 1}', "[" * 5000, '"\udcff"'.encode("utf-8", "surrogateescape")]
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"format": 1}',
+        '{"format": 2}',
+        "[" * 5000,
+        '"\udcff"'.encode("utf-8", "surrogateescape"),
+    ],
 )
 def test_manifests_that_are_none(folder, text):
     (folder / "manifest.json").write_bytes(text if isinstance(text, bytes) else text.encode())

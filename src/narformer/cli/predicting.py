@@ -11,7 +11,7 @@ from rich.table import Table
 from narformer.cli.measuring import Dims, Shapes, bound
 from narformer.cli.network_screens import print_networks
 from narformer.cli.terminal import Device, Json, Threads, bars_shown, err, jobs_with, out, print_json
-from narformer.errors import NarformerError
+from narformer.errors import NarformerError, lookup
 
 if TYPE_CHECKING:
     from narformer.jobs import Asked, NetworkPrediction, Ranked, Ranking
@@ -62,8 +62,8 @@ def predict(
         return
     refused: list[NarformerError] = []
     answers = _each_network(first, groups, refused)
-    if best or ascending is not None:
-        answers = _sorted(answers, ascending, best)
+    if best or by or ascending is not None:
+        answers = _sorted(answers, ascending, best, by)
     print_networks(answers, everything, as_json, shipped=predictor is None)
     if refused:
         raise refused[0]
@@ -84,12 +84,15 @@ def _each_network(
 
 
 def _sorted(
-    answers: Iterator[tuple["NetworkPrediction", ...]], ascending: bool | None, best: int | None
+    answers: Iterator[tuple["NetworkPrediction", ...]], ascending: bool | None, best: int | None, by: str | None
 ) -> Iterator[tuple["NetworkPrediction", ...]]:
+    """By the attribute ``by`` of the first predictor that has it, or by the first attribute of all."""
     listed = list(answers)
-    lowest_first = listed[0][0].better == "lower" if ascending is None else ascending
+    places = {answer.attribute: place for place, answer in reversed(list(enumerate(listed[0])))}
+    place = 0 if by is None else lookup(places, by, "predicted attribute")
+    lowest_first = listed[0][place].better == "lower" if ascending is None else ascending
     sign = 1 if lowest_first else -1
-    return iter(sorted(listed, key=lambda found: sign * found[0].value)[:best])
+    return iter(sorted(listed, key=lambda found: sign * found[place].value)[:best])
 
 
 def _print_ranking(answer: "Ranking", best: int | None, as_json: bool) -> None:

@@ -79,9 +79,10 @@ def ask(
 
 def _cells(nets: Sequence[Net], loaded: Mapping[str, Predictor], progress: Progress) -> Asked:
     first, predictor = next(iter(loaded.items()))
-    for text in (str(net) for net in nets if isinstance(net, str | Path)):
-        if is_network(text):
-            raise BadPredictor(f"'{first}' predicts cells of {predictor.space}; found the network '{printable(text)}'")
+    for net in nets:
+        whole = net.title if isinstance(net, SourceNetwork) else str(net) if isinstance(net, str | Path) else ""
+        if isinstance(net, SourceNetwork) or is_network(whole):
+            raise BadPredictor(f"'{first}' predicts cells of {predictor.space}; found the network '{printable(whole)}'")
     space = space_called(predictor.space, predictor.vocabulary)
     cells = read_cells(nets, space)
     done, total = 0, len(cells) * len(loaded)

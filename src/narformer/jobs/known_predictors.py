@@ -13,7 +13,7 @@ from narformer.predictors import Predictor, saved
 from narformer.predictors.manifest import Facts, Manifest, read_manifest
 from narformer.spaces import SPACES, recognised
 
-__all__ = ["DEFAULT", "PRETRAINED", "Shipped", "load_predictor", "predictors", "reads_networks", "suited"]
+__all__ = ["DEFAULT", "PRETRAINED", "Shipped", "load_predictor", "predictors", "suited"]
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 DEFAULT = "latency_ort"  # of those that ship for whole networks, the first to answer
@@ -65,11 +65,6 @@ def load_predictor(name: str) -> Predictor:
     return saved.load(_folder(name))
 
 
-def reads_networks(predictor: str) -> bool:
-    """Whether a predictor reads whole networks, not cells. Raises UnknownName, BadPredictor."""
-    return _of_networks(read_manifest(_folder(predictor)))
-
-
 def suited(nets: Sequence[str]) -> tuple[str, ...]:
     """The shipped predictors that answer for these: all of whole networks, or those of the space of the cells.
 
@@ -79,8 +74,8 @@ def suited(nets: Sequence[str]) -> tuple[str, ...]:
     if all(may_be_network(net) for net in nets):
         found = sorted((n for n, m in shipped.items() if _of_networks(m)), key=lambda name: name != DEFAULT)
     else:
-        spaces = {space for net in nets for space in _spaces(net)}
-        found = [name for name, manifest in shipped.items() if spaces == {manifest.space}]
+        spaces = {_spaces(net) for net in nets}
+        found = [name for name, manifest in shipped.items() if spaces == {(manifest.space,)}]
     if not found:
         known = ", ".join(shipped)
         raise BadPredictor(f"no predictor that ships suits these; name one with --predictor: {known}, or a folder")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ import torch
 from narformer.attributes import Attribute
 from narformer.jobs.asking import Asked, Net, ask
 from narformer.jobs.inspection import CONVENTIONS
+from narformer.jobs.networks import read_network
 from narformer.network.canonical import canonical_and_origins, fingerprint_of
 from narformer.network.cost import cost
 from narformer.network.kernels import kernels
@@ -99,8 +101,13 @@ def predict_network(
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> tuple[NetworkPrediction, ...]:
-    """Every attribute of one network by one predictor, or by all shipped ones that suit. Raises as ``ask``."""
-    (asked,) = ask([net], () if predictor is None else (predictor,), dims, shapes)
+    """Every attribute of one network by one predictor, or by all shipped ones that suit.
+
+    Raises as ``ask``, and BadFile for a list of networks.
+    """
+    if isinstance(net, str | Path):
+        net = read_network(str(net), dims, shapes).network
+    (asked,) = ask([net], () if predictor is None else (predictor,))
     return predictions(asked)
 
 

@@ -4,7 +4,7 @@ Letters: N networks, T attributes, K kernels of one network.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -96,7 +96,7 @@ class KernelForestPredictor(Predictor):
     def tensors(self) -> dict[str, Tensor]:
         """The arrays of each forest, under the number of the attribute and the kind of kernel."""
         return {
-            f"{t}.{kind}.{name}": torch.from_numpy(array)
+            f"{t}.{kind}.{name}": _tensor(array)
             for t, of_kind in enumerate(self.forests)
             for kind, forest in of_kind.forests.items()
             for name, array in forest.tensors().items()
@@ -123,3 +123,8 @@ class KernelForestPredictor(Predictor):
                 filled[kind] = Forest.from_tensors(arrays, len(COLUMNS.get(kind, REST)))
             forests.append(KernelForest(filled))
         self.forests = tuple(forests)
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    """The array as a tensor; a blank one, which is read-only and repeats one number, takes no memory as such."""
+    return torch.from_numpy(array) if array.flags.writeable else torch.from_numpy(array[:1].copy()).expand(len(array))

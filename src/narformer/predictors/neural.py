@@ -31,11 +31,11 @@ MEMORY = 512  # cells of a batch, divided among the members
 
 
 class TokenizerFacts(BaseModel):
-    """The tokenizer's name in TOKENIZERS, the operations it knows, and its options."""
+    """The tokenizer's name in TOKENIZERS, the operations it knows (none of whole networks), and its options."""
 
     model_config = ConfigDict(extra="allow")
     name: str
-    vocabulary: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...]
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Self:

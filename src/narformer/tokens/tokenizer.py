@@ -6,8 +6,10 @@ batch, without padding.
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Annotated, Any
 
+import torch
 from pydantic import ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
@@ -18,6 +20,7 @@ from narformer.tokens.batch import Batch, Tokens
 from narformer.tokens.packed import Packed, packed
 
 STRICT = ConfigDict(strict=True, extra="forbid")
+KEPT = 64  # networks whose tokens are kept
 
 Names = Annotated[tuple[str, ...], Strict(False)]  # TOML and JSON give lists
 Length = Annotated[int, Field(ge=2, le=1024)]  # of a scalar code; at least a first and a last frequency
@@ -91,4 +94,11 @@ class NetworkTokenizer(Tokenizer):
 
     def batch(self, architectures: Sequence[Architecture]) -> Packed:
         """Networks, at least one, as a Packed batch, in canonical form: equal fingerprints give equal predictions."""
-        return packed([self.network(canonical(architecture)) for architecture in architectures])
+        return packed([_tokens(self, architecture) for architecture in architectures])
+
+
+@lru_cache(maxsize=KEPT)
+def _tokens(tokenizer: NetworkTokenizer, architecture: Architecture) -> Packed:
+    """One network in canonical form, kept for a while: predictors and domains ask for the same one in turn."""
+    with torch.inference_mode(False):  # what is kept may be trained on
+        return tokenizer.network(canonical(architecture))
