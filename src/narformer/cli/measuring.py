@@ -14,8 +14,7 @@ from narformer.cli.terminal import Json, amount, bars_shown, err, out, print_jso
 from narformer.errors import NarformerError
 
 if TYPE_CHECKING:
-    from narformer.jobs import Measured
-    from narformer.measure import Measurement
+    from narformer.jobs import Measured, Measurement
 
 Place = Annotated[
     str | None, typer.Option("--store", help="Store: a file, or postgresql://…; by default NARFORMER_STORE, or yours.")

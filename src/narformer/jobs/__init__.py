@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from narformer.jobs.evaluating import evaluate
     from narformer.jobs.inspection import Inspection, inspect
     from narformer.jobs.known_predictors import PRETRAINED, Shipped, load_predictor, predictors, suited
-    from narformer.jobs.measuring import Measured, Plan, measure
+    from narformer.jobs.measuring import Measured, Measurement, Plan, measure
     from narformer.jobs.predicting import NetworkPrediction, Share, predict_module, predict_network, predictions
     from narformer.jobs.ranking import Ranked, Ranking, compare, rank
     from narformer.jobs.storing import Found, export_store, import_store, query
@@ -29,6 +29,7 @@ __all__ = [
     "Learned",
     "Material",
     "Measured",
+    "Measurement",
     "NetworkPrediction",
     "Plan",
     "Ranked",
@@ -62,7 +63,7 @@ _NAMES = {
     "asking": ("Asked", "ask"),
     "evaluating": ("evaluate",),
     "inspection": ("Inspection", "inspect"),
-    "measuring": ("Measured", "Plan", "measure"),
+    "measuring": ("Measured", "Measurement", "Plan", "measure"),
     "predicting": ("NetworkPrediction", "Share", "predict_module", "predict_network", "predictions"),
     "known_predictors": ("PRETRAINED", "Shipped", "load_predictor", "predictors", "suited"),
     "ranking": ("Ranked", "Ranking", "compare", "rank"),
