@@ -22,8 +22,8 @@ from rich.table import Table
 from narformer.attributes import Attribute
 from narformer.cells.columns import Cells
 from narformer.errors import MissingData
+from narformer.measure import environment
 from narformer.models import NarFormerV2
-from narformer.papers import Machine
 from narformer.predictors import NeuralPredictor, Target
 from narformer.spaces import SPACES
 from narformer.tokens import NarFormerTokenizer, NarFormerV2Tokenizer, TnaspTokenizer
@@ -163,7 +163,7 @@ def main() -> None:
     for name, value in measured.items():
         table.add_row(name, f"{value:,.3g}" if value < 1000 else f"{value:,.0f}")
     Console().print(table)
-    record = {"date": datetime.now(UTC).date().isoformat(), "machine": str(Machine.here("as named"))}
+    record = {"date": datetime.now(UTC).date().isoformat(), "machine": environment().device}
     out.write_text(json.dumps(record | {"measured": {k: round(v, 6) for k, v in measured.items()}}, indent=1) + "\n")
     print(f"written: {out}")
 

@@ -26,9 +26,11 @@ from torch import Tensor
 from narformer.attributes import Attribute
 from narformer.formats.onnx_reader import read_onnx
 from narformer.jobs import load_predictor
-from narformer.jobs.latency import latencies
+from narformer.jobs.asking import Asked
+from narformer.jobs.predicting import predictions
 from narformer.measure import environment
 from narformer.models import Model
+from narformer.network import canonical
 from narformer.predictors import NeuralPredictor, Target
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.spaces.families import FAMILIES
@@ -40,6 +42,7 @@ SHIPPED = "latency_ort"
 SYSTEMS = ("kernel-sum", "narformer-v2")
 V2 = {"blocks": 2, "pooling": "sum", "layer_fusion": False}
 SIZES = (100, 300, 1_000, 3_000, 10_000)  # operations of a chain
+STARTS = 7  # of each program, after one that fills caches of compiled modules and of the disk
 GRAPHS, BATCH = 96, 16  # networks of an epoch, and of a step
 
 
@@ -50,7 +53,15 @@ def predictor(system: str) -> dict[str, NeuralPredictor]:
     tokenizer = make_tokenizer("narformer-v2-network", {}, ())
     target = Target.fit(np.array([1.0, 2.0, 4.0]), "log", 1.0)
     model = make_model(system, V2, tokenizer)
-    return {system: NeuralPredictor(model, tokenizer, target, Attribute.of("latency", "ms"), "families")}
+    about = {"attributes": (Attribute.of("latency", "ms"),), "space": "families", "targets": (target,)}
+    return {system: NeuralPredictor(model, tokenizer, **about)}
+
+
+def answers(data: bytes | Path, loaded: dict[str, NeuralPredictor]) -> None:
+    """Everything from a file to the answer that people see."""
+    source = read_onnx(data)
+    form = canonical(source.architecture)
+    predictions(Asked([form], source, None, loaded, {name: one.ask([form]) for name, one in loaded.items()}))
 
 
 def file_to_answer_ms(repeats: int = 15) -> float:
@@ -58,9 +69,24 @@ def file_to_answer_ms(repeats: int = 15) -> float:
     loaded, times = predictor("kernel-sum"), []
     for _ in range(repeats + 1):
         started = time.perf_counter()
-        latencies(read_onnx(LIGHT / "light_resnet50.onnx"), loaded)
+        answers(LIGHT / "light_resnet50.onnx", loaded)
         times.append(time.perf_counter() - started)
     return 1e3 * median(times[1:])
+
+
+def start_up() -> tuple[float, float]:
+    """Median seconds of `import torch`, and of `narformer predict resnet50.onnx` as a whole, each in a new process."""
+    commands = (
+        ["-c", "import torch"],
+        ["-m", "narformer", "predict", str(LIGHT / "light_resnet50.onnx")],
+    )
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(STARTS + 1):
+        for command, own in zip(commands, times, strict=True):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            own.append(time.perf_counter() - started)
+    return median(times[0][1:]), median(times[1][1:])
 
 
 def chain_alone(system: str, count: int) -> tuple[float, float]:
@@ -72,10 +98,10 @@ def chain_alone(system: str, count: int) -> tuple[float, float]:
 
 def predict_chain(system: str, count: int) -> None:
     data, loaded = chain(count), predictor(system)
-    latencies(read_onnx(chain(8)), loaded)
+    answers(chain(8), loaded)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
-    latencies(read_onnx(data), loaded)
+    answers(data, loaded)
     print(time.perf_counter() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3)
 
 
@@ -91,12 +117,12 @@ def alone(batch: Packed) -> list[Batch]:
     return parts
 
 
-def epoch(model: Model, answers: Callable[[Tensor], Tensor], rows_S: list[Tensor], target_B1: Tensor) -> list[float]:
+def epoch(model: Model, forward: Callable[[Tensor], Tensor], rows_S: list[Tensor], target_B1: Tensor) -> list[float]:
     """One epoch; the loss of each step."""
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     losses = []
     for rows in rows_S:
-        loss = relative_mse(answers(rows), target_B1[rows])
+        loss = relative_mse(forward(rows), target_B1[rows])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -116,11 +142,11 @@ def v2_epochs() -> tuple[float, float, float]:
     singles = alone(batch)
     ours, literal = (make_model("narformer-v2", V2 | {"dropout": 0.0}, tokenizer).train() for _ in range(2))
     started = time.perf_counter()
-    losses = epoch(ours, lambda rows: ours(batch.take(rows)), rows_S, target_B1)
+    losses = epoch(ours, lambda rows: ours(batch.take(rows))[:, :, 0], rows_S, target_B1)
     by_edges = time.perf_counter() - started
     started = time.perf_counter()
     expected = epoch(
-        literal, lambda rows: torch.cat([literal(singles[row]) for row in rows.tolist()]), rows_S, target_B1
+        literal, lambda rows: torch.cat([literal(singles[row]) for row in rows.tolist()])[:, :, 0], rows_S, target_B1
     )
     return by_edges, time.perf_counter() - started, abs(losses[-1] / expected[-1] - 1)
 
@@ -153,7 +179,12 @@ def main() -> None:
     if given.chain:
         predict_chain(given.chain[0], int(given.chain[1]))
         return
-    measured = {"ResNet-50: ONNX file to latency (ms)": file_to_answer_ms()}
+    torch_alone, whole = start_up()
+    measured = {
+        "ResNet-50: the whole command `narformer predict` (s)": whole,
+        "ResNet-50: the whole command / `import torch`": whole / torch_alone,
+        "ResNet-50: ONNX file to latency (ms)": file_to_answer_ms(),
+    }
     seconds: dict[str, list[float]] = {}
     for system in SYSTEMS:
         for count in SIZES:
@@ -165,7 +196,7 @@ def main() -> None:
     measured["NAR-Former V2, training epoch: graph by graph / by edges"] = one_by_one / by_edges
     measured["NAR-Former V2, training epoch: difference of the last losses"] = apart
     draw(seconds)
-    table = Table("what", "measured")
+    table = Table("measure", "value")
     for name, value in measured.items():
         table.add_row(name, f"{value:,.3g}" if value < 1000 else f"{value:,.0f}")
     Console().print(table)

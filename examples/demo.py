@@ -69,33 +69,25 @@ def main() -> None:
     console.print(f"   drawn: {draw(predicted, true, best, folder)}", highlight=False)
 
     console.print("[bold]3. Shipped predictors[/], trained on NAS-Bench-201 and NAS-Bench-101")
-    for entry in jobs.predictors():
-        if jobs.reads_networks(entry["name"]):
-            continue
-        if entry["space"] == dataset.space:
-            elsewhere = jobs.load_predictor(entry["name"]).predict(dataset.architectures)[:, 0]
-            tau = kendall_tau(elsewhere, dataset.labels[dataset.test_labels[0]])
-            console.print(f"   {entry['name']} ranks all {len(dataset):,} retrained cells: τ = {tau:.3f}")
-        else:
-            cells = "conv3x3 conv1x1 maxpool3x3 | 01 02 03 14 24 34", "conv3x3 conv3x3 conv3x3 | 01 12 23 34 03 04"
-            for line in jobs.predict(cells, entry["name"]).ranked:
-                console.print(f"   {entry['name']}: {100 * line.value:.2f} % for {line.text}", highlight=False)
+    elsewhere = jobs.load_predictor("nasbench201").predict(dataset.architectures)[:, 0]
+    tau = kendall_tau(elsewhere, dataset.labels[dataset.test_labels[0]])
+    console.print(f"   nasbench201 ranks all {len(dataset):,} retrained cells: τ = {tau:.3f}")
+    cells = "conv3x3 conv1x1 maxpool3x3 | 01 02 03 14 24 34", "conv3x3 conv3x3 conv3x3 | 01 12 23 34 03 04"
+    (asked,) = jobs.ask(cells)
+    for line in jobs.rank(asked).ranked:
+        console.print(f"   nasbench101: {100 * line.value:.2f} % for {line.text}", highlight=False)
 
     console.print(
         "[bold]4. A whole network[/]: ResNet-50 from an ONNX file, predicted, then timed here with one thread"
     )
-    found = jobs.inspect(RESNET_50)
-    console.print(
-        f"   {found.operations} operations, {found.flops / 1e9:.1f} GFLOPs, {found.params / 1e6:.1f} M parameters"
-    )
-    for name in jobs.suited([str(RESNET_50)]):
-        told = jobs.predict_latency(RESNET_50, name)
-        place = "inside of" if told.in_domain else f"at {told.distance:.1f} times the edge of"
-        bounds = f"({told.low:.1f} to {told.high:.1f})"
-        console.print(
-            f"   {name} predicts [bold]{told.value:.1f} ms[/] {bounds}, {place} what it knows",
-            highlight=False,
-        )
+    held = jobs.inspect(RESNET_50)
+    size = f"{held.flops / 1e9:.1f} GFLOPs, {held.params / 1e6:.1f} M parameters"
+    console.print(f"   {held.operations} operations, {size}")
+    for found in jobs.predict_network(RESNET_50):
+        place = "in its domain" if found.in_domain else f"out of its domain, at {found.distance:.1f} times its edge"
+        bounds = f"({found.low:.1f} to {found.high:.1f})"
+        value = f"[bold]{found.value:.1f} {found.unit}[/]"
+        console.print(f"   {found.predictor} predicts {value} {bounds}, {place}", highlight=False)
     store = str(folder / "measured.sqlite")
     for measured in jobs.measure([str(RESNET_50)], list(RUNTIMES), jobs.Plan(repeats=15), store=store):
         times = measured.measurement

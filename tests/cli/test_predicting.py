@@ -269,7 +269,7 @@ def test_another_quantity_of_a_store_is_learned_by_name(run: Callable[..., Any],
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "Choose one by runtime ('openvino', 'ort')"),
+        ([], "Choose one, with --where runtime=openvino or runtime=ort"),
         (["--where", "runtime=tflite"], "no measurements of latency, runtime 'tflite'"),
         (["--where", "runtme=ort"], "Did you mean 'runtime'"),
         (["--attribute", "power"], "no measurements of power"),

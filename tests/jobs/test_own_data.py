@@ -235,7 +235,7 @@ def test_a_table_of_whole_networks_trains_a_predictor_of_latency(tmp_path: Path)
     result = CliRunner().invoke(app, [*words, *few])
     assert result.exit_code == 0, result.output
     for text in (
-        "30 networks of networks",
+        "30 networks; 0 repeat",
         "18 train, 6 validate, 6 test",
         "mean absolute error of latency_ms on them",
         "FILES",

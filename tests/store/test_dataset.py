@@ -105,8 +105,8 @@ def test_several_conditions_are_listed_with_the_filter_that_chooses_one(store, n
         found = measured(store, **{name: value})
         assert prints(found) == [fingerprint(net(width))]
         assert str(found.attributes["latency"].condition) in text
-    choices = ", ".join(sorted(map(repr, (plain, other))))
-    assert text.endswith(f"; expected one. Choose one by {name} ({choices}).")
+    choices = " or ".join(f"{name}={value}" for value in sorted(map(str, (plain, other))))
+    assert text.endswith(f"; expected one. Choose one, with --where {choices}.")
     with pytest.raises(MissingData):
         measured(store, **{name: "no such"})
 
@@ -115,9 +115,9 @@ def test_several_filters_may_be_needed_and_each_leaves_fewer(store):
     keep(store)
     keep(store, threads=2)
     keep(store, threads=2, batch=8)
-    with pytest.raises(MixedMachines, match=r"3 conditions.*Choose one by threads \(1, 2\), batch \(1, 8\)\."):
+    with pytest.raises(MixedMachines, match=r"3 conditions.*--where threads=1 or threads=2, and batch=1 or batch=8"):
         measured(store)
-    with pytest.raises(MixedMachines, match=r"2 conditions.*Choose one by batch \(1, 8\)\."):
+    with pytest.raises(MixedMachines, match=r"2 conditions.*--where batch=1 or batch=8"):
         measured(store, threads=2)
     assert measured(store, threads=2, batch=8).attributes["latency"].condition.batch == 8
 

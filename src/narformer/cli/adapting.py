@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from narformer.cli.measuring import Place
-from narformer.cli.terminal import Json, bars_shown, jobs_with, out, print_json
+from narformer.cli.terminal import Json, bars_shown, err, jobs_with, out, print_json
 
 
 def adapt(
@@ -37,6 +37,8 @@ def adapt(
         print_json(dataclasses.asdict(done))
         return
     inside = "" if done.covered is None else f"; {done.covered:.0%} of their times lie in the intervals"
+    if done.after > done.before:
+        err.print("the adapted predictor is worse than before: measure again while nothing else runs", style="yellow")
     for line in (
         f"{done.runtime} on {done.device}: adapted to {done.probes} probes, {done.held_out} more measure the error",
         f"mean absolute error on those: {done.before:.1f} % before, {done.after:.1f} % after{inside}",

@@ -59,10 +59,10 @@ def table(
     if as_json:
         print(result.model_dump_json(indent=1))
         return
-    _print_table(result)
+    _print_table(result, results)
 
 
-def _print_table(result: Any) -> None:
+def _print_table(result: Any, results: Path) -> None:
     """Printed number, ours as mean ± sd, status; then seeds and seconds."""
     from narformer.papers.page import DIGITS
 
@@ -81,7 +81,9 @@ def _print_table(result: Any) -> None:
     for sign, text in table.footnotes.items():
         out.print(f"{sign} {escape(text)}", highlight=False)
     out.print("Printed number, then ours: mean ± sd over the seeds, seconds of one training; recipe, comparison.")
-    out.print(f"All columns, seeds and differences: results/{table.name.replace('/', '_')}.md", highlight=False)
+    page = results / f"{table.name.replace('/', '_')}.md"
+    if page.is_file():
+        out.print(f"All columns, seeds and differences: {page}", highlight=False)
 
 
 def _text(cell: Any, digits: Mapping[Any, int]) -> str:

@@ -79,8 +79,11 @@ def _print_own(learned: "Learned", text: str) -> None:
     asked = "FILES" if learned.space == "networks" else "CELLS"
     if on["test"] < FEW:
         err.print(f"only {on['test']} networks test: chance alone moves these scores a lot", style="yellow")
+    of_space = "" if learned.space == "networks" else f" of {learned.space}"
+    if not any("coverage" in scores for scores in run.scores.values()):
+        err.print("too few networks validate for intervals: predictions have a value alone", style="yellow")
     lines = [
-        f"{on['data']}: {learned.rows:,} networks of {learned.space}; {learned.repeated:,} repeat an earlier row",
+        f"{on['data']}: {learned.rows:,} networks{of_space}; {learned.repeated:,} repeat an earlier row",
         *(f"{count:,} of them have no {name}" for name, count in learned.unlabelled.items()),
         f"split: {on['train']:,} train, {on['validation']:,} validate, {on['test']:,} test",
         text,

@@ -77,13 +77,14 @@ def adapt(
     check_adaptable(loaded)
     saved.check_folder(out)  # not after minutes of measuring
     plan = Plan(threads, REPEATS, ROUNDS, WARMUP)
-    found = list(measure(probes(each), (runtime,), plan, device, store=store, progress=progress))
+    names = probes(each)
+    if _held_out(names).sum() < 2:
+        raise BadRecipe(f"found {len(names)} probes, too few to hold some out; expected 2 of each family at least")
+    found = list(measure(names, (runtime,), plan, device, store=store, progress=progress))
     times = np.array([m.measurement.median_ms for m in found])
     held_out_N = _held_out([m.measurement.name for m in found])
     learned = [m.architecture for m, held in zip(found, held_out_N, strict=True) if not held]
     held_out = [m.architecture for m, held in zip(found, held_out_N, strict=True) if held]
-    if len(held_out) < 2:
-        raise BadRecipe(f"found {len(found)} probes; expected {2 * HELD_OUT} at least, to measure the error")
     first = found[0].measurement
     attribute = Attribute.of(f"latency_{first.runtime}", "ms", condition=condition(first))
     true_H = times[held_out_N]

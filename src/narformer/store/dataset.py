@@ -103,9 +103,9 @@ def _one_condition(found: Sequence[Measurement], place: str) -> Condition:
     choices = []
     for name in (field.name for field in fields(Condition) if field.name != "runtime_version"):
         if len({getattr(where, name) for where, _ in of}) > 1:
-            values = sorted({repr(_setting(m, name)) for m in of.values()})
-            choices.append(f"{name} ({', '.join(values)})")
-    remedy = f"Choose one by {', '.join(choices)}." if choices else "Keep each unit in a store of its own."
+            values = sorted({str(_setting(m, name)) for m in of.values()})
+            choices.append(" or ".join(f"{name}={value}" for value in values))
+    remedy = f"Choose one, with --where {', and '.join(choices)}." if choices else "Keep units apart."
     raise MixedMachines(f"{place} holds {attribute} of {len(of)} conditions: {listed}; expected one. {remedy}")
 
 

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,10 +130,13 @@ class Store:
         return None if text is None else architecture_of(text)
 
     def architectures(self) -> Iterator[Architecture]:
-        """All networks, in canonical form, in the order of their fingerprints."""
+        """All networks, in canonical form, with a name that each was measured under; in the order of fingerprints."""
+        named = select(MEASUREMENTS.c.fingerprint, func.min(MEASUREMENTS.c.name)).group_by(MEASUREMENTS.c.fingerprint)
         with self._open() as connection:
-            texts = connection.scalars(select(NETWORKS.c.architecture).order_by(NETWORKS.c.fingerprint)).all()
-        return map(architecture_of, texts)
+            rows = connection.execute(select(NETWORKS).order_by(NETWORKS.c.fingerprint)).mappings().all()
+            names = {row[0]: row[1] for row in connection.execute(named)}
+        for row in rows:
+            yield replace(architecture_of(row["architecture"]), name=names.get(row["fingerprint"], ""))
 
     def devices(self) -> tuple[str, ...]:
         """Names of all devices, sorted."""

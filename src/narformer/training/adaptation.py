@@ -70,7 +70,7 @@ def adapt(
 def check_adaptable(predictor: Predictor) -> NeuralPredictor:
     """The same predictor. Raises BadRecipe for one that does not sum kernels in logarithms."""
     if not isinstance(predictor, NeuralPredictor) or not predictor.adaptable:
-        raise BadRecipe("found a predictor of another kind; expected 'kernel-sum' on the logarithms of one attribute")
+        raise BadRecipe("found one that cannot be adapted; expected 'kernel-sum' on the logarithms of one attribute")
     return predictor
 
 
