@@ -237,7 +237,7 @@ def test_measurements_are_learned_scored_and_asked_about(
     trained = run(*words, *few)
     assert trained.returncode == 0, trained.stderr
     count = len({measurement(number).fingerprint for number in range(COUNT)})
-    for text in (f"{count} networks of networks", "Kendall τ of latency on", "predict FILES --predictor"):
+    for text in (f"{count} networks; 0 repeat", "Kendall τ of latency on", "predict FILES --predictor"):
         assert text in trained.stdout
     facts = json.loads(run(*words, *few, "--json").stdout)
     assert facts["scores"]["latency"]["mape"] < 20

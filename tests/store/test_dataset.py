@@ -139,7 +139,7 @@ def test_two_names_of_a_runtime_under_one_condition_are_one_data_set(store):
 def test_units_never_mix(store):
     keep(store, **ENERGY)
     keep(store, 5, **ENERGY | {"unit": "J"})
-    with pytest.raises(MixedMachines, match=f"{BENCH}, in J; {BENCH}, in mJ; expected one. Keep each unit in a store"):
+    with pytest.raises(MixedMachines, match=f"{BENCH}, in J; {BENCH}, in mJ; expected one. Keep units apart"):
         measured(store, "energy")
 
 
