@@ -194,7 +194,7 @@ def test_export_and_import(run: Callable[..., Any], filled: list[Measurement], t
         (["query", "--network", "missing.onnx"], "no such file"),
         (["query", "--dim", "batch"], "batch=1"),
         (["export", "."], "a folder"),
-        (["export", "no/such/folder/file"], "no way to write it"),
+        (["export", "no/such/folder/file"], "a path that cannot be written"),
         (["export", "n" * 5000], "too long"),
         (["import", "n" * 5000], "too long"),
         (["query", "--network", "n" * 5000], "no such file"),

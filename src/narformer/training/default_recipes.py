@@ -23,10 +23,10 @@ SPLIT_SEED = 0
 def recipe_for_table(
     table: Path, labels: Sequence[str] = (), recipe: Path | None = None, changes: Mapping[str, Any] | None = None
 ) -> tuple[Recipe, Dataset]:
-    """The recipe with the table in place of its data, and the table; by default our own predictor, in settings for its size.
+    """The recipe with the table in place of its data, and the table; by default our own predictor.
 
-    The rows are split at random with seed 0, those of one network together: a fifth for testing, 200 or a fifth for
-    validation, the rest for training. Raises BadFile for the table, BadRecipe for the recipe or where the networks are too few.
+    The rows are split at random with seed 0, those of one network together: a fifth tests, 200 or a fifth validate,
+    the rest trains. Raises BadFile for the table, BadRecipe for the recipe or where the networks are too few.
     """
     sha256 = digest(table)
     dataset = read_table_file(table, labels, sha256)

@@ -158,5 +158,5 @@ def load_dataset(data: Data) -> Dataset:
     with open_store(data.store, new=False) as opened:
         dataset = measured(opened, data.labels[0], **data.condition)
     if content_digest(dataset) != data.sha256:
-        raise BadFile(opened.place, "measurements other than when the recipe was made", f"content {data.sha256}")
+        raise BadFile(opened.place, "other measurements than when the recipe was made", f"content {data.sha256}")
     return dataset

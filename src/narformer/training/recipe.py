@@ -215,8 +215,8 @@ class Recipe(Section):
     def hash(self) -> str:
         """Twelve hex digits that change with anything that changes the run; a new key at its default does not.
 
-        A table or a store counts by its content, not its path. A renamed key counts under its first name, so that stored
-        runs still match their recipe.
+        A table or a store counts by its content, not its path. A renamed key counts under its first name, so
+        that stored runs still match their recipe.
         """
         excluded: dict[str, Any] = {"system": True}
         if self.data.file is not None or self.data.store is not None:
@@ -270,7 +270,7 @@ def read_content(path: Path) -> dict[str, Any]:
 
 
 def _changed(content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A copy of the content with changes to dotted keys. Raises BadRecipe where a value is in the place of a section."""
+    """A copy of the content with changes to dotted keys. Raises BadRecipe for a value in place of a section."""
     content = copy.deepcopy(content)
     for key, value in (changes or {}).items():
         part = content

@@ -104,7 +104,7 @@ class Run(BaseModel):
 
 
 def scored(trained: Trained, progress: Progress = silent) -> Run:
-    """The run of a training: its scores on the test rows, and the seconds of both. The scores are added to the facts."""
+    """The run of a training: its scores on the test rows, and the seconds of both. The facts get the scores."""
     recipe, facts = trained.recipe, trained.facts
     started = time.perf_counter()
     scores = evaluate(trained.predictor, trained.dataset, trained.split, progress)
