@@ -8,9 +8,9 @@ log ŷ = log Σ_k exp ℓ_k
 Every kernel's share is positive and the shares add up to the whole, so that the answer can be shown layer by layer and
 grows with networks beyond those of training. The roofline is that of Williams et al. (CACM 2009) with a sum in place of
 the maximum; nn-Meter (Zhang et al., MobiSys 2021) sums kernels that were measured one by one; here they are learned
-from whole networks. Two levels of memory are those of the cache-aware roofline (Ilic et al., IEEE CAL 2014). The loss grows
-with the square of the corrections: kernels that take almost no time in the training networks, so that there is nothing
-to learn about them, are left to the roofline. All members of the ensemble process the same batch at once.
+from whole networks. Two levels of memory are those of the cache-aware roofline (Ilic et al., IEEE CAL 2014). The loss
+grows with the square of the corrections: kernels that take almost no time in the training networks, so that there is
+nothing to learn about them, are left to the roofline. All members of the ensemble process the same batch at once.
 
 Letters: T attributes, E members, X = T times E, B networks, K kernels of all of them, Y edges, D width, F features.
 """
