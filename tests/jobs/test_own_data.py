@@ -153,7 +153,7 @@ def test_a_file_that_changed_between_start_and_resume_is_noticed(table: Path, tm
         train(table, tmp_path / "cut")
     with pytest.raises(BadFile, match="the run of recipe"):
         train(table, tmp_path / "whole")
-    with pytest.raises(BadFile, match="another content"):
+    with pytest.raises(BadFile, match="other content"):
         jobs.evaluate(str(tmp_path / "whole"))
     table.write_text(before)
     assert train(table, tmp_path / "cut").run.scores == whole.run.scores
