@@ -388,7 +388,7 @@ if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("step", choices=("measure", "pack"))
     arguments.add_argument("--folder", type=Path, default=ROOT / "runs" / "ten_families", help="the store's place")
-    arguments.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
+    arguments.add_argument("--seconds", type=float, default=float("inf"), help="stop after this many")
     arguments.add_argument("--kept", action="store_true", help=argparse.SUPPRESS)  # memory settings are in force
     given = arguments.parse_args()
     if given.step == "measure":

@@ -93,7 +93,7 @@ def main() -> None:
         place = "inside of" if told.in_domain else f"at {told.distance:.1f} times the edge of"
         bounds = f"({told.low:.1f} to {told.high:.1f})"
         console.print(
-            f"   {name} predicts [bold]{told.value:.1f} ms[/] {bounds}, {place} what it knows",
+            f"   {name} predicts [bold]{told.value:.1f} ms[/] {bounds}, {place} its domain",
             highlight=False,
         )
     store = str(folder / "measured.sqlite")

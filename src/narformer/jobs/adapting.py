@@ -41,7 +41,7 @@ class Adapted:
     device, runtime: of the measurements
     probes:          number of measured networks adapted to; the ``held_out`` ones only measure the errors
     before, after:   mean absolute error on those, percent
-    covered:         share of them whose time lies in its interval, after; None without intervals
+    covered:         share of them whose time is in its interval, after; None without intervals
     saved_to:        folder of the adapted predictor
     """
 

@@ -1,4 +1,4 @@
-"""The one job that asks predictors: any networks, any predictors, an Answer of each.
+"""The job that queries predictors: any networks, any predictors, an Answer of each.
 
 A text may be a cell, an ONNX file, a network of a family, a file that lists some of these, a space, or a store of
 measurements; the spaces and formats themselves recognise which.

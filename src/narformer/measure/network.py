@@ -83,7 +83,7 @@ def precision(quantised: bool, dtypes: Iterable[str]) -> str:
 
 
 def refuse_external(imported: SourceNetwork, path: Path | str) -> None:
-    """Raise BadFile where a model's weights lie in other files: a runtime would open what they name."""
+    """Raise BadFile where a model's weights are in other files: a runtime would open those files."""
     if imported.external:
         more = f" and {len(imported.external) - 1} more" if len(imported.external) > 1 else ""
         found = f"weights in other files ('{imported.external[0]}'{more})"

@@ -3,7 +3,7 @@
 H ← dropout(relu(LayerNorm(A H W + b))),   ŷ = W_o h_global + b_o
 
 A_ij = 1 where i points to j, and where i = j; it is not normalised. The global node points to all nodes of its network
-and none points to it, so that row of A sums over every node; with Aᵀ it would receive nothing. A node receives the
+and no node points to it, so that row of A sums over every node; with Aᵀ it would receive nothing. A node receives the
 values of the nodes that it points to: information moves against the edges. The global node's features are zeros and a
 flag that all others lack.
 

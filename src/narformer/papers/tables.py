@@ -159,7 +159,7 @@ class Table(Part):
         return tuple(dict.fromkeys(column.setting for column in self.columns_of(row) if not column.mean))
 
     def averaged(self, column: Column) -> tuple[Column, ...]:
-        """The columns whose mean stands in a column; the column itself if it is not a mean."""
+        """The columns whose mean a column shows; the column itself if it is not a mean."""
         others = tuple(other for other in self.columns if not other.mean and other.score == column.score)
         return others if column.mean else (column,)
 

@@ -29,7 +29,7 @@ def make_model(
 ) -> Model:
     """The model called ``name``, as wide as the tokenizer's tokens, for T attributes, with the seed's initial weights.
 
-    Raises UnknownName, or BadRecipe also where the model does not read what the tokenizer makes.
+    Raises UnknownName, or BadRecipe also where the model does not read the tokenizer's output.
     """
     model = lookup(MODELS, name, "model")
     cells = isinstance(tokenizer, CellTokenizer)

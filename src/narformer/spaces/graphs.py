@@ -95,7 +95,7 @@ def read_graph(graph: object) -> Architecture:
     edges = _pairs(content["edges"]) if "edges" in content else _pairs_of_matrix(content["adjacency"], len(names))
     for (source, target), times in Counter(edges).items():
         if times > MOST_EDGES:
-            raise BadArchitecture(f"edge {source}->{target} stands {times} times; expected at most {MOST_EDGES}")
+            raise BadArchitecture(f"edge {source}->{target} occurs {times} times; expected at most {MOST_EDGES}")
     return Architecture.sorted([Op(name) for name in names], edges)
 
 

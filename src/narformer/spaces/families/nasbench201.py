@@ -40,7 +40,7 @@ def number_of(cell: Architecture) -> int:
 
 @dataclass(frozen=True)
 class NasBench201Family:
-    """Whole networks of cells; there is no canonical one, number 0 is the cell of six ``none``."""
+    """Whole networks of cells; without a canonical one: number 0 is the cell of six ``none``."""
 
     name: str = "nasbench201"
 
