@@ -68,8 +68,7 @@ class Inspection:
     conventions:       count -> how it is counted
     layers:            in the order of the graph
     kinds:             the most expensive first
-    modules:           in the order of the graph, each before those inside it; empty if the exporter did not keep
-    modules
+    modules:           in the order of the graph, each before those inside it; empty if the exporter kept no modules
     """
 
     name: str
