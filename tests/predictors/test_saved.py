@@ -154,7 +154,7 @@ def test_a_tensor_of_another_shape(folder):
             lambda m: tokenizer(m).update(vocabulary=["input"] * 5),
             "vocabulary: found an operation twice",
         ),
-        (lambda m: m["targets"][0].update(knots=[]), "knots: found none"),
+        (lambda m: m["targets"][0].update(knots=[]), "knots: found an empty list"),
         (lambda m: m["targets"][0].update(knots=[[1, 1], [1, 2]]), "both must increase"),
         (lambda m: m["targets"][0].update(knots=[[1, 2], [2, 2]]), "both must increase"),
         (lambda m: m["targets"][0].update(knots=[[2, 1], [1, 2]]), "both must increase"),

@@ -30,7 +30,7 @@ class TargetFacts(BaseModel):
     @model_validator(mode="after")
     def _knots_increase(self) -> "TargetFacts":
         if self.transform == "normal-scores" and not self.knots:
-            raise ValueError("knots: the list is empty; normal-scores have at least one")
+            raise ValueError("knots: found an empty list; normal-scores have at least one")
         for (label, score), (next_label, next_score) in pairwise(self.knots):
             if not (label < next_label and score < next_score):
                 raise ValueError(f"knots: found {(next_label, next_score)} after {(label, score)}; both must increase")
