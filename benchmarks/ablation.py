@@ -1,9 +1,9 @@
-"""What each part of our own predictor is worth: its recipe with one thing changed, the same seeds, side by side.
+"""Ablation of our own predictor: its recipe with one change at a time, with the same seeds, side by side.
 
-    python benchmarks/ablation.py --space nasbench201 --size 781 --seeds 3     what is stored is not run again
-    python benchmarks/ablation.py --page                                      docs/ablation.md from what is stored
+    python benchmarks/ablation.py --space nasbench201 --size 781 --seeds 3     stored runs are not repeated
+    python benchmarks/ablation.py --page                                      docs/ablation.md from the stored runs
 
-Decisions are taken by τ on the 200 validation cells; τ on test cells is stored beside it and shown in the page only.
+Decisions are based on τ on the 200 validation cells; τ on test cells is also stored, and shown in the page only.
 """
 
 import argparse
@@ -28,13 +28,13 @@ from narformer.training.recipe import NeuralRecipe, Recipe
 ROOT = Path(__file__).resolve().parents[1]
 STORED, PAGE = ROOT / "results" / "ablation.jsonl", ROOT / "docs" / "ablation.md"
 SECONDS = ("seconds", "pretraining_seconds", "gaussian_process_seconds")
-TESTED = 20_000  # cells of the test set, drawn once; all of NAS-Bench-101 would take longer than to train
+TESTED = 20_000  # cells of the test set, drawn once; all of NAS-Bench-101 would take longer than the training
 
 AS_IT_IS, MODEL, PROCESS = "as it is", "of these, the model alone", "of these, the expert alone"
 TRAINING_LABEL = "test, training label"
 SCORES = ("validation", "test", TRAINING_LABEL, "coverage")
 
-# name -> what it changes in the recipe of papers/relational
+# name -> its changes to the recipe of papers/relational
 VARIANTS: dict[str, dict[str, Any]] = {
     AS_IT_IS: {},
     "one member": {"model.members": 1},
@@ -94,9 +94,9 @@ def recipe_of(space: str, size: int, name: str) -> NeuralRecipe:
 
 
 def run(space: str, size: int, name: str, seed: int, dataset: Dataset) -> dict[str, Any]:
-    """One training, scored on the validation cells and on test cells, as the tables score: those it saw among them.
+    """One training, scored on the validation cells and on test cells, as in the tables, including those trained on.
 
-    ``coverage`` is of test cells with a label of the kind that was trained on, without those it saw.
+    ``coverage`` is for test cells with a label of the kind that was trained on, without those trained on.
     """
     recipe = recipe_of(space, size, name)
     trained = train(recipe, seed, dataset)
@@ -144,7 +144,7 @@ def _rounded(scores: dict[str, float]) -> dict[str, float]:
 
 
 def stored() -> list[dict[str, Any]]:
-    """Every run that was stored, in the order of time."""
+    """All stored runs, in the order of time."""
     return [json.loads(line) for line in STORED.read_text(encoding="utf-8").splitlines()] if STORED.exists() else []
 
 

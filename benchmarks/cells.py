@@ -1,6 +1,6 @@
 """Cells, fast: our array code against literal per-graph loops, and the whole of NAS-Bench-101 end to end.
 
-Prints ratios, which hold on noisy machines, beside the times, which do not. Run it alone: `make bench`.
+Prints ratios, which are reliable on noisy machines, and times, which are not. Run it alone: `make bench`.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""A new device by 10, 20 or 50 measurements: `adapt` on HELP's latencies, each measured device left out in turn.
+"""Adaptation to a new device by 10, 20 or 50 measurements: `adapt` on HELP's latencies, leaving out one device in turn.
 
-    python benchmarks/few_shot.py            what is stored is not run again
-    python benchmarks/few_shot.py --page     docs/few_shot.md from what is stored
+    python benchmarks/few_shot.py            stored runs are not repeated
+    python benchmarks/few_shot.py --page     docs/few_shot.md from the stored runs
 
-The cells of NAS-Bench-201 are whole networks here, so that the predictor is the one of `narformer predict`. It learns
-the mean of all devices but those of the left-out hardware, whatever their batch; then a few networks measured on the
-left-out device adapt it. Training from scratch on the same few networks stands beside it.
+The cells of NAS-Bench-201 are whole networks here, so that the predictor is that of `narformer predict`. It learns the
+mean of all devices except the left-out hardware, with any batch size; then a few networks measured on the left-out
+device adapt it. It is compared with training from scratch on the same few networks.
 """
 
 import argparse
@@ -41,11 +41,11 @@ STORED, PAGE = ROOT / "results" / "few_shot.jsonl", ROOT / "docs" / "few_shot.md
 DATA = "nasbench201-latency"
 SAMPLES, DRAWS = (10, 20, 50), 3
 TRAIN, VALIDATION, TEST = 300, 50, 500
-BATCH = re.compile(r"_(1|16|32|64|256)$")  # of a setting: the same hardware with other batches is no other device
+BATCH = re.compile(r"_(1|16|32|64|256)$")  # of a setting: the same hardware with another batch is the same device
 
 
 def hardware(setting: str) -> str:
-    """The device of a setting, whatever its batch."""
+    """The device of a setting, without its batch size."""
     return BATCH.sub("", setting)
 
 
@@ -68,7 +68,7 @@ def labelled(networks: Dataset, latency_M: NDArray[np.float64], device: str) -> 
 
 
 def mean_of_others(networks: Dataset, device: str) -> NDArray[np.float64]:
-    """(M,) the mean of other hardware: every one counts once, each setting on the scale of its own middle."""
+    """(M,) the mean of other hardware: each device counts once, each setting relative to its own median."""
     by_hardware: dict[str, list[NDArray[np.float64]]] = {}
     for other in measured(DATA):
         if hardware(other) != device:
@@ -78,7 +78,7 @@ def mean_of_others(networks: Dataset, device: str) -> NDArray[np.float64]:
 
 
 def recipe(rows: int, validation: int, epochs: int) -> Recipe:
-    """Our predictor of latency for so few rows."""
+    """Our predictor of latency, for few rows."""
     content = read_recipe("latency/kernel_sum", "quick", rows, changes={"data.name": "whole networks"})
     changes = {"data.split": "random", "data.split_seed": 0, "data.validation": validation, "training.epochs": epochs}
     return Recipe.of(content.model_dump(mode="json"), "few shot", changes)
@@ -87,7 +87,7 @@ def recipe(rows: int, validation: int, epochs: int) -> Recipe:
 def trained(
     networks: Dataset, latency_M: NDArray[np.float64], rows: NDArray[np.int64], epochs: int, device: str
 ) -> NeuralPredictor:
-    """Trained on some rows alone, a fifth or VALIDATION of which choose the epoch."""
+    """Trained on some rows alone; a fifth or VALIDATION of them choose the epoch."""
     validation = min(VALIDATION, max(2, len(rows) // 5))
     kept = replace(networks, architectures=networks.rows(rows))
     dataset = labelled(kept, latency_M[rows], device)
@@ -96,7 +96,7 @@ def trained(
 
 @cache
 def source_without(networks: Dataset, device: str) -> tuple[NeuralPredictor, float]:
-    """What all hardware but one taught, and the seconds of that."""
+    """The predictor trained on all hardware except one, and the seconds of its training."""
     started = time.perf_counter()
     latency_M = mean_of_others(networks, device)
     source = trained(networks, latency_M, parts(networks)[0], 60, "the mean of other devices")
@@ -104,13 +104,13 @@ def source_without(networks: Dataset, device: str) -> tuple[NeuralPredictor, flo
 
 
 def parts(networks: Dataset) -> list[NDArray[np.int64]]:
-    """Rows that the source learns, rows that test, and the rest, of which samples are drawn."""
+    """Rows that train the source, rows that test, and the others, from which samples are drawn."""
     order = np.random.default_rng(0).permutation(len(networks))
     return np.split(order, [TRAIN + VALIDATION, TRAIN + VALIDATION + TEST])
 
 
 def runs(networks: Dataset, setting: str, draw: int, done: set[tuple[str, int, int]]) -> Iterator[dict[str, Any]]:
-    """Scores of one draw of each number of samples that is not done."""
+    """Scores of one draw for each number of samples that is missing."""
     wanted = [n for n in SAMPLES if (setting, n, draw) not in done]
     if not wanted:
         return
@@ -140,7 +140,7 @@ def runs(networks: Dataset, setting: str, draw: int, done: set[tuple[str, int, i
 
 
 def stored() -> list[dict[str, Any]]:
-    """Every run that was stored, in the order of time."""
+    """All stored runs, in the order of time."""
     return [json.loads(line) for line in STORED.read_text(encoding="utf-8").splitlines()] if STORED.exists() else []
 
 

@@ -1,8 +1,8 @@
-"""Latency predicted fast: from a file to the answer, cost that grows with edges, V2's batches against a loop.
+"""Speed of latency prediction: from a file to the answer, cost against edges, V2's batches against a loop.
 
-Prints ratios, which hold on noisy machines, beside the times, which do not. Run it alone: `make bench`.
-Everything that a user waits for is in it: the interval, the domain, the layers. V2's weights are random: they change
-no time.
+Prints ratios, which are reliable on noisy machines, and times, which are not. Run it alone: `make bench`.
+The times include everything that a user waits for: the interval, the domain, the layers. V2's weights are random,
+which does not change times.
 """
 
 import argparse
@@ -47,7 +47,7 @@ GRAPHS, BATCH = 96, 16  # networks of an epoch, and of a step
 
 
 def predictor(system: str) -> dict[str, NeuralPredictor]:
-    """The shipped predictor of whole networks by its name, or NAR-Former V2 that has learned nothing."""
+    """The shipped predictor of whole networks by its name, or an untrained NAR-Former V2."""
     if system == "kernel-sum":
         return {SHIPPED: load_predictor(SHIPPED)}
     tokenizer = make_tokenizer("narformer-v2-network", {}, ())
@@ -90,7 +90,7 @@ def start_up() -> tuple[float, float]:
 
 
 def chain_alone(system: str, count: int) -> tuple[float, float]:
-    """Seconds from a chain's file to the answer, and the peak memory (MB) it adds, in a process of its own."""
+    """Seconds from a chain's file to the answer, and the peak memory (MB) it adds, in a separate process."""
     command = [sys.executable, __file__, "--chain", system, str(count)]
     seconds, megabytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(seconds), float(megabytes)
@@ -131,7 +131,7 @@ def epoch(model: Model, forward: Callable[[Tensor], Tensor], rows_S: list[Tensor
 
 
 def v2_epochs() -> tuple[float, float, float]:
-    """Seconds of V2's training epoch by edges and graph by graph, and how far apart their last losses are."""
+    """Seconds of V2's training epoch by edges and graph by graph, and the difference of their last losses."""
     families = [family for family in FAMILIES.values() if family.name != "vgg"][:8]
     networks = [family.variant(number) for number in range(1, 1 + GRAPHS // len(families)) for family in families]
     tokenizer = make_tokenizer("narformer-v2-network", {}, ())

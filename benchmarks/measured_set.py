@@ -1,6 +1,6 @@
 """The measured set: ten families of networks timed on this machine, and the file of them that the package ships.
 
-python benchmarks/measured_set.py measure   hours; run it alone; the same command goes on where it was stopped
+python benchmarks/measured_set.py measure   hours; run it alone; the same command resumes an interrupted run
 python benchmarks/measured_set.py pack      the store's times -> src/narformer/data/ten_families.npz, datasheet, picture
 """
 
@@ -37,17 +37,17 @@ FILE = ROOT / "src" / "narformer" / "data" / "ten_families.npz"
 SHEET, PICTURE = ROOT / "docs" / "ten_families.md", ROOT / "docs" / "ten_families.png"
 
 NETWORKS = {"ort": 300, "openvino-float32": 150}  # of each family
-EVERY = 10  # one network in so many is measured twice
+EVERY = 10  # one network in this number is measured twice
 GROUP, GROUP_BYTES = 96, 7 * 2**30  # networks that take turns, so that rounds are minutes apart, and their weights
 ROUNDS = 6  # short ones, far apart: neighbours on the hardware come and go
-ALONE = 0.2  # cores: where other programs took more meanwhile, a measurement does not count and is made again
-ENOUGH, ENOUGH_S = 3, 1.0  # a network whose own times are so long together after so many rounds has no more
+ALONE = 0.2  # cores: if other programs took more meanwhile, a measurement is discarded and repeated
+ENOUGH, ENOUGH_S = 3, 1.0  # a network with this total time after this number of rounds has no further rounds
 BURST = Adaptive(least=1, most=25, seconds=0.025, width=0.0)  # the times of one network in one round
 ALONGSIDE = Adaptive(least=2, most=2, seconds=1.0)  # runs of the reference before each burst, and after
-# Gigabytes of memory that are given back and asked for again with each group would take longer than the runs.
+# Returning and requesting gigabytes of memory with each group would take longer than the runs.
 KEEP_MEMORY = (
     "glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=17179869184:"
-    "glibc.malloc.arena_max=1"  # a second thread's own arena holds no large block, and faults each in anew
+    "glibc.malloc.arena_max=1"  # a second thread's own arena would not keep large blocks
 )
 
 
@@ -62,7 +62,7 @@ class Task(NamedTuple):
 def plan(networks: dict[str, dict[int, Architecture]]) -> list[Task]:
     """All measurements in random order; a second one comes a tenth to a fifth of the whole set after the first.
 
-    What is made again, or in another sitting, may come closer: the datasheet tells how close.
+    Repeated measurements, or those of another session, may be closer; the datasheet states the times between.
     """
     rng = np.random.default_rng(0)
     placed = []
@@ -77,7 +77,7 @@ def plan(networks: dict[str, dict[int, Architecture]]) -> list[Task]:
 
 
 def measure_all(folder: Path, seconds: float) -> None:
-    """Make the measurements that the store does not hold yet; begin no group after so many seconds."""
+    """Make the measurements that the store does not hold yet; start no group after this number of seconds."""
     console = Console()
     folder.mkdir(parents=True, exist_ok=True)
     with console.status("drawing the networks"):
@@ -105,9 +105,9 @@ def counts(measurement: Measurement) -> bool:
 
 
 def groups(tasks: list[Task]) -> Iterator[list[Task]]:
-    """Tasks of one runtime in their order, so many that their weights are in memory together, a network only once.
+    """Tasks of one runtime in their order, as many as fit in memory with their weights, each network only once.
 
-    A group is given out when it is full, so that those of the runtimes alternate.
+    A group is yielded when it is full, so that those of the runtimes alternate.
     """
     open_: dict[str, list[Task]] = {runtime: [] for runtime in NETWORKS}
     size = dict.fromkeys(NETWORKS, 0)
@@ -124,7 +124,7 @@ def groups(tasks: list[Task]) -> Iterator[list[Task]]:
 
 
 def reference() -> Architecture:
-    """Two convolutions, a few milliseconds: its times beside those of a network tell how busy the hardware is."""
+    """Two convolutions, a few milliseconds: its times beside those of a network show the load of the hardware."""
     net = Drawing()
     x = net.conv(net.input(1, 64, 56, 56), 64, 3)
     net.conv(net.conv(x, 512, 1, 4), 512, 1)
@@ -132,7 +132,7 @@ def reference() -> Architecture:
 
 
 def measure_group(group: list[Task], store: Store) -> list[dict[str, Any]]:
-    """Measure networks in turn, the reference beside them, and store them; what is to be noted of each."""
+    """Measure networks in turn, the reference beside them, and store them; returns the notes about each."""
     started = time.perf_counter()
     beside = RUNTIMES[group[0].runtime](reference(), np.random.default_rng(0))
     with ThreadPoolExecutor(2) as both:  # nothing is measured yet; the runtimes load without the interpreter's lock
@@ -157,7 +157,7 @@ def measure_group(group: list[Task], store: Store) -> list[dict[str, Any]]:
     for timing, other, session in zip(own, others, sessions, strict=True):
         measurement, along = timing.of(session), other.of(beside)
         pairs = tuple(sum(along.rounds[i : i + 2]) for i in range(0, len(along.rounds), 2))
-        # the reference first: killed between the two, a network is measured again
+        # the reference first: after a kill between the two, the network is measured again
         store.add(replace(along, name=BESIDE + session.name, rounds=pairs), beside.architecture)
         store.add(measurement, session.architecture)
         spent.append((sum(measurement.times_ns) + sum(along.times_ns)) / 1e9)
@@ -169,7 +169,7 @@ def measure_group(group: list[Task], store: Store) -> list[dict[str, Any]]:
 
 
 def load(task: Task) -> tuple[Runtime | BadArchitecture, float]:
-    """The network of a task in its runtime, or why that refuses it; and the seconds it took."""
+    """The network of a task in its runtime, or the reason of a refusal; and the seconds it took."""
     started = time.perf_counter()
     rng = np.random.default_rng([int(task.name.partition("/")[2]), task.again])
     try:
@@ -186,7 +186,7 @@ def network(name: str) -> Architecture:
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
-    """What was noted of each row that was made; a last line that a killed run left half is passed over."""
+    """The notes about each row; an incomplete last line of a killed run is skipped."""
     path = folder / "rows.jsonl"
     if not path.exists():
         return []
@@ -195,14 +195,14 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def floor(measured: MeasuredSet, runtime: str, rows: np.ndarray) -> tuple[int, float, float]:
-    """How many of these networks were measured twice, and the mean and the median difference between, in percent."""
+    """The number of these networks that were measured twice, and the mean and median difference in percent."""
     error = differing(measured, runtime)[rows]
     error = error[~np.isnan(error)]
     return (len(error), float(error.mean()), float(np.median(error))) if len(error) else (0, np.nan, np.nan)
 
 
 def differing(measured: MeasuredSet, runtime: str) -> np.ndarray:
-    """(M,) by how much the two labels of each network differ, percent; NaN where there is one."""
+    """(M,) difference of the two labels of each network, percent; NaN for a single label."""
     return 100 * np.abs(measured.latency_ms(runtime, again=True) / measured.latency_ms(runtime) - 1)
 
 
@@ -215,7 +215,7 @@ def minutes_between(measured: MeasuredSet) -> list[float]:
 
 
 def plain_floor(measured: MeasuredSet, runtime: str) -> float:
-    """Mean difference between the two measurements of a network, percent, of medians over the rounds as they are."""
+    """Mean difference between the two measurements of a network, percent, of uncorrected medians over the rounds."""
     medians: dict[str, list[float]] = {}
     for m in measured.of_networks:
         if m.runtime == runtime:
@@ -225,7 +225,7 @@ def plain_floor(measured: MeasuredSet, runtime: str) -> float:
 
 
 def pack(folder: Path) -> None:
-    """Write the file, the datasheet and the picture from what the store holds."""
+    """Write the file, the datasheet and the picture from the store."""
     with Store(f"sqlite:///{folder / 'store.sqlite'}") as store:
         found = store.find()
     made = [m for m in found if m.runtime in NETWORKS and not m.name.startswith(BESIDE)]
@@ -237,7 +237,7 @@ def pack(folder: Path) -> None:
 
 
 def datasheet(measured: MeasuredSet, rows: list[dict[str, Any]], made: int) -> str:
-    """The datasheet: how, when, on what, how far it repeats, and what it is not; ``made`` counts repeated ones, too."""
+    """The datasheet: method, dates, machine, repeatability and limits; ``made`` includes repeated measurements."""
     rows = [row for row in rows if row["runtime"] in NETWORKS]
     every = measured.of_networks
     where = every[0].environment
@@ -388,7 +388,7 @@ if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("step", choices=("measure", "pack"))
     arguments.add_argument("--folder", type=Path, default=ROOT / "runs" / "ten_families", help="the store's place")
-    arguments.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
+    arguments.add_argument("--seconds", type=float, default=float("inf"), help="stop after this many")
     arguments.add_argument("--kept", action="store_true", help=argparse.SUPPRESS)  # memory settings are in force
     given = arguments.parse_args()
     if given.step == "measure":

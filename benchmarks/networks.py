@@ -1,6 +1,6 @@
-"""Whole networks, fast: from an ONNX file to the canonical graph, in time and memory. Run it alone: `make bench`.
+"""Import of whole networks: time and memory from an ONNX file to the canonical graph. Run it alone: `make bench`.
 
-The counts of models that are imported and refused, and what hostile files cost, are those that the tests print.
+The numbers of models that are imported and refused, and the cost of hostile files, are those that the tests print.
 """
 
 import argparse
@@ -31,7 +31,7 @@ LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
 
 def chain(count: int) -> bytes:
-    """A residual network of so many operations, with names as exporters give them and without weights."""
+    """A residual network with this number of operations, with names as in exporters and without weights."""
     nodes, weights, last = [], [], "x"
     for k in range(count):
         kind, inputs = ("Conv", [last, f"w{k}"]) if k % 4 == 0 else ("Add", [last, f"v{k - 3}"])
@@ -58,14 +58,14 @@ def canonical_ms(source: Path | bytes, repeats: int) -> float:
 
 
 def fresh(count: int) -> tuple[float, float]:
-    """Seconds and additional peak memory (MB) of one import of a chain in a process of its own."""
+    """Seconds and additional peak memory (MB) of one import of a chain in a separate process."""
     command = [sys.executable, __file__, "--import-chain", str(count)]
     seconds, megabytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(seconds), float(megabytes)
 
 
 def printed_by_tests() -> list[str]:
-    """How many models of the onnx package are imported and refused, and what each attack costs until it is refused."""
+    """Numbers of models of the onnx package that are imported and refused, and the cost of each refused attack."""
     tests = [str(ROOT / "tests" / "formats" / name) for name in ("test_onnx_reader.py", "test_onnx_attacks.py")]
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-n", "0", "-k", "onnx_wheel or in_a_second", *tests]
     lines = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.splitlines()

@@ -3,7 +3,7 @@
     python benchmarks/several_attributes.py            # make the missing runs (minutes each) and write the page
     python benchmarks/several_attributes.py --page     # only write docs/several_attributes.md
 
-Runs are kept in results/several_attributes.jsonl, one line each, so that an interrupted benchmark goes on.
+Runs are kept in results/several_attributes.jsonl, one line each, so that an interrupted benchmark can resume.
 """
 
 import argparse
@@ -27,7 +27,7 @@ EPOCHS = {1: 60, 3: 120}  # by attributes: three predictors of 60 epochs cost mo
 
 
 def recipe(labels: tuple[str, ...]) -> Recipe:
-    """Our recipe for 781 cells with fewer epochs; cells that compute the same are kept apart, as latency needs it."""
+    """Our recipe for 781 cells with fewer epochs; equivalent cells are kept apart, because their latencies differ."""
     content: dict[str, Any] = read_recipe("relational/nasbench201", "quick", CELLS).model_dump(mode="json")
     content["tokenizer"] = {"name": "relational"}
     content["data"] |= {"name": DATA, "label": list(labels), "test_label": [LABELS[label] for label in labels]}

@@ -1,7 +1,7 @@
-"""A space of one's own, as a table to train on and graphs to rank: chains of operations with skip connections.
+"""The user's own space, as a table to train on and graphs to rank: chains of operations with skip connections.
 
-The value of a graph is known in closed form, so that anybody can see how well it was learnt: the operations' weights
-along the heaviest path from input to output, a little for each further edge, and noise.
+The value of a graph has a closed form, so that the error of learning is known: the sum of the operations' weights along
+the heaviest path from input to output, a bonus for each further edge, and noise.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def draw(chance: random.Random) -> dict[str, list]:
-    """An input, a chain of two to seven operations, an output; each vertex may also be read further on."""
+    """An input, a chain of two to seven operations, an output; later vertices may also read any vertex."""
     inside = [chance.choice(list(WEIGHT)) for _ in range(chance.randint(2, 7))]
     ops = ["input", *inside, "output"]
     chain = [[i, i + 1] for i in range(len(ops) - 1)]
@@ -42,7 +42,7 @@ def draw(chance: random.Random) -> dict[str, list]:
 
 
 def value(graph: dict[str, list]) -> float:
-    """The heaviest path, each edge of which costs 0.5, and 0.3 for each edge beyond the chain."""
+    """The weight of the heaviest path, less 0.5 for each of its edges, plus 0.3 for each edge beyond the chain."""
     best = [0.0] * len(graph["ops"])
     for j, op in enumerate(graph["ops"]):
         parents = [best[source] for source, target in graph["edges"] if target == j]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_recipes import CELLS, NETWORKS
 
 from narformer.attributes import Attribute
 from narformer.data.dataset import Dataset
@@ -25,35 +26,10 @@ def data_folder() -> Path:
     return folder
 
 
-# Recipes that train within a second or so: one for each predictor that reads cells or whole networks.
-TINY = {
-    "cells": {
-        "system": "tiny",
-        "data": {"name": "toy", "split": "random", "split_seed": 1, "train": 60, "validation": 30},
-        "tokenizer": {"name": "relational"},
-        "model": {"name": "relational", "width": 8, "heads": 2, "layers": 1, "inner": 8, "members": 2},
-        "target": {"transform": "normal-scores"},
-        "loss": {"pairwise": 1.0},
-        "optimiser": {"learning_rate": 5e-3},
-        "training": {"epochs": 4, "batch": 16},
-        "gaussian_process": {"steps": 3, "networks": 4},
-    },
-    "networks": {
-        "system": "tiny",
-        "data": {"name": "few", "split": "random", "split_seed": 0, "train": 20, "validation": 12},
-        "tokenizer": {"name": "kernels"},
-        "model": {"name": "kernel-sum", "width": 8, "layers": 1, "members": 2},
-        "target": {"transform": "log"},
-        "loss": {"regression": "absolute"},
-        "training": {"epochs": 3, "batch": 16, "score": "mape"},
-    },
-}
-
-
 @pytest.fixture
 def tiny():
     """Recipes that train in about a second, "cells" and "networks", as a recipe file has them."""
-    return copy.deepcopy(TINY)
+    return {"cells": copy.deepcopy(CELLS), "networks": copy.deepcopy(NETWORKS)}
 
 
 @pytest.fixture(scope="session")

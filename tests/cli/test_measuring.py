@@ -74,7 +74,7 @@ def test_json_holds_raw_times_and_what_they_say(run: Callable[..., Any]) -> None
 @NEEDS_ORT
 def test_doubts_stand_below_the_table(run: Callable[..., Any]) -> None:
     result = run("measure", CELL, "--repeats", "3")
-    assert f"{CELL} ort: 3 times are too few to say how sure the median is" in result.stdout
+    assert f"{CELL} ort: 3 times are too few to estimate the error of the median" in result.stdout
     assert result.stdout.count("too few") == 1
     both = run("measure", CELL, "nasbench201/7", "--repeats", "3").stdout
     assert f"{CELL} ort, nasbench201/7 ort: 3 times are too few" in both

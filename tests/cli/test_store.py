@@ -145,7 +145,7 @@ def test_nothing_is_a_friendly_line(run: Callable[..., Any], store: Path) -> Non
 def test_nothing_of_a_kind_names_the_devices_there_are(run: Callable[..., Any], filled: list[Measurement]) -> None:
     result = run("store", "query", "--network", "0" * 12)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "none of the 25 measurements" in result.stdout
+    assert "no measurement of the 25 in" in result.stdout
     assert "bench, float32; phone, float32" in result.stdout.replace("\n", " ")
 
 
@@ -179,7 +179,7 @@ def test_export_and_import(run: Callable[..., Any], filled: list[Measurement], t
         "duplicates": 0,
         "networks": 25,
     }
-    assert "0 measurements added, 25 were known" in run("store", "import", str(file), "--store", other).stdout
+    assert "0 measurements added, 25 already stored" in run("store", "import", str(file), "--store", other).stdout
     assert (
         json.loads(run("store", "export", str(tmp_path / "b"), "--store", other, "--json").stdout)["measurements"] == 25
     )
@@ -194,7 +194,7 @@ def test_export_and_import(run: Callable[..., Any], filled: list[Measurement], t
         (["query", "--network", "missing.onnx"], "no such file"),
         (["query", "--dim", "batch"], "batch=1"),
         (["export", "."], "a folder"),
-        (["export", "no/such/folder/file"], "no way to write it"),
+        (["export", "no/such/folder/file"], "a path that cannot be written"),
         (["export", "n" * 5000], "too long"),
         (["import", "n" * 5000], "too long"),
         (["query", "--network", "n" * 5000], "no such file"),

@@ -44,13 +44,13 @@ def test_the_authors_file_is_added_and_found(official):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("none", "noone", "no architecture in row 0 .*Did you mean 'none'"),
+        ("none", "noone", "an invalid architecture in row 0 .*Did you mean 'none'"),
         (",85.0", "", "1 fields in line 1; expected 2"),
         ("85.0", "nan", "the value 'nan'; expected a finite number"),
         ("85.0", "high", "the value 'high'"),
         ("86.61", "76.61", "a best val_acc of 85;"),
         (f'"{FIRST}",85.0\n', "", "1 networks; expected 2"),
-        ('",', ",", "no CSV in line"),
+        ('",', ",", "invalid CSV in line"),
         ("85.0", "85.0\udcff", "not UTF-8"),
     ],
 )

@@ -84,7 +84,7 @@ def test_a_hostile_file_runs_nothing(container, official, tmp_path):
     trace = tmp_path / "trace"
     path = tmp_path / "evil.pth"
     path.write_bytes(saved(official.content_201() | {"extra": Evil(trace)}, container))
-    with pytest.raises(BadFile, match=r"evil\.pth: found a pickle that asks for 'posix\.mkdir'"):
+    with pytest.raises(BadFile, match=r"evil\.pth: found a pickle that requests 'posix\.mkdir'"):
         read_pth(path)
     assert not trace.exists()
 

@@ -33,7 +33,7 @@ def test_nothing_is_called(call, protocol, tmp_path):
     function, *arguments = call
     trace = tmp_path / "trace"
     text = f"{arguments[0]} {trace}" if arguments else str(trace)
-    with pytest.raises(BadFile, match=r"some\.pkl: found a pickle that asks for .*Nothing"):
+    with pytest.raises(BadFile, match=r"some\.pkl: found a pickle that requests .*Nothing"):
         read(pickle.dumps(Calls(function, text), protocol))
     assert not trace.exists()
 
@@ -51,7 +51,7 @@ def test_nothing_is_called(call, protocol, tmp_path):
     ],
 )
 def test_names_outside_the_table_are_refused(content):
-    with pytest.raises(BadFile, match="asks for"):
+    with pytest.raises(BadFile, match="requests"):
         read(content, {**PLAIN, **NUMPY})
 
 

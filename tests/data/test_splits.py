@@ -212,7 +212,7 @@ def test_impossible_splits_are_refused():
         split(toy(), "paper", 900)
     with pytest.raises(BadRecipe, match="no test row"):
         split(toy(), "holdout", 800, seed=0)
-    with pytest.raises(BadRecipe, match="no paper"):
+    with pytest.raises(BadRecipe, match="no split of a paper"):
         split(toy("mine"), "paper", 10)
     for sizes, part in (([20], "validation"), ([10, 10], "test")):
         with pytest.raises(BadRecipe, match=rf"no {part} row .* \(different networks: {len(sizes)}\)"):
@@ -259,8 +259,8 @@ def test_saving_changes_nothing(name, tmp_path):
         ({"train": {"from": 0, "to": 1001}}, "rows 0 to 999"),
         ({"train": [1, 1]}, "twice"),
         ({"train": [300]}, "both train and validation"),
-        ({"train": "all"}, "no list of rows"),
-        ({"train": [True]}, "no list of rows"),
+        ({"train": "all"}, "not a list of rows"),
+        ({"train": [True]}, "not a list of rows"),
         ({"rows": 999}, "one of 'nasbench201' with 1000"),
         ({"format": 99}, "format 99"),
     ],

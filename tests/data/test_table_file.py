@@ -127,7 +127,7 @@ def test_a_changed_file_is_noticed(tmp_path):
     read_table_file(path, sha256=before)
     write_csv(path, [(GRAPH, 2)])
     assert digest(path) != before
-    with pytest.raises(BadFile, match="another content"):
+    with pytest.raises(BadFile, match="other content"):
         read_table_file(path, sha256=before)
 
 
@@ -139,7 +139,7 @@ G = json.dumps(json.dumps(GRAPH))[1:-1].replace('\\"', '""')
     [
         ("", "empty file"),
         ("architecture,value\n", "no row"),
-        ("architecture\nx\n", "no column beside 'architecture'"),
+        ("architecture\nx\n", "no column besides 'architecture'"),
         ("cell,value\nx,1\n", "'cell' as the first column"),
         ("value,architecture\n1,x\n", "'value' as the first column"),
         ("architecture;value\nx;1\n", "separated by commas"),
@@ -152,17 +152,17 @@ G = json.dumps(json.dumps(GRAPH))[1:-1].replace('\\"', '""')
         (f'architecture,value\n"{G}",nan\n', "nan in column 'value' of line 2"),
         (f'architecture,value\n"{G}",inf\n', "inf in column"),
         (f'architecture,value\n"{G}",1_000\n', "'1_000' in column"),
-        (f'architecture,value\n"{G}",1\n"{G}"x,1\n', "no CSV in line 3"),
-        (f'architecture,value\n"{G},1\n', "no CSV in line"),
-        ("architecture,value\n" + "x" * 200_000 + ",1\n", "no CSV in line 2"),
+        (f'architecture,value\n"{G}",1\n"{G}"x,1\n', "invalid CSV in line 3"),
+        (f'architecture,value\n"{G},1\n', "invalid CSV in line"),
+        ("architecture,value\n" + "x" * 200_000 + ",1\n", "invalid CSV in line 2"),
         ("architecture,value\n\ud800".encode("utf-8", "surrogatepass"), "not UTF-8 text"),
         ("architecture,value\n".encode("utf-16"), "not UTF-8 text"),
-        ("architecture,value\nmodels/net.onnx,1\n", "no network in line 2 .found no file .*models/net.onnx"),
+        ("architecture,value\nmodels/net.onnx,1\n", "an invalid network in line 2 .found no file .*models/net.onnx"),
         ("architecture,value\nresnet,1\n", "'resnet' in line 2; expected a text of a cell of nasbench101"),
-        (f'architecture,value\n"{G}",1\n{CELL_101},1\n', "no architecture in line 3"),
+        (f'architecture,value\n"{G}",1\n{CELL_101},1\n', "an invalid architecture in line 3"),
         (f'architecture,value\n{CELL_101},1\n"{G}",1\n', "a graph below cells of nasbench101"),
-        (f"architecture,value\n{CELL_101},1\n{CELL_201},1\n", "no architecture in line 3"),
-        (f"architecture,value\n{CELL_101}x,1\n{CELL_101},1\n", "no architecture in line 2"),
+        (f"architecture,value\n{CELL_101},1\n{CELL_201},1\n", "an invalid architecture in line 3"),
+        (f"architecture,value\n{CELL_101}x,1\n{CELL_101},1\n", "an invalid architecture in line 2"),
         ('architecture,value\n"{""ops"": [""a"", ""b""], ""edges"": [[0, 1], [1, 0]]}",1\n', "line 2 .*cycle"),
         ('architecture,value\n"{""ops"": [""a""]}",1\n', "line 2"),
         (f'architecture,value\n"{"[" * 100_000}",1\n', "'\\[\\[\\["),
@@ -184,14 +184,14 @@ MANY = [{"architecture": {"ops": [f"{m}-{v}" for v in range(64)], "edges": []}, 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[", "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("[", "invalid JSON"),
+        ("[" * 100_000, "invalid JSON"),
         ("{}", "a JSON dict; expected a list"),
         ("[]", "no column|no row"),
         ("[1]", "a JSON int in entry 0"),
         ("[{}]", "nothing as the first column"),
         ([{"cell": GRAPH, "value": 1}], "'cell' as the first column"),
-        ([{"architecture": GRAPH}], "no column beside"),
+        ([{"architecture": GRAPH}], "no column besides"),
         ([entry(), {"architecture": GRAPH}], "the keys 'architecture' in entry 1"),
         ([entry(), entry(more=1)], "in entry 1"),
         ([entry(value="1")], "'1' in column 'value' of entry 0"),
@@ -200,8 +200,8 @@ MANY = [{"architecture": {"ops": [f"{m}-{v}" for v in range(64)], "edges": []}, 
         ([entry(value=math.nan)], "nan in column"),
         ([entry(value=math.inf)], "inf in column"),
         ([entry(value=10**400)], "in column 'value' of entry 0"),
-        ([entry(architecture=None)], "no architecture in entry 0"),
-        ([entry(), entry(architecture=7)], "no architecture in entry 1"),
+        ([entry(architecture=None)], "an invalid architecture in entry 0"),
+        ([entry(), entry(architecture=7)], "an invalid architecture in entry 1"),
         ([entry(architecture={"ops": ["a"], "edges": [[0, 1]]})], "edge 0->1 leaves"),
         ([entry(architecture="net.ONNX")], "ONNX"),
         (MANY, "128 different operations"),
@@ -214,9 +214,9 @@ def test_a_wrong_json_is_one_line_that_names_the_row(content, said, tmp_path):
 
 def test_a_wrong_line_of_json_lines_is_named(tmp_path):
     good = json.dumps(entry())
-    refused(tmp_path / "t.jsonl", f"{good}\n\n{good[:-1]}\n", "no JSON in line 3")
+    refused(tmp_path / "t.jsonl", f"{good}\n\n{good[:-1]}\n", "invalid JSON in line 3")
     refused(tmp_path / "t.jsonl", f"{good}\n[1]\n", "a JSON list in line 2")
-    refused(tmp_path / "t.jsonl", f"{good}\n" + "[" * 100_000, "no JSON in line 2")
+    refused(tmp_path / "t.jsonl", f"{good}\n" + "[" * 100_000, "invalid JSON in line 2")
 
 
 def refused(path, content, said):

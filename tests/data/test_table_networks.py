@@ -46,11 +46,11 @@ def test_files_and_names_are_networks(table, monkeypatch, tmp_path_factory):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("absent.onnx", None, "no network in line 5 .found no file"),
+        ("absent.onnx", None, "an invalid network in line 5 .found no file"),
         ("models", None, "'models' in line 5, below whole networks"),
-        ("broken.onnx", b"no protobuf", r"no network in line 5 .*broken\.onnx"),
+        ("broken.onnx", b"no protobuf", r"an invalid network in line 5 .*broken\.onnx"),
         ("squeezenet/99999999999", None, "below whole networks"),
-        ("nasbench201/20000", None, "no network in line 5"),
+        ("nasbench201/20000", None, "an invalid network in line 5"),
     ],
 )
 def test_a_row_that_is_no_network_is_named(table, name, content, message):

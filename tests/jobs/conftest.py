@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tiny_recipes import NETWORKS
 
 from narformer.attributes import Attribute, Condition
 from narformer.data.dataset import Dataset
@@ -18,16 +19,6 @@ from narformer.predictors.neural import NeuralPredictor
 from narformer.spaces.families import FAMILIES
 from narformer.training.experiment import train
 from narformer.training.recipe import Recipe
-
-RECIPE = {
-    "system": "tiny",
-    "data": {"name": "few", "split": "random", "split_seed": 0, "train": 20, "validation": 12},
-    "tokenizer": {"name": "kernels"},
-    "model": {"name": "kernel-sum", "width": 8, "layers": 1, "members": 2},
-    "target": {"transform": "log"},
-    "loss": {"regression": "absolute"},
-    "training": {"epochs": 3, "batch": 16, "score": "mape"},
-}
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +77,7 @@ def tiny_predictor(squeezenets: list[Architecture]) -> Callable[[NDArray[np.floa
             train_labels=("latency",),
             test_labels=("latency",),
         )
-        predictor = train(Recipe.of(RECIPE, "here"), 0, dataset).predictor
+        predictor = train(Recipe.of(NETWORKS, "here"), 0, dataset).predictor
         assert isinstance(predictor, NeuralPredictor)
         return predictor
 

@@ -91,7 +91,7 @@ def test_a_table_that_moved_is_known_and_another_one_is_scored_as_a_whole(table:
     run = str(tmp_path / "run")
     scores = train(table, tmp_path / "run").run.scores
     moved, other = table.rename(tmp_path / "moved.jsonl"), tmp_path / "other.jsonl"
-    with pytest.raises(BadPredictor, match="say with --data where it is"):
+    with pytest.raises(BadPredictor, match="give its path with --data"):
         jobs.evaluate(run)
     assert jobs.evaluate(run, str(moved)) == scores
     other.write_text("\n".join(moved.read_text().splitlines()[:40]))
@@ -153,7 +153,7 @@ def test_a_file_that_changed_between_start_and_resume_is_noticed(table: Path, tm
         train(table, tmp_path / "cut")
     with pytest.raises(BadFile, match="the run of recipe"):
         train(table, tmp_path / "whole")
-    with pytest.raises(BadFile, match="another content"):
+    with pytest.raises(BadFile, match="other content"):
         jobs.evaluate(str(tmp_path / "whole"))
     table.write_text(before)
     assert train(table, tmp_path / "cut").run.scores == whole.run.scores

@@ -141,7 +141,7 @@ def test_another_batch_or_precision_than_was_measured_is_out_of_the_domain(tmp_p
 
 def test_networks_of_families_leave_nothing_open(folder):
     for dims, shapes in (({"batch": 4}, {}), ({}, {"Input_0": (4, 3, 224, 224)})):
-        with pytest.raises(BadArchitecture, match="leaves nothing open"):
+        with pytest.raises(BadArchitecture, match="dimensions are all fixed"):
             predict_one("squeezenet/0", folder, dims, shapes)
 
 

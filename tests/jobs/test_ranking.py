@@ -62,7 +62,7 @@ def test_shipped_predictors_know_good_cells_from_bad() -> None:
 def test_a_misspelt_predictor_is_named() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'nasbench201'"):
         jobs.load_predictor("nasbench21")
-    with pytest.raises(BadPredictor, match="knows cells of nasbench201"):
+    with pytest.raises(BadPredictor, match="reads cells of nasbench201"):
         ranked(["nasbench101"], "nasbench201")
 
 

@@ -149,10 +149,10 @@ def test_settings_are_those_with_a_printed_number():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"printed": {"9": 0.5}}, "a column that is not there"),
+        ({"printed": {"9": 0.5}}, "a column that does not exist"),
         ({"mark": "¶"}, "a mark without footnote"),
         ({"recipe": "tnasp/nowhere"}, "unknown recipe"),
-        ({"system": "TNASP"}, "stands in two rows"),
+        ({"system": "TNASP"}, "has two rows"),
         ({"printed": {}}, "needs printed numbers, or to be our own"),
         ({"own": True}, "needs printed numbers, or to be our own"),
         ({"backbones": "GCN"}, "Extra inputs"),

@@ -146,7 +146,7 @@ def test_a_description_of_another_version_is_refused(folder):
         tensor = weights[f"domain.{name}"]
         weights[f"domain.{name}"] = torch.cat([tensor, torch.ones(*tensor.shape[:-1], 1)], -1)
     save_file(weights, folder / "weights.safetensors")
-    with pytest.raises(BadPredictor, match="otherwise than this version"):
+    with pytest.raises(BadPredictor, match="in another way than this version"):
         load(folder)
 
 

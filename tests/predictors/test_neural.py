@@ -95,10 +95,10 @@ REFUSED = [
     ("model", "narformer", {"queries": "421"}, "queries: found '421'"),
     ("model", "tnasp", {"divisor": 0}, "divisor: found 0"),
     ("model", "tnasp", {"layers": [3] * 900}, "layers: found [3, 3"),
-    ("model", "narformer", {"features": 24}, "features: found 24; expected none"),
-    ("model", "narformer-v2", {"whole": 3}, "whole: found 3; expected none"),
-    ("model", "tnasp", {"kinds": 5}, "kinds: found 5; expected none"),
-    ("model", "tnasp", {"targets": 2}, "targets: found 2; expected none"),
+    ("model", "narformer", {"features": 24}, "features: found 24; expected no value"),
+    ("model", "narformer-v2", {"whole": 3}, "whole: found 3; expected no value"),
+    ("model", "tnasp", {"kinds": 5}, "kinds: found 5; expected no value"),
+    ("model", "tnasp", {"targets": 2}, "targets: found 2; expected no value"),
     ("tokenizer", "narformer-v2", {"operation": "onehot"}, "operation: found 'onehot'; expected 'pe' or 'one-hot'"),
     ("tokenizer", "narformer-v2", {"precision": "float16"}, "precision: found 'float16'; expected 'float64' or"),
     ("tokenizer", "narformer", {"length": 1}, "length: found 1; expected greater than or equal to 2"),
@@ -108,7 +108,7 @@ REFUSED = [
     ("tokenizer", "tnasp", {"vertices": 7, "severed": "none"}, "severed: found 'none'"),
     ("tokenizer", "tnasp", {"vertices": 7, "severed": [["none"]]}, "severed.0: found ['none']"),
     ("tokenizer", "tnasp", {}, "vertices: found nothing"),
-    ("tokenizer", "tnasp", {"vertices": 7, "vocabulary": ["a"]}, "vocabulary: found ['a']; expected none"),
+    ("tokenizer", "tnasp", {"vertices": 7, "vocabulary": ["a"]}, "vocabulary: found ['a']; expected no value"),
 ]
 
 

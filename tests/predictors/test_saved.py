@@ -143,7 +143,7 @@ def test_a_tensor_of_another_shape(folder):
         (lambda m: m["predictor"]["model"].pop("name"), r"predictor\.model\.name"),
         (lambda m: m["predictor"]["model"].update(name=["tnasp"]), r"predictor\.model\.name"),
         (lambda m: tokenizer(m).update(name="narformer-v3"), "Did you mean"),
-        (lambda m: tokenizer(m).update(length=5), "features: found 16; its tokenizer asks for 20"),
+        (lambda m: tokenizer(m).update(length=5), "features: found 16; its tokenizer needs 20"),
         (lambda m: tokenizer(m).pop("vocabulary"), r"predictor\.tokenizer\.vocabulary"),
         (
             lambda m: tokenizer(m).update(vocabulary=[["input"], ["output"]]),
@@ -154,7 +154,7 @@ def test_a_tensor_of_another_shape(folder):
             lambda m: tokenizer(m).update(vocabulary=["input"] * 5),
             "vocabulary: found an operation twice",
         ),
-        (lambda m: m["targets"][0].update(knots=[]), "knots: found none"),
+        (lambda m: m["targets"][0].update(knots=[]), "knots: found an empty list"),
         (lambda m: m["targets"][0].update(knots=[[1, 1], [1, 2]]), "both must increase"),
         (lambda m: m["targets"][0].update(knots=[[1, 2], [2, 2]]), "both must increase"),
         (lambda m: m["targets"][0].update(knots=[[2, 1], [1, 2]]), "both must increase"),

@@ -61,7 +61,7 @@ def test_a_bad_genotype_is_one_helpful_line(text, words):
 def test_another_graph_is_no_genotype():
     graph = SPACE.parse(DARTS_V2)
     for other in (Architecture(graph.ops, graph.edges[1:]), Architecture((Op("input"), Op("output")), ((0, 1),))):
-        with pytest.raises(BadArchitecture, match="no DARTS architecture"):
+        with pytest.raises(BadArchitecture, match="not a DARTS architecture"):
             SPACE.format(other)
 
 

@@ -72,8 +72,8 @@ HALF_DEEP = '{"ops": ["a"], "edges": ' + "[" * 700 + "]" * 700 + "}"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no JSON"),
-        ("a | 01", "no JSON"),
+        ("", "not JSON"),
+        ("a | 01", "not JSON"),
         ("[]", "a JSON list"),
         ("{}", r"keys \[\]"),
         ('"a"', "a JSON str"),
@@ -101,8 +101,8 @@ HALF_DEEP = '{"ops": ["a"], "edges": ' + "[" * 700 + "]" * 700 + "}"
         ('{"ops": ["a", "a"], "adjacency": [[0, 0.5], [0, 0]]}', "found 0.5"),
         ('{"ops": ["a", "a"], "adjacency": [[0, 256], [0, 0]]}', "found 256"),
         ('{"ops": ["a", "a"], "adjacency": [[0, 1], [1, 0]]}', "cycle"),
-        ('{"ops": ["a"], "edges": [[0, ' + "9" * 5000 + "]]}", "no JSON"),
-        (DEEP[:LONGEST_TEXT], "no JSON"),
+        ('{"ops": ["a"], "edges": [[0, ' + "9" * 5000 + "]]}", "not JSON"),
+        (DEEP[:LONGEST_TEXT], "not JSON"),
         (DEEP + " ", "100,001 characters"),
         (HALF_DEEP, "found the edge"),
     ],

@@ -55,7 +55,7 @@ def test_vertices_off_the_path_are_pruned_as_the_benchmark_does():
         ("conv3x4 | 01 12", "no operation is called 'conv3x4'. Did you mean 'conv3x3'"),
         ("conv3x3 conv1x1 | 01 12 21 23", "1 -> 2 -> 1"),
         ("conv3x3 | 01", "no path leads from the input"),
-        ("conv3x3 | 01 12 12", "stands 2 times"),
+        ("conv3x3 | 01 12 12", "occurs 2 times"),
         ("conv3x3 01 12", "one bar"),
         ("conv3x3 | 01 1-2", "two digits"),
         ("conv3x3 | 01 15", "edge 1->5 leaves the graph"),
@@ -63,7 +63,7 @@ def test_vertices_off_the_path_are_pruned_as_the_benchmark_does():
         ("conv3x3 conv3x3 conv3x3 conv3x3 | 01 02 03 04 05 12 23 34 45 15", "10 edges"),
         ('{"adjacency": [[0, 1], [0, 0]]}', "KeyError('ops')"),
         ('{"adjacency": [[0, 1]], "ops": ["input", "output"]}', "shape (1, 2) for 2 operations"),
-        ('{"adjacency": [[0, 1], [0]], "ops": ["input", "output"]}', "no JSON object"),
+        ('{"adjacency": [[0, 1], [0]], "ops": ["input", "output"]}', "not a JSON object"),
         ('{"adjacency": [[0, 1], [0, 0]], "ops": ["output", "input"]}', "expected 'input' to 'output'"),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_long_text_is_refused_at_once(text):
 
 
 def test_another_wiring_is_no_cell():
-    with pytest.raises(BadArchitecture, match="no NAS-Bench-201 cell"):
+    with pytest.raises(BadArchitecture, match="not a NAS-Bench-201 cell"):
         SPACE.format(Architecture((Op("input"), Op("output")), ((0, 1),)))
     with pytest.raises(BadArchitecture, match="no operation is called 'Relu'"):
         SPACE.format(Architecture((Op("input"), Op("Relu"), Op("output")), ((0, 1), (1, 2))))

@@ -91,7 +91,7 @@ def test_another_graph_is_no_subnet():
     turned = Architecture((subnet.ops[0], subnet.ops[3], *subnet.ops[1:3], *subnet.ops[4:]), subnet.edges)
     skipped = Architecture(subnet.ops, (*subnet.edges, (0, 2)))
     for other in (turned, skipped, Architecture((Op("input"), Op("output")), ((0, 1),))):
-        with pytest.raises(BadArchitecture, match="no subnet"):
+        with pytest.raises(BadArchitecture, match="not a subnet"):
             SPACE.format(other)
 
 

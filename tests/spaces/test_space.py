@@ -87,7 +87,7 @@ BROKEN = {
         ("conv3x4 | 01 12", "no operation is called 'conv3x4'"),
         ("| 1-2", "expected two digits"),
         ('{"adjacency": [[0, 1]], "ops": ["input", "output"]}', "expected a square matrix"),
-        ('{"adjacency": [[0, 1', 'no JSON object {"adjacency"'),
+        ('{"adjacency": [[0, 1', 'not a JSON object {"adjacency"'),
     ],
     "nasbench201": [
         ("|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_conn", "expected the form '|nor_conv_3x3~0|+|"),
@@ -103,7 +103,7 @@ BROKEN = {
         ("k5e5 | k3e3 | k3e3", "found the block 'k5e5'"),
     ],
     "graphs": [
-        ('{"ops": ["a"], "edges": [[0, 0', "no JSON"),
+        ('{"ops": ["a"], "edges": [[0, 0', "not JSON"),
         ('[{"ops": ["a"], "edges": []}]', "a JSON list"),
         ('{"ops": ["b"], "edges": []}', "no operation is called 'b'"),
     ],

@@ -151,11 +151,11 @@ def test_many_conditions_are_cut(store):
 
 
 def test_nothing_of_a_kind_names_everything_there_is(store):
-    with pytest.raises(MissingData, match="holds no measurements of latency; it knows no measurements yet"):
+    with pytest.raises(MissingData, match="holds no measurements of latency; it has no measurements yet"):
         measured(store)
     keep(store)
     keep(store, **ENERGY)
-    known = f"it knows energy: {BENCH}; latency: {BENCH}"
+    known = f"it has energy: {BENCH}; latency: {BENCH}"
     with pytest.raises(MissingData, match=f"no measurements of latency, device 'desk', threads '2'; {known}"):
         measured(store, device="desk", threads=2)
     with pytest.raises(MissingData, match=f"no measurements of memory; {known}"):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tiny_recipes import NETWORKS, changed
 
 from narformer.attributes import Attribute
 from narformer.data.dataset import Dataset
@@ -14,16 +15,12 @@ from narformer.training.adaptation import adapt
 from narformer.training.experiment import train
 from narformer.training.recipe import Recipe
 
-RECIPE = {
-    "system": "tiny",
-    "data": {"name": "chains", "split": "random", "split_seed": 0, "train": 120, "validation": 40},
-    "tokenizer": {"name": "kernels"},
-    "model": {"name": "kernel-sum", "width": 8, "layers": 1, "members": 2},
-    "target": {"transform": "log"},
-    "loss": {"regression": "absolute"},
-    "optimiser": {"learning_rate": 2e-2, "schedule": "cosine"},
-    "training": {"epochs": 50, "batch": 16, "score": "mape", "validate_every": 10},
-}
+RECIPE = changed(
+    NETWORKS,
+    data={"name": "chains", "train": 120, "validation": 40},
+    optimiser={"learning_rate": 2e-2, "schedule": "cosine"},
+    training={"epochs": 50, "validate_every": 10},
+)
 HERE, THERE = (0.02, 2e7, 4e6, 0.01), (0.3, 2e8, 4e7, 0.4)  # ms of a kernel, FLOPs and bytes a ms, ms of a pool
 
 

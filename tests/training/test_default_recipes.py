@@ -115,7 +115,7 @@ def test_a_recipe_may_name_a_table(write_table, content):
     dataset = load_dataset(recipe.data)
     assert (dataset.name, dataset.train_labels, dataset.test_labels, len(dataset)) == ("t.jsonl", ("b",), ("b",), 20)
     write_table(shift=1)
-    with pytest.raises(BadFile, match="another content"):
+    with pytest.raises(BadFile, match="other content"):
         load_dataset(recipe.data)
     content["data"]["file"] = str(path.with_name("none.csv"))
     with pytest.raises(BadFile, match="nothing at this path"):

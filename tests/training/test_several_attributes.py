@@ -282,7 +282,7 @@ def test_an_attribute_without_any_label_to_train_on_is_refused(two, dataset):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"label": ["valid", "valid"]}, "none twice"),
+        ({"label": ["valid", "valid"]}, "without repetition"),
         ({"test_label": "test"}, "one of each"),
         ({"label": ["valid", "stops"]}, "no label 'stops'"),
     ],

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tiny_recipes import NETWORKS, changed
 
 from narformer.attributes import Attribute
 from narformer.data.dataset import Dataset
@@ -17,16 +18,12 @@ from narformer.training.evaluate import evaluate
 from narformer.training.experiment import train
 from narformer.training.recipe import Recipe
 
-CONTENT = {
-    "system": "tiny",
-    "data": {"name": "chains", "split": "random", "split_seed": 0, "train": 60, "validation": 30},
-    "tokenizer": {"name": "kernels"},
-    "model": {"name": "kernel-sum", "width": 8, "layers": 1, "members": 2},
-    "target": {"transform": "log"},
-    "loss": {"regression": "absolute"},
-    "optimiser": {"learning_rate": 2e-2, "schedule": "cosine"},
-    "training": {"epochs": 60, "batch": 16, "selection": "best", "score": "mape", "validate_every": 5},
-}
+CONTENT = changed(
+    NETWORKS,
+    data={"name": "chains", "train": 60, "validation": 30},
+    optimiser={"learning_rate": 2e-2, "schedule": "cosine"},
+    training={"epochs": 60, "selection": "best", "validate_every": 5},
+)
 V2 = {
     "tokenizer": {"name": "narformer-v2-network"},
     "model": {"name": "narformer-v2", "blocks": 2, "width": 32, "pooling": "sum", "layer_fusion": False},

@@ -1,4 +1,4 @@
-"""The command that makes a latency predictor true for this machine."""
+"""The command that adapts a latency predictor to this machine."""
 
 import dataclasses
 from pathlib import Path
@@ -14,19 +14,19 @@ from narformer.cli.terminal import Json, bars_shown, err, jobs_with, out, print_
 def adapt(
     predictor: Annotated[
         str | None,
-        typer.Option("--predictor", "-p", help="A run's folder; by default the shipped one of the runtime."),
+        typer.Option("--predictor", "-p", help="A run's folder; by default the shipped predictor of the runtime."),
     ] = None,
     save_to: Annotated[Path, typer.Option("--out", help="Folder of the adapted predictor.")] = Path("runs/here"),
     runtime: Annotated[str, typer.Option(help="Runtime of the probes: ort, openvino, or openvino-float32.")] = "ort",
     threads: Annotated[int, typer.Option(help="CPU threads of a probe.", min=1)] = 1,
-    device: Annotated[str, typer.Option(help="Name of this machine; by default after its CPU.")] = "",
+    device: Annotated[str, typer.Option(help="Name of this machine; by default that of its CPU.")] = "",
     each: Annotated[int, typer.Option(help="Probes of each of the ten families.", min=1)] = 5,
     store: Place = None,
     as_json: Json = False,
 ) -> None:
     """Measure probe networks on this machine, adapt a latency predictor to them, and compare its errors.
 
-    It takes some minutes, in which nothing else should run. One probe in five is held out, to measure the error.
+    This takes some minutes; run nothing else meanwhile. One probe in five is held out, to measure the error.
 
     Example: narformer adapt --runtime ort --out runs/here
     """

@@ -15,7 +15,7 @@ data_app = typer.Typer(invoke_without_command=True)
 
 @data_app.callback()
 def data(context: typer.Context, as_json: Json = False) -> None:
-    """What labelled networks are at hand; add, fetch and check them.
+    """List the labelled networks at hand; add, fetch and check them.
 
     Example: narformer data
     """
@@ -37,7 +37,7 @@ def data(context: typer.Context, as_json: Json = False) -> None:
         ]
         print_json({"folder": str(data_folder()), "sources": entries})
         return
-    table = Table("source", "networks", "state", "where it is, or what it needs", title=f"data in {data_folder()}")
+    table = Table("source", "networks", "state", "location, or missing files", title=f"data in {data_folder()}")
     for entry in listed:
         place = str(entry.path) if entry.path is not None and not entry.needs else entry.needs
         table.add_row(entry.source.name, f"{entry.source.rows:,}", entry.state, escape(place))
@@ -65,7 +65,7 @@ def data_add(
 def data_fetch(
     name: Annotated[str, typer.Argument(help="The source, as `narformer data` lists it.")], as_json: Json = False
 ) -> None:
-    """Download an official file where an address serves it with a known checksum; else say where to take it.
+    """Download an official file that has an address and a known checksum; otherwise state where to get it.
 
     Example: narformer data fetch nasbench101
     """
@@ -78,7 +78,7 @@ def data_fetch(
 
 @data_app.command("doctor")
 def data_doctor(as_json: Json = False) -> None:
-    """Open every file that is there and test its rows, known optima and label ranges; exit code 1 for a sick one.
+    """Open every present file and check its rows, known optima and label ranges; exit code 1 if one is damaged.
 
     Example: narformer data doctor
     """
@@ -88,7 +88,7 @@ def data_doctor(as_json: Json = False) -> None:
     if as_json:
         print_json([dataclasses.asdict(f) | {"path": str(f.path)} for f in findings])
     elif not findings:
-        out.print(f"no data in {data_folder()}: `narformer data` says what each source needs")
+        out.print(f"no data in {data_folder()}: `narformer data` lists the files that each source needs")
     else:
         table = Table("source", "", "finding")
         for finding in findings:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from narformer.jobs import Measured, Measurement
 
 Place = Annotated[
-    str | None, typer.Option("--store", help="Store: a file, or postgresql://…; by default NARFORMER_STORE, or yours.")
+    str | None,
+    typer.Option("--store", help="Store: a file, or postgresql://…; by default NARFORMER_STORE, or your user's store."),
 ]
 Dims = Annotated[list[str] | None, typer.Option("--dim", help="Size of a named dimension: batch=1.")]
 Shapes = Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: name:1x3x224x224.")]
@@ -35,17 +36,17 @@ def measure(
     threads: Annotated[int, typer.Option(help="CPU threads of a network.", min=1)] = 1,
     repeats: Annotated[int, typer.Option(help="Timed runs of each network, shared by the rounds.", min=1)] = 30,
     rounds: Annotated[int, typer.Option(help="Rounds in which the networks take turns.", min=1)] = 3,
-    warmup: Annotated[int, typer.Option(help="Runs before each round that do not count.", min=0)] = 2,
-    device: Annotated[str, typer.Option(help="Name of this machine; by default after its CPU.")] = "",
+    warmup: Annotated[int, typer.Option(help="Untimed runs before each round.", min=0)] = 2,
+    device: Annotated[str, typer.Option(help="Name of this machine; by default that of its CPU.")] = "",
     dim: Dims = None,
     input_: Shapes = None,
     store: Place = None,
     as_json: Json = False,
 ) -> None:
-    """Measure networks on this machine: median time, how sure it is, FLOPs a second. Every time goes into the store.
+    """Measure networks on this machine: median time, its interval, FLOPs per second. Every time is stored.
 
-    Several networks take turns, sixteen at a time, so that a machine that is slow for a while is slow for all of them.
-    They are kept when their last round is over; after Ctrl-C, with the rounds that they have.
+    Several networks take turns, sixteen at a time, so that a slow period of the machine affects all of them alike.
+    Times are stored after the last round; after Ctrl-C, those of the completed rounds are stored.
 
     Example: narformer measure model.onnx resnet/0 --runtime ort --runtime openvino --dim batch=1
     """
@@ -81,9 +82,9 @@ def measure(
 
 
 def facts(m: "Measurement") -> dict[str, Any]:
-    """All of a measurement, and its median, interval and spread, as JSON has them.
+    """All fields of a measurement, and its median, interval and spread, for JSON.
 
-    Those of a latency are in milliseconds, as their names say; those of another quantity in its unit.
+    Those of a latency are in milliseconds, as their names state; those of another quantity are in its unit.
     """
     if _is_latency(m):
         middle = {"median_ms": m.median_ms, "interval_ms": m.interval_ms()}
@@ -93,7 +94,7 @@ def facts(m: "Measurement") -> dict[str, Any]:
 
 
 def middle(m: "Measurement") -> str:
-    """The median in the unit of ``unit``."""
+    """The median, in the unit that ``unit`` returns."""
     return four_digits(m.median_ms if _is_latency(m) else m.median)
 
 
@@ -109,7 +110,7 @@ def unit(m: "Measurement") -> str:
 
 
 def four_digits(value: float) -> str:
-    """A value with four digits that count."""
+    """A value with four significant digits."""
     return f"{value:,.0f}" if value >= 9999.5 else f"{value:.4g}" if value < 1000 else f"{value:.0f}"
 
 
@@ -133,9 +134,9 @@ def runtime_and_precision(m: "Measurement") -> Text:
 
 
 def shared_and_differing(measurements: Sequence["Measurement"]) -> tuple[Text, list[str]]:
-    """The settings that all measurements share, in words; and the names of those that differ, which become columns.
+    """The settings that all measurements share, as text; and the names of those that differ, which become columns.
 
-    The CPU alone and a latency, where all share them, take no words.
+    If all measurements are latencies on the CPU alone, neither is mentioned.
     """
     names = ("quantity", "threads", "batch", "device", "accelerator")
     values = {name: {_setting(m, name) for m in measurements} for name in names}
@@ -148,7 +149,7 @@ def shared_and_differing(measurements: Sequence["Measurement"]) -> tuple[Text, l
 
 
 def differing_cells(m: "Measurement", columns: Sequence[str]) -> list[Text]:
-    """The cells of a measurement in the columns that ``shared_and_differing`` asks for."""
+    """The cells of a measurement in the columns that ``shared_and_differing`` returns."""
     return [Text(_setting(m, name) or "CPU") for name in columns]  # no accelerator: the CPU
 
 
@@ -182,11 +183,11 @@ def _print_measured(found: Sequence["Measured"]) -> None:
     out.print(Text(f"kept in {found[0].kept_in}", style="dim"), soft_wrap=True)
 
 
-NAMED = 3  # most networks that a reason names; of more, only their number is shown
+NAMED = 3  # most networks named with a reason; if there are more, only their number is shown
 
 
 def _print_doubts(found: Sequence["Measured"]) -> None:
-    """Reasons not to trust the numbers, each once, with the networks that it holds for."""
+    """Reasons not to trust the numbers, each once, with the networks that it applies to."""
     of: dict[str, list[str]] = {}
     for measured in found:
         m, reasons = measured.measurement, list(measured.doubts)

@@ -1,4 +1,4 @@
-"""How predictions of a whole network are printed: the answer, how far to trust it, the shares of layers."""
+"""Print predictions of a whole network: the answer, whether it can be trusted, the shares of layers."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -14,17 +14,17 @@ from narformer.cli.terminal import amount, err, out, print_json
 if TYPE_CHECKING:
     from narformer.jobs import NetworkPrediction
 
-LAYERS = 10  # rows unless all are asked for
+LAYERS = 10  # rows, unless all are requested
 BAR = 12  # columns
 
 
 def print_networks(
     networks: Iterable[Sequence["NetworkPrediction"]], everything: bool, as_json: bool, shipped: bool
 ) -> None:
-    """A screen for each network with the answers of all predictors, and the layers of the first of them that has any.
+    """A screen for each network: the answers of all predictors, and the layers of the first predictor that has layers.
 
-    In a pipe a line for each answer, and on standard error a warning for each that must not be trusted; with
-    ``as_json`` a list of all.
+    In a pipe, a line for each answer, and on standard error a warning for each that must not be trusted; with
+    ``as_json``, a list of all answers.
     """
     if as_json:
         print_json([dataclasses.asdict(answer) for answers in networks for answer in answers])
@@ -44,7 +44,7 @@ def print_networks(
         for answer in answers:
             _print_head(answer, width)
         if shipped and any(answer.unit == "ms" for answer in answers):
-            out.print("these are times of that device: `narformer adapt` makes them those of this one", style="yellow")
+            out.print("these times are for that device: `narformer adapt` adapts them to this one", style="yellow")
         layered = next((answer for answer in answers if answer.layers), None)
         if layered is not None:
             _print_layers(layered, everything)
@@ -61,7 +61,7 @@ def _head(width: int) -> Table:
 
 
 def _print_network(answer: "NetworkPrediction", width: int) -> None:
-    """A file's names are Text: markup stays text."""
+    """Names from a file are Text, so that markup in them is not interpreted."""
     head = _head(width)
     head.add_row("network", Text(answer.network))
     totals = f"{amount(answer.macs)} MACs, {amount(answer.flops)} FLOPs, {amount(answer.params)} parameters"
@@ -70,7 +70,7 @@ def _print_network(answer: "NetworkPrediction", width: int) -> None:
 
 
 def _print_head(answer: "NetworkPrediction", width: int) -> None:
-    """One prediction, and how far to trust it."""
+    """One prediction, and whether it can be trusted."""
     head = _head(width)
     value = f"{answer.value:.3g} {answer.unit}".strip()
     if answer.confidence is not None:

@@ -22,7 +22,7 @@ def inspect(
     everything: Annotated[bool, typer.Option("--all", help="Every layer and module, not only the largest.")] = False,
     as_json: Json = False,
 ) -> None:
-    """What a network holds and costs: coverage, FLOPs, MACs, parameters, bytes; by layer, kind and module.
+    """Show the contents and cost of a network: coverage, FLOPs, MACs, parameters, bytes; by layer, kind and module.
 
     Example: narformer inspect model.onnx --dim batch=1
     """
@@ -37,11 +37,11 @@ def inspect(
         _print_inspection(found, everything)
 
 
-LAYERS, ROWS = 10, 20  # rows of an inspection unless all are asked for
+LAYERS, ROWS = 10, 20  # rows of an inspection, unless all are requested
 
 
 def _print_inspection(found: Any, everything: bool) -> None:
-    """Totals with their conventions, then layers, kinds and modules. A file's names are Text: markup stays text."""
+    """Totals with their conventions, then layers, kinds and modules. Names are Text: markup is not interpreted."""
     head = Table.grid(padding=(0, 2))
     head.add_column(style="bold", no_wrap=True)
     head.add_column(overflow="fold")

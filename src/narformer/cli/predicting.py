@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from narformer.jobs import Asked, NetworkPrediction, Ranked, Ranking
 
 LARGER = "larger than any cell trained on: its value is a guess"
-SHOWN = 20  # rows of a ranking where no number was asked for
+SHOWN = 20  # rows of a ranking where no number was requested
 
 
 def predict(
@@ -30,9 +30,11 @@ def predict(
     ],
     predictor: Annotated[
         str | None,
-        typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder; by default all that suit."),
+        typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder; by default all that fit."),
     ] = None,
-    best: Annotated[int | None, typer.Option("--best", "-n", help="Only this many, the best first.", min=1)] = None,
+    best: Annotated[
+        int | None, typer.Option("--best", "-n", help="Number of cells to show, the best first.", min=1)
+    ] = None,
     ascending: Annotated[
         bool | None,
         typer.Option("--ascending/--descending", help="Smallest or largest value first; by default the better one."),
@@ -40,7 +42,7 @@ def predict(
     by: Annotated[str | None, typer.Option(help="The attribute to rank by; the predictor's first by default.")] = None,
     dim: Dims = None,
     input_: Shapes = None,
-    everything: Annotated[bool, typer.Option("--all", help="Of a whole network, every layer.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show every layer of a whole network.")] = False,
     device: Device = "cpu",
     threads: Threads = None,
     as_json: Json = False,
@@ -86,7 +88,7 @@ def _each_network(
 def _sorted(
     answers: Iterator[tuple["NetworkPrediction", ...]], ascending: bool | None, best: int | None, by: str | None
 ) -> Iterator[tuple["NetworkPrediction", ...]]:
-    """By the attribute ``by`` of the first predictor that has it, or by the first attribute of all."""
+    """Ranked by attribute ``by`` of the first predictor that has it; by default, by the first attribute of all."""
     listed = list(answers)
     places = {answer.attribute: place for place, answer in reversed(list(enumerate(listed[0])))}
     place = 0 if by is None else lookup(places, by, "predicted attribute")

@@ -36,7 +36,7 @@ def query(
     ] = None,
     device: Annotated[str | None, typer.Option(help="A device, with or without its precision.")] = None,
     runtime: Annotated[str | None, typer.Option(help="ort, openvino, openvino-float32.")] = None,
-    limit: Annotated[int, typer.Option(help="Most measurements to show.", min=1)] = 20,
+    limit: Annotated[int, typer.Option(help="Maximum number of measurements to show.", min=1)] = 20,
     dim: Dims = None,
     input_: Shapes = None,
     store: Place = None,
@@ -59,7 +59,7 @@ def query(
         return
     if not found.matching:
         devices = "; ".join(found.devices)
-        text = f"none of the {found.total:,} measurements in {found.place} is of this kind. Its devices: {devices}"
+        text = f"no measurement of the {found.total:,} in {found.place} matches. Its devices: {devices}"
         out.print(Text(text), soft_wrap=True)
         return
     _print_found(found)
@@ -99,7 +99,7 @@ def export(
     store: Place = None,
     as_json: Json = False,
 ) -> None:
-    """Write everything to a file; stores of the same content give the same bytes.
+    """Write everything to a file; stores with the same content give identical files.
 
     Example: narformer store export measured.jsonl
     """
@@ -118,7 +118,7 @@ def import_(
     store: Place = None,
     as_json: Json = False,
 ) -> None:
-    """Add an export of another store: all of it, or nothing where anything is wrong. Nothing is added twice.
+    """Add an export of another store: all of it, or nothing if there is an error. Nothing is added twice.
 
     Example: narformer store import measured.jsonl
     """
@@ -128,5 +128,5 @@ def import_(
     if as_json:
         print_json({"added": done.added, "duplicates": done.duplicates, "networks": done.networks})
     else:
-        text = f"{done.added:,} measurements added, {done.duplicates:,} were known; {done.networks:,} new networks"
+        text = f"{done.added:,} measurements added, {done.duplicates:,} already stored; {done.networks:,} new networks"
         out.print(Text(text), soft_wrap=True)

@@ -25,10 +25,12 @@ def table(
     name: Annotated[str | None, typer.Argument(help="A table, as `narformer table` lists them.")] = None,
     row: Annotated[str | None, typer.Option(help="Run only this system.")] = None,
     size: Annotated[int | None, typer.Option(help="Run only this number of training networks.")] = None,
-    unseen: Annotated[str | None, typer.Option(help="Run only where this family is left out of training.")] = None,
-    seeds: Annotated[int, typer.Option(help="First make the missing runs of this number of seeds.", min=0)] = 0,
+    unseen: Annotated[
+        str | None, typer.Option(help="Run only the columns that leave this family out of training.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="First run the missing trainings of this number of seeds.", min=0)] = 0,
     variant: Annotated[str, typer.Option(help="Recipes to run: quick, or paper (the original epochs).")] = "quick",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is stored.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Repeat stored runs.")] = False,
     data: Annotated[str | None, typer.Option(help="Run on this data set: nnlqp, on which the paper measured.")] = None,
     results: Annotated[Path, typer.Option(help="Folder of stored runs and tables.")] = Path("results"),
     threads: Threads = None,
@@ -87,7 +89,7 @@ def _print_table(result: Any, results: Path) -> None:
 
 
 def _text(cell: Any, digits: Mapping[Any, int]) -> str:
-    """What the terminal shows of a cell."""
+    """The text of a cell in the terminal."""
     if cell is None:
         return "-"
     n = digits[cell.metric]

@@ -1,4 +1,4 @@
-"""What the commands share: consoles, common options, progress bars; how scores, amounts, JSON and sizes are written."""
+"""Shared by the commands: consoles, common options, progress bars; formats of scores, amounts, JSON and sizes."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ out, err = Console(), Console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default.", min=1)]
 Device = Annotated[str, typer.Option(help="cpu, or cuda where there is one.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything that chance decides.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 
 
 def jobs_with(threads: int | None) -> Any:
@@ -36,7 +36,7 @@ def jobs_with(threads: int | None) -> Any:
 def bars_shown(still: bool = False) -> Iterator[Callable[[str, int, int, float | None], None]]:
     """Progress bars on standard error, one per phase: call with (phase, done, total, validation τ).
 
-    still: drawn only when called, so that nothing runs beside what is being timed.
+    still: drawn only when called, so that no other thread disturbs the timing.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -63,7 +63,7 @@ def bars_shown(still: bool = False) -> Iterator[Callable[[str, int, int, float |
             yield show
         except KeyboardInterrupt:
             progress.stop()
-            err.print("interrupted: the same command goes on from the last saved state", highlight=False)
+            err.print("interrupted: the same command continues from the last saved state", highlight=False)
             raise typer.Exit(130) from None
 
 
@@ -79,12 +79,12 @@ SCORES = {
     "tau_valid": "Kendall τ, validation label, all test rows",
     "tau_100": "Kendall τ, test label, the 100 cells after validation",
     "tau_100_drawn": "Kendall τ, test label, 100 unseen cells, mean of 50 draws",
-    "precision_1": "share of the predicted best 1 % that is truly so",
+    "precision_1": "share of the predicted best 1 % that are among the true best 1 %",
     "mape": "mean absolute error in percent, rows never trained on",
-    "acc_10": "percentage of them that is off by at most 10 %",
-    "acc_5": "percentage of them that is off by at most 5 %",
-    "coverage": "share of intervals that hold the label predicted, rows never trained on",
-    "coverage_test": "share of intervals that hold the test label, another number",
+    "acc_10": "percentage of them that are off by at most 10 %",
+    "acc_5": "percentage of them that are off by at most 5 %",
+    "coverage": "share of intervals that contain the label trained on, rows never trained on",
+    "coverage_test": "share of intervals that contain the test label, a different label",
 }
 
 
@@ -103,7 +103,7 @@ def print_json(value: Any) -> None:
 
 
 def amount(count: int | None) -> str:
-    """Three digits and a thousand's letter: 118 M; '?' where it was not counted."""
+    """Three digits and a metric prefix: 118 M; '?' where it was not counted."""
     if count is None:
         return "?"
     size, letters = float(count), iter(("", " k", " M", " G", " T", " P", " E"))

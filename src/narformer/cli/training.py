@@ -25,17 +25,17 @@ from narformer.cli.terminal import (
 if TYPE_CHECKING:
     from narformer.jobs import Learned
 
-FEW = 30  # test networks whose Kendall τ has a standard deviation above .12 where there is nothing to rank
+FEW = 30  # with fewer test networks, the Kendall τ of random scores has a standard deviation above .12
 
 
 def train(
     recipe: Annotated[
         Path | None, typer.Argument(help="A recipe in TOML; may be left out with --data or --store.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="A table of your own: .csv, .json or .jsonl.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Your own table: .csv, .json or .jsonl.")] = None,
     store: Annotated[str | None, typer.Option(help="A store of measurements: a file, or postgresql://…")] = None,
     label: Annotated[
-        list[str] | None, typer.Option("--label", "--attribute", help="What to learn; repeat it for several.")
+        list[str] | None, typer.Option("--label", "--attribute", help="Label to learn; repeat it for several.")
     ] = None,
     where: Annotated[
         list[str] | None, typer.Option(help="With --store: only these measurements, such as runtime=ort.")
@@ -47,7 +47,7 @@ def train(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Train a predictor by a recipe, on a table of your own, or on measurements; an interrupted run resumes.
+    """Train a predictor by a recipe, on your own table, or on measurements; an interrupted run resumes.
 
     Example: narformer train examples/nasbench201.toml --set data.train=781
 
@@ -98,7 +98,7 @@ def _print_own(learned: "Learned", text: str) -> None:
 
 
 def _record(learned: "Learned") -> dict[str, Any]:
-    """For programs: the run, and of the user's own data its size."""
+    """For programs: the run, and the size of the user's own data."""
     record: dict[str, Any] = learned.run.model_dump(mode="json", exclude_none=True)
     record["predictor"] = str(learned.predictor)
     if learned.rows is not None:
@@ -171,7 +171,7 @@ def _summary(scores: dict[str, Any]) -> str:
 
 
 def _settings(settings: list[str], option: str, example: str) -> dict[str, Any]:
-    """``key=value`` settings; a value is JSON where it parses, else text."""
+    """``key=value`` settings; a value is JSON where it parses, otherwise text."""
     values = {}
     for setting in settings:
         key, equals, value = setting.partition("=")

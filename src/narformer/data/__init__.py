@@ -1,4 +1,4 @@
-"""Where labelled networks come from: data sets, and their named splits."""
+"""Sources of labelled networks: data sets, and their named splits."""
 
 from narformer.data.dataset import Dataset, Example, PaperRows, Split
 from narformer.data.folder import load

@@ -1,9 +1,9 @@
 """AnalogNAS-Bench: the NAS-Bench-201 cells trained anew on CIFAR-10, also quantised and on analog hardware models.
 
 The package ``analog-nasbench`` ships its table as a pickle. We read that one file as data; the package itself, which
-needs more packages, is never imported. The pickle maps six operation codes, for the edges 0→1, 0→2, 0→3, 1→2, 1→3,
+has further dependencies, is never imported. The pickle maps six operation codes, for the edges 0→1, 0→2, 0→3, 1→2, 1→3,
 2→3, to accuracies in percent. The codes 0 skip, 1 none, 2 conv 3×3, 3 conv 1×1, 4 average pool are not stated there:
-they are the one assignment whose accuracies agree with NAS-Bench-201 (τ = 0.89; the next best 0.64).
+they are the only assignment whose accuracies agree with NAS-Bench-201 (τ = 0.89; the next best 0.64).
 """
 
 from importlib import metadata
@@ -56,7 +56,7 @@ FACTS = Facts(
 
 
 def installed() -> Path | None:
-    """The table of the installed package, found by its list of files without importing it; None where it is absent."""
+    """The table of the installed package, found by its list of files without importing it; None if it is absent."""
     try:
         files = metadata.files(PACKAGE) or []
     except metadata.PackageNotFoundError:
@@ -66,12 +66,13 @@ def installed() -> Path | None:
 
 
 def read_analog(path: str | Path) -> Dataset:
-    """The cells of the package's table in its own order, which is that of the operation codes (seed your splits).
+    """The cells of the package's table in its own order, which is that of the operation codes (so draw splits with a
+    seed).
 
     Raises BadFile where the file is damaged, hostile, or not this table.
     """
     path = require_file(path, _EXPECTED)
-    # fresh classes, so that nothing a pickle does to them outlives the reading
+    # new classes, so that changes by the pickle do not outlive the reading
     entry, drift = type("Entry", (Record,), {"__slots__": ()}), type("Drift", (Record,), {"__slots__": ()})
     table = {"analognasbench.data.Architecture": entry, "analognasbench.data.DriftMeasurement": drift}
     with path.open("rb") as file:

@@ -1,6 +1,6 @@
 """Our own file of a data set of cells: ``.npz``, compressed, without pickle.
 
-npz rather than parquet, because a data set that was added once is then read with numpy alone, without the extra
+npz rather than parquet, because an added data set can then be read with numpy alone, without the extra
 ``data``; each member carries a CRC-32, so that a flipped byte is found. Members: ``header`` (JSON: format number,
 names, units), ``kind_MN``, ``adj_MNN`` (see Cells) and ``labels_LM``, float64 with NaN where a label is absent.
 """
@@ -26,7 +26,7 @@ from narformer.errors import BadFile
 __all__ = ["FORMAT", "read", "write"]
 
 FORMAT = 1
-_PAPER = {module.NAME: module.PAPER for module in (nasbench101, nasbench201)}  # the file does not hold it
+_PAPER = {module.NAME: module.PAPER for module in (nasbench101, nasbench201)}  # not in the file
 _MEMBERS = ("header", "kind_MN", "adj_MNN", "labels_LM")
 _MAX_BYTES = 1 << 31
 _EXPECTED = f"a data set of format {FORMAT}"
@@ -34,7 +34,7 @@ _AGAIN = "The file is damaged: add the official file again."
 
 
 def write(dataset: Dataset, path: str | Path) -> None:
-    """Write a data set of Cells; the file appears whole under its name or not at all.
+    """Write a data set of Cells; the file appears complete or not at all.
 
     Raises BadFile where the folder cannot be written to.
     """
@@ -70,7 +70,7 @@ def read(path: str | Path) -> Dataset:
             sizes = {info.filename: info.file_size for info in archive.infolist()}
             if set(sizes) != {f"{name}.npy" for name in _MEMBERS} or sum(sizes.values()) > _MAX_BYTES:
                 raise BadFile(path, f"a zip file of {', '.join(sorted(sizes)[:5])}", _EXPECTED, _AGAIN)
-            # a member read to its end has its checksum tested
+            # reading a member to its end tests its checksum
             header_C, kind_MN, adj_MNN, labels_LM = (
                 np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False) for name in _MEMBERS
             )
@@ -103,5 +103,5 @@ def _cells(vocabulary: tuple[str, ...], kind_MN: NDArray[Any], adj_MNN: NDArray[
     if adj_MNN.shape != (*kind_MN.shape, kind_MN.shape[1]):
         raise ValueError(f"columns of shapes {kind_MN.shape} and {adj_MNN.shape}")
     if ((kind_MN < PADDING) | (kind_MN >= len(vocabulary))).any() or np.tril(adj_MNN).any():
-        raise ValueError("operations or edges that no cell has")
+        raise ValueError("operations or edges that are impossible in cells")
     return Cells(vocabulary, kind_MN, adj_MNN)

@@ -1,4 +1,4 @@
-"""Rows of the CSV files in which some authors publish."""
+"""Rows of CSV files as published by some authors."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ LARGEST = 2**24  # bytes; the files of our sources have less than half a million
 
 
 def read_rows(path: str | Path, fields: int, expected: str) -> list[list[str]]:
-    """The rows of a small file, each of ``fields`` fields. Raises BadFile, with the line where there is one."""
+    """The rows of a small file, each of ``fields`` fields. Raises BadFile, with the line if known."""
     path = require_file(path, expected)
     if path.stat().st_size > LARGEST:
         raise BadFile(path, f"{path.stat().st_size:,} bytes", f"{expected}, at most {LARGEST:,} bytes")
@@ -28,12 +28,12 @@ def read_rows(path: str | Path, fields: int, expected: str) -> list[list[str]]:
     except UnicodeDecodeError as error:
         raise BadFile(path, f"bytes that are not UTF-8 text (byte {error.start:,})", expected) from None
     except csv.Error as error:
-        raise BadFile(path, f"no CSV in line {lines.line_num} ({error})", expected) from None
+        raise BadFile(path, f"invalid CSV in line {lines.line_num} ({error})", expected) from None
     return rows
 
 
 def finite(path: str | Path, text: str) -> float:
-    """The number that a field states. Raises BadFile where it is no number, or not finite."""
+    """The number in a field. Raises BadFile where it is not a finite number."""
     try:
         number = float(text)
     except ValueError:

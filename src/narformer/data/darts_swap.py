@@ -57,7 +57,7 @@ def _dataset(genotypes: Sequence[str], accuracies: ArrayLike, path: str | Path) 
         try:
             cells.append(space.parse(genotype))
         except BadArchitecture as error:
-            raise BadFile(path, f"no architecture in row {row} ({error})", _EXPECTED) from None
+            raise BadFile(path, f"an invalid architecture in row {row} ({error})", _EXPECTED) from None
     dataset = Dataset(
         name="darts-swap1000",
         space=space.name,

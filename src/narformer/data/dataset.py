@@ -21,7 +21,8 @@ class Example:
 
 @dataclass(frozen=True)
 class PaperRows:
-    """The papers' use of a benchmark: consecutive labelled rows in its order train, the next ones validate.
+    """The papers' use of a benchmark: consecutive labelled rows in its order for training, the next ones for
+    validation.
 
     parts: names of further test parts, and the number of labelled rows of each, which follow validation and one another
     """
@@ -36,11 +37,11 @@ class Dataset(Sequence[Example]):
     architectures: M networks, in the order of the official benchmark
     labels:        attribute name -> (M,) float64, NaN where a network has no such label
     attributes:    attribute name -> Attribute
-    train_labels:  the label that the papers train and validate on, or those that are learned
-    test_labels:   the label that the papers test on, or one for each of those that are learned
-    official:      the rows by role as the authors of the data give them, where they do
-    family_M:      the family of each network, where the set has families
-    paper:         the rows that the papers use, where they say which
+    train_labels:  the label that the papers train and validate on, or the labels to learn
+    test_labels:   the label that the papers test on, or one for each label to learn
+    official:      the rows by role as given by the authors of the data, if they are
+    family_M:      the family of each network, if the set has families
+    paper:         the rows that the papers use, if they are stated
     """
 
     name: str
@@ -58,7 +59,7 @@ class Dataset(Sequence[Example]):
         return len(self.architectures)
 
     def columns(self, names: Sequence[str]) -> NDArray[np.float64]:
-        """(M, T) the labels of these names, NaN where a network has none."""
+        """(M, T) the labels of these names, NaN where they are missing."""
         return np.stack([self.labels[name] for name in names], axis=1)
 
     def having(self, names: Sequence[str]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Facts about a source, known before it is opened: its rows, its optima, the range of its labels."""
+"""Published facts about a source, for checks: its rows, its optima, the range of its labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ __all__ = ["Facts", "contradictions", "require_file", "verify"]
 
 @dataclass(frozen=True)
 class Facts:
-    """Published facts that every true copy of a source fulfils.
+    """Published facts that hold for every correct copy of a source.
 
     rows:   number of networks
     best:   label -> (its known largest value, tolerance), in the label's unit
-    ranges: label -> (smallest, largest) value that is possible, where the data set has that label
+    ranges: label -> (smallest, largest) possible value, if the data set has that label
     """
 
     rows: int
@@ -45,18 +45,18 @@ def contradictions(dataset: Dataset, facts: Facts) -> list[tuple[str, str]]:
             wrong.append((f"{outside:,} values of {name} outside the possible range", f"{smallest:g} to {largest:g}"))
     used = (*dataset.train_labels, *dataset.test_labels)
     empty = [name for name in used if np.isnan(dataset.labels[name]).all()]
-    return wrong + [(f"not one value of {name}", "the label that the papers use") for name in empty]
+    return wrong + [(f"no value of {name}", "the label that the papers use") for name in empty]
 
 
 def verify(dataset: Dataset, facts: Facts, path: str | Path) -> Dataset:
     """The same data set, or BadFile where it contradicts the facts."""
     for found, expected in contradictions(dataset, facts):
-        raise BadFile(path, found, expected, "The file is damaged or another one: take it from its source again.")
+        raise BadFile(path, found, expected, "The file is damaged or a different one: get it from its source again.")
     return dataset
 
 
 def require_file(path: str | Path, expected: str) -> Path:
-    """The path, or BadFile where no file stands there, it cannot be opened, or it is empty."""
+    """The path, or BadFile where there is no file, it cannot be opened, or it is empty."""
     path = Path(path)
     if not path.exists():
         raise BadFile(path, "nothing at this path", expected)
@@ -68,5 +68,5 @@ def require_file(path: str | Path, expected: str) -> Path:
     except OSError as error:
         raise BadFile(path, f"a file that cannot be read ({error.strerror})", expected) from None
     if empty:
-        raise BadFile(path, "an empty file", expected, "Take it from its source again.")
+        raise BadFile(path, "an empty file", expected, "Get it from its source again.")
     return path

@@ -1,6 +1,6 @@
-"""The data folder: its content, and how a source is opened, added, fetched and examined.
+"""The data folder: list, open, add, fetch and check its sources.
 
-NARFORMER_DATA names the folder; without it, it lies in the user's cache. ``<source>.npz`` was written by ``add``;
+NARFORMER_DATA names the folder; by default it is in the user's cache. ``<source>.npz`` was written by ``add``;
 files and folders under the names that a Source states are read as they are. Whole networks are not converted: ``add``
 copies their file, or links to their folder.
 """
@@ -33,7 +33,7 @@ State = Literal["ready", "missing", "listed only"]
 
 @dataclass(frozen=True)
 class Listed:
-    """A source as `narformer data` shows it: its state, where it lies, and how to get it."""
+    """A source as listed by `narformer data`: its state, its location, and how to get it."""
 
     source: Source
     state: State
@@ -60,7 +60,7 @@ def data_folder() -> Path:
 def load(name: str) -> Dataset:
     """The data set called ``name``, verified; of ``one+other``, the cells of both with all their labels.
 
-    Raises UnknownName, MissingData with the remedy where it is not there, BadFile where its file is damaged; BadRecipe
+    Raises UnknownName, MissingData with the remedy where it is missing, BadFile where its file is damaged; BadRecipe
     for two sets that cannot be joined.
     """
     if "+" in name:
@@ -90,8 +90,7 @@ def add(name: str, file: str | Path, progress: Progress = silent) -> Path:
     """Read the official file or our parquet, verify it, and keep it in the data folder; the path there.
 
     Cells are kept as ``<name>.npz``, a file of whole networks as a copy, a folder of them as a link.
-    Raises UnknownName, BadFile where the file is wrong or damaged; nothing is left behind then, and an
-    earlier file stays.
+    Raises UnknownName, BadFile where the file is wrong or damaged; the folder is then unchanged.
     """
     source = lookup(SOURCES, name, "data source")
     if not _readable(source):
@@ -108,12 +107,12 @@ def add(name: str, file: str | Path, progress: Progress = silent) -> Path:
 def fetch(name: str, progress: Progress = silent) -> Path:
     """Download the official file from its pinned address, test its checksum, and add it; the path in the data folder.
 
-    Raises MissingData with the official page where no address serves the file with a known checksum, or where the
+    Raises MissingData with the official page where there is no address with a known checksum, or where the
     download fails; BadFile where the checksum differs.
     """
     source = lookup(SOURCES, name, "data source")
     if source.address is None or source.sha256 is None or not _readable(source):
-        raise MissingData(f"no address serves '{name}' with a known checksum. {_what_to_do(source)}")
+        raise MissingData(f"'{name}' has no address with a known checksum. {_what_to_do(source)}")
     pooch = needs("pooch", "data")
     folder = data_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +129,7 @@ def fetch(name: str, progress: Progress = silent) -> Path:
 
 
 def doctor() -> list[Finding]:
-    """Open every file that is there and test its rows, known optima and label ranges: one finding per file."""
+    """Open every present file and test its rows, known optima and label ranges: one finding per file."""
     return [_examine(source, path) for source in SOURCES.values() for path in _candidates(source)]
 
 
@@ -185,7 +184,7 @@ def _open(source: Source, path: Path, progress: Progress = silent) -> Dataset:
     elif source.read_official is not None:
         dataset = source.read_official(path, progress)
     else:
-        raise BadFile(path, "a file that is no parquet file", f"{source.files[0]}; the official files are not read")
+        raise BadFile(path, "a file that is not a parquet file", f"{source.files[0]}; the official files are not read")
     return dataset if source.facts is None else verify(dataset, source.facts, path)
 
 

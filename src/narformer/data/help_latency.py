@@ -2,7 +2,7 @@
 
 A label is a setting, ``device`` or ``device_batch``. Not all are measurements of a whole network: Eyeriss and the FPGA
 are modelled everywhere, and in FBNet the Pixel 3 and the Raspberry Pi 4 are sums of look-up tables; ``measured`` names
-the others. FBNet and Once-for-all are held as chains of block kinds, so that any graph tokenizer reads them.
+the others. FBNet and Once-for-all are held as chains of block kinds, so that any graph tokenizer can read them.
 
 Letters: M networks, P places of blocks, N vertices.
 """

@@ -18,9 +18,9 @@ __all__ = ["joined"]
 def joined(first: Dataset, second: Dataset) -> Dataset:
     """The cells of both, each once, with the labels of both; NaN where a set does not hold a cell.
 
-    Cells of the first set come first, in its order. Cells are the same where their operations and edges are, vertex by
-    vertex. Splits and default labels are those of the first set.
-    Raises BadRecipe where the sets are not cells over the same operations, or both have a label of one name.
+    Cells of the first set come first, in its order. Cells are the same where their operations and edges are equal,
+    vertex by vertex. Splits and default labels are those of the first set.
+    Raises BadRecipe where the sets are not cells over the same operations, or both have a label of the same name.
     """
     one, other = first.architectures, second.architectures
     name = f"{first.name}+{second.name}"

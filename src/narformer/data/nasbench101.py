@@ -1,7 +1,7 @@
 """NAS-Bench-101 as a data set: our parquet file and the official TFRecord file.
 
 Ying et al. 2019. 423,624 cells, trained for 4, 12, 36 and 108 epochs on CIFAR-10, three times each.
-Accuracies are fractions. The rows stand in the order of the official file, which is that of the cells' hashes.
+Accuracies are fractions. The rows are in the order of the official file, which is that of the cells' hashes.
 """
 
 from collections.abc import Mapping

@@ -37,9 +37,9 @@ _EXPECTED = "trainings of NAS-Bench-101"
 def read_tfrecord(path: str | Path, progress: Progress = silent) -> Dataset:
     """The cells of an official file in its order, with val_acc_e108 of the first run and val_acc_e108_mean of three.
 
-    The full file (2 GB, five million records) takes some minutes; ``progress`` is called as in ``records``.
-    Raises BadFile where the file is cut or damaged, a record is no training of NAS-Bench-101, or a cell has not three
-    runs of 108 epochs. The number of cells is not tested here: small files in this layout are read as well.
+    The full file (2 GB, five million records) takes several minutes; ``progress`` is called as in ``records``.
+    Raises BadFile where the file is cut or damaged, a record is not a training of NAS-Bench-101, or a cell does not
+    have three runs of 108 epochs. The number of cells is not tested here: small files in this layout are read as well.
     """
     cells: dict[str, tuple[int, str, str, int]] = {}
     row_R, epochs_R = array("i"), array("i")

@@ -43,7 +43,7 @@ _PARAMS = {
 def read_pth(path: str | Path, progress: Progress = silent) -> Dataset:
     """The cells of an official file by index, with their accuracies after 200 epochs, mean over the seeds they have.
 
-    The whole content is built in memory, as the official API does: count on five times the size of the file.
+    The whole content is built in memory, as the official API does: it takes about five times the size of the file.
     Raises BadFile where the file is cut, damaged, hostile, or not in this layout. The number of cells is not tested
     here: small files in this layout are read as well.
     """
@@ -83,7 +83,7 @@ def _accuracy(run: Any, evaluated: str | None) -> float:
     last = run["epochs"] - 1
     if evaluated is None:
         return float(run["train_acc1es"][last])
-    # the test accuracy of the half trained on is not in every release
+    # not every release has the test accuracy after training on one half
     return float(run["eval_acc1es"].get(f"{evaluated}@{last}", np.nan))
 
 

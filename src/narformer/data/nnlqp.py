@@ -59,9 +59,9 @@ class Row:
 
 
 class OnnxFiles(Sequence[Architecture]):
-    """Networks in ONNX files, read for the batch size of their rows whenever they are asked for.
+    """Networks in ONNX files, read for the batch size of their rows at each access.
 
-    None is kept: 20,000 of them fill more memory than many machines have. Asking for one raises BadFile and
+    Networks are not cached: 20,000 of them need more memory than many machines have. Access raises BadFile and
     BadArchitecture as ``read_onnx``.
     """
 
@@ -90,7 +90,7 @@ class OnnxFiles(Sequence[Architecture]):
 def read_folder(path: str | Path) -> Dataset:
     """The networks of the folder with their latencies; ``official`` is the authors' split.
 
-    The text and the presence of every file are tested now; files are read when their networks are asked for.
+    The text and the presence of every file are tested now; files are read when their networks are accessed.
 
     Raises BadFile where the folder has no text or lacks a file that it names, or the text is wrong.
     """
@@ -121,7 +121,7 @@ def read_folder(path: str | Path) -> Dataset:
 def read_rows(path: str | Path) -> list[Row]:
     """The lines of the text, in its order.
 
-    Raises BadFile, with the line, where one has another form, leaves the folder, or stands twice; where the text holds
+    Raises BadFile, with the line, where one has another form, leaves the folder, or occurs twice; where the text holds
     several platforms, whose times are different labels; where some lines have a role and others do not.
     """
     path = require_file(path, _EXPECTED)
@@ -148,7 +148,7 @@ def read_rows(path: str | Path) -> list[Row]:
 
 
 def official_split(families: Sequence[str], stages: Sequence[str]) -> Split:
-    """The rows marked train and test; without marks, the last tenth of each family in its order tests.
+    """The rows marked train and test; without marks, the test rows are the last tenth of each family in its order.
 
     Where both are known, they agree in all 20,000 rows. ``parts`` are the test rows of each family.
     """
@@ -192,7 +192,7 @@ def _row(path: Path, where: str, fields: list[str]) -> Row:
 
 
 def _network(folder: Path, row: Row) -> Architecture:
-    from narformer.formats.onnx_reader import read_onnx  # a tenth of a second that other data sets do not need
+    from narformer.formats.onnx_reader import read_onnx  # takes a tenth of a second, only needed here
 
     file = folder / row.path
     read = read_onnx(file)
@@ -203,7 +203,7 @@ def _network(folder: Path, row: Row) -> Architecture:
     }
     if any(
         shape[0] != row.batch for shape in shapes.values()
-    ):  # the row states the batch that was measured, not the file
+    ):  # the measured batch size is in the row, not in the file
         read = read_onnx(file, inputs={name: (row.batch, *shape[1:]) for name, shape in shapes.items()})
     network = read.architecture
     return Architecture(network.ops, network.edges, row.name, network.slots)

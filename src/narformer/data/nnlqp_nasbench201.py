@@ -27,7 +27,7 @@ _PINNED = {"code": 0x714402A2, "stage": 0xD06F1DDA, "latency_ms": 0x2D047D31}
 
 
 def read_parquet(path: str | Path) -> Dataset:
-    """The 2,000 networks in the order of the file, built when they are asked for; ``official`` is the authors' split.
+    """The 2,000 networks in the order of the file, built when they are accessed; ``official`` is the authors' split.
 
     Raises BadFile where the file is damaged, cut, or holds other content; MissingExtra without pyarrow.
     """
@@ -36,9 +36,10 @@ def read_parquet(path: str | Path) -> Dataset:
 
 
 def read_text(path: str | Path) -> Dataset:
-    """The same from the text of latencies, ``gt.txt`` or ``gt_stage.txt``; the other families are passed over.
+    """The same from the text of latencies, ``gt.txt`` or ``gt_stage.txt``; the other families are skipped.
 
-    Raises BadFile as ``read_rows``, and where a network of the family has no number of a cell or another batch than 1.
+    Raises BadFile as ``read_rows``, and where a network of the family lacks the number of a cell or has a batch size
+    other than 1.
     """
     rows = [row for row in read_rows(path) if row.family == FAMILY.name]
     for row in rows:

@@ -1,4 +1,4 @@
-"""Arrays in a compressed ``.npz`` file, without pickle: written whole or not at all."""
+"""Arrays in a compressed ``.npz`` file, without pickle, written atomically."""
 
 import os
 import zipfile
@@ -17,7 +17,7 @@ DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, MemoryError, NotImplementedError, RuntimeError),
     *(ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError),
 )
-"""Exceptions of reading a damaged or hostile file: of zip, of numpy, and of a reader that trusts its content."""
+"""Exceptions of reading a damaged or hostile file: of zip, of numpy, and of a reader without checks."""
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
@@ -25,7 +25,7 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
 
     Raises BadFile where the folder cannot be written to.
     """
-    # one fixed name, so that the file a killed run leaves is replaced by the next
+    # one fixed name, so that the next run replaces the file of a killed run
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

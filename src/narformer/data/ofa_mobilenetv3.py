@@ -2,7 +2,7 @@
 
 Published with DyNAS-T (Cummings et al. 2022): the subnets that five searches visited, so that good ones are frequent.
 Width 1.0, 224 pixels, weights inherited from the trained super-network; 2,162 different subnets, whose repeated
-accuracies differ by at most 0.1. The rows stand by search, in the order of FILES. Accuracies are percent.
+accuracies differ by at most 0.1. The rows are ordered by search, in the order of FILES. Accuracies are percent.
 """
 
 import ast
@@ -69,7 +69,7 @@ def read_parquet(path: str | Path) -> Dataset:
 
 
 def read_csvs(path: str | Path) -> Dataset:
-    """The same from the authors' files: ``path`` is one of FILES, and the others lie beside it. Raises BadFile."""
+    """The same from the authors' files: ``path`` is one of FILES, the others are in its folder. Raises BadFile."""
     path = Path(path)
     if path.name not in FILES:
         raise BadFile(path, "a file of another name", f"one of {', '.join(FILES)}", "All five must lie in one folder.")

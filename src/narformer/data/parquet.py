@@ -1,6 +1,6 @@
 """Columns of a parquet file, checked against their pinned content. The only file that imports pyarrow.
 
-Parquet pages need not carry checksums, so a flipped byte can decode to a wrong number in silence. We therefore pin the
+Parquet pages need not carry checksums, so a flipped byte can silently decode to a wrong number. We therefore pin the
 CRC-32 of each column's content, which does not depend on how the file was compressed or split.
 """
 
@@ -19,14 +19,14 @@ __all__ = ["Column", "count_rows", "read_columns"]
 Column = Any
 """A list of str for text, an (M, K) array for lists of K numbers, an (M,) array of the file's own number type else."""
 
-_AGAIN = "The file is damaged or another one: take it from its source again."
+_AGAIN = "The file is damaged or a different one: get it from its source again."
 
 
 def read_columns(path: str | Path, rows: int, pinned: Mapping[str, int]) -> dict[str, Column]:
     """The columns named in ``pinned``, each with the CRC-32 of its content: text joined by line ends, numbers as bytes.
 
-    Raises BadFile where the file is no parquet file, is cut or damaged, lacks a column, or holds other content;
-    MissingExtra without pyarrow.
+    Raises BadFile where the file is not a parquet file, is truncated or damaged, lacks a column, or holds other
+    content; MissingExtra without pyarrow.
     """
     path = require_file(path, "a parquet file")
     parquet = needs("pyarrow.parquet", "data")
@@ -49,7 +49,7 @@ def read_columns(path: str | Path, rows: int, pinned: Mapping[str, int]) -> dict
     except (OSError, ValueError, MemoryError, OverflowError, RuntimeError, UnicodeError, NotImplementedError) as error:
         # pyarrow reports damage as any of these, and its text can hold many lines
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise BadFile(path, f"a parquet file that cannot be decoded ({reason})", "a whole one", _AGAIN) from None
+        raise BadFile(path, f"a parquet file that cannot be decoded ({reason})", "a complete one", _AGAIN) from None
     for name, column in columns.items():
         if _checksum(column) != pinned[name]:
             raise BadFile(path, f"a column '{name}' with other content", "the published values, unchanged", _AGAIN)
@@ -70,7 +70,7 @@ def _checksum(column: Column) -> int:
 
 
 def count_rows(path: str | Path) -> int:
-    """Number of rows that a parquet file states. Raises BadFile for any other file; MissingExtra without pyarrow."""
+    """Number of rows of a parquet file, by its metadata. Raises BadFile; MissingExtra without pyarrow."""
     path = require_file(path, "a parquet file")
     parquet = needs("pyarrow.parquet", "data")
     try:

@@ -1,10 +1,10 @@
 """Pickles as data: a reader that builds numbers, text and containers, and imports and calls nothing that they name.
 
-Benchmarks are published as pickles, and a pickle is a program: it may name any function and have it called. Here every
-name is looked up in a table that stands in this file or is given by the caller, and the table holds only our own
-stand-ins, never the thing itself. A name outside the table ends the reading with BadFile before anything was called.
-A stand-in is sealed: a pickle can call it with data and get data back, and can change nothing of it.
-A hostile pickle can still ask for much memory; it cannot run code.
+Benchmarks are published as pickles, and a pickle is a program: it may name any function and call it. Here every
+name is looked up in a table, which is in this file or given by the caller and holds only our own
+stand-ins, never the named object. A name outside the table ends the reading with BadFile before anything was called.
+A stand-in is sealed: a pickle can call it with data and get data back, but cannot change it.
+A hostile pickle can still request much memory; it cannot run code.
 """
 
 import pickle
@@ -21,7 +21,7 @@ __all__ = ["NUMPY", "PLAIN", "Record", "Sealed", "unpickle"]
 
 
 class Sealed:
-    """A function that a pickle may call, and to which it can do nothing else."""
+    """A function that a pickle can call, but not change."""
 
     __slots__ = ("_call",)
 
@@ -75,7 +75,7 @@ def _scalar(dtype: object, content: object) -> Any:
 
 
 def _encode(text: object, codec: object = "latin1") -> bytes:
-    # how protocol 2 writes bytes
+    # the form of bytes in protocol 2
     if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError("bytes in an unknown encoding")
     return text.encode("latin-1")
@@ -117,9 +117,9 @@ class _Reader(pickle.Unpickler):
         if f"{module}.{name}" not in self._table:
             raise BadFile(
                 self._path,
-                f"a pickle that asks for '{module}.{name}'",
+                f"a pickle that requests '{module}.{name}'",
                 "a pickle of data only",
-                "Nothing that it names was imported or called. Take the file from its official source.",
+                "Nothing that it names was imported or called. Get the file from its official source.",
             )
         return self._table[f"{module}.{name}"]
 
@@ -137,15 +137,15 @@ def unpickle(
 ) -> Any:
     """The next pickle in ``file``, built from ``table`` alone: "module.name" -> Sealed or a subclass of Record.
 
-    ``persistent`` answers references to data outside the pickle. ``path`` is named in errors.
+    ``persistent`` resolves references to data outside the pickle. Errors name ``path``.
     Raises BadFile where the pickle is damaged, cut, or names something outside the table.
     """
     try:
         return _Reader(file, path, table, persistent).load()
     except BadFile:
         raise
-    except Exception as error:  # a damaged pickle raises nearly anything
+    except Exception as error:  # a damaged pickle can raise almost any exception
         reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
         raise BadFile(
-            path, f"a pickle that cannot be decoded ({reason})", "a whole one", "Take the file from its source again."
+            path, f"a pickle that cannot be decoded ({reason})", "a complete one", "Get the file from its source again."
         ) from None

@@ -1,4 +1,4 @@
-"""The table of sources: a description of each, where it comes from, and its readers."""
+"""The table of sources: a description of each, its origin, and its readers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ __all__ = ["SOURCES", "Source"]
 class Source:
     """One source of labelled networks.
 
-    files:    names under which our conversion of it lies in the data folder
-    official: the file that its authors publish, as people know it
-    folder:   whether it is a folder
+    files:    names of our conversion of it in the data folder
+    official: the common name of the file that its authors publish
+    folder:   whether that is a folder
     origin:   the page where they publish it
-    size:     of the official file, in words
-    address:  where `data fetch` takes the official file from, None where no address serves one with a known checksum
+    size:     of the official file, as text
+    address:  of the official file for `data fetch`; None without an address with a known checksum
     sha256:   of the file at that address
-    read_file, read_official: readers of our conversion and of the official file, None where it is not read; both are
-              None where the source is only listed
+    read_file, read_official: readers of our conversion and of the official file, None if it is not read; both are
+              None if the source is only listed
     locate:   finds the official file outside the data folder
     """
 

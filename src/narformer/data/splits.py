@@ -1,4 +1,4 @@
-"""Named splits: which rows train, which select, which test. Protocols of the papers and ours."""
+"""Named splits: rows for training, selection and test. Protocols of the papers and ours."""
 
 import json
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from narformer.spaces import space_called
 __all__ = ["SPLITS", "VALIDATION", "load_split", "network_numbers", "portions", "save_split", "split"]
 
 VALIDATION = 200
-"""Cells on which every paper selects."""
+"""Number of cells on which every paper selects."""
 
-FEWEST_NETWORKS = 10  # of a table of one's own: two to validate, two to test
+FEWEST_NETWORKS = 10  # of the user's own table: two to validate, two to test
 
 FORMAT = 1
 
@@ -37,8 +37,8 @@ def split(
 ) -> Split:
     """The split called ``name`` (a key of SPLITS) with ``train`` training rows.
 
-    Train and validation rows are disjoint and have the train label; test rows have the test label. A family that is
-    left ``unseen`` tests, all of it, and the other families train and validate; then ``name`` is "paper".
+    Train and validation rows are disjoint and have the train label; test rows have the test label. All rows of a
+    family that is left ``unseen`` test, and the other families train and validate; then ``name`` is "paper".
     Raises UnknownName, or BadRecipe where the data set has too few labelled rows or no such family, or a random split
     has no seed.
     """
@@ -51,24 +51,24 @@ def split(
 
 
 def paper(dataset: Dataset, train: int, validation: int, seed: int | None) -> Split:
-    """The papers' rows: the first ``train`` labelled ones, then the validation rows; the test part is everything.
+    """The papers' rows: the first ``train`` labelled ones, then the validation rows; the test part is all rows.
 
     Further test parts of the papers are the labelled rows after validation. Where the authors of the data give a split
     of their own, its test part is theirs, and train and validation are spread evenly over their training rows, so that
-    every family has its share. The seed is of no effect.
+    every family has its share. The seed has no effect.
     """
     if dataset.official is not None:
         return _of_authors(dataset, dataset.official, train, validation)
     if dataset.paper is None:
         raise BadRecipe(
-            f"no paper splits the data set '{dataset.name}': its source names no rows of a paper; "
+            f"the data set '{dataset.name}' has no split of a paper: its source names no rows of a paper; "
             "use 'random' or 'holdout' with a seed"
         )
     return _consecutive(dataset, "paper", _labelled(dataset), train, validation, None)
 
 
 def random(dataset: Dataset, train: int, validation: int, seed: int | None) -> Split:
-    """As the papers split, but with the labelled rows in the order that the seed draws; the test part is everything."""
+    """As the papers split, but with the labelled rows in random order by the seed; the test part is all rows."""
     rows = _generator(seed, "random").permutation(_labelled(dataset))
     return _consecutive(dataset, "random", rows, train, validation, seed)
 
@@ -76,8 +76,8 @@ def random(dataset: Dataset, train: int, validation: int, seed: int | None) -> S
 def holdout(dataset: Dataset, train: int, validation: int, seed: int | None) -> Split:
     """Three disjoint parts drawn by the seed; rows that hold the same network (``network_numbers``) go to one part.
 
-    The parts come as near to the rows asked for as whole networks let them; the test part is every row of the networks
-    that neither train nor validate. Without repeated networks the drawn rows are those of ``random``.
+    The parts come as close to the requested numbers of rows as whole networks allow; the test part is every row of the
+    networks that neither train nor validate. Without repeated networks the drawn rows are those of ``random``.
     """
     generator = _generator(seed, "holdout")
     labelled = _labelled(dataset)
@@ -107,9 +107,10 @@ def holdout(dataset: Dataset, train: int, validation: int, seed: int | None) -> 
 
 
 def portions(dataset: Dataset) -> tuple[int, int]:
-    """Training and validation rows of a table of one's own, for ``holdout``: a fifth of all is left to test.
+    """Numbers of training and validation rows of the user's own table, for ``holdout``: a fifth of all is left for
+    test.
 
-    200 rows validate, or a fifth where there are fewer than 1,000. Raises BadRecipe for fewer than ten networks.
+    200 rows validate, or a fifth if there are fewer than 1,000. Raises BadRecipe for fewer than ten networks.
     """
     rows = len(dataset.having(dataset.train_labels))
     networks = int(network_numbers(dataset).max(initial=-1)) + 1
@@ -126,8 +127,8 @@ def portions(dataset: Dataset) -> tuple[int, int]:
 def network_numbers(dataset: Dataset, rows: Rows | None = None) -> NDArray[np.int64]:
     """(M,) numbers from 0 on, equal for rows that hold the same network, counted by first appearance.
 
-    Of all rows, or of these. Cells are the same where their space says so; networks where they have the same
-    fingerprint. Raises UnknownName where the data set holds cells of no known space.
+    For all rows, or for these. Cells are the same if their keys in the space are equal; networks if they have the same
+    fingerprint. Raises UnknownName where the data set holds cells of an unknown space.
     """
     cells = dataset.architectures if rows is None else dataset.rows(rows)
     if not isinstance(cells, Cells):
@@ -151,17 +152,17 @@ def _labelled(dataset: Dataset) -> Rows:
 
 def _generator(seed: int | None, name: str) -> np.random.Generator:
     if seed is None:
-        raise BadRecipe(f"the split '{name}' is drawn by chance: give it a seed, so that it can be drawn again")
+        raise BadRecipe(f"the split '{name}' is random: give it a seed, so that it can be repeated")
     return np.random.default_rng(seed)
 
 
 def _agree_on_sizes(dataset: Dataset, train: int, validation: int, labelled: int, kind: str | None = None) -> None:
     if train < 1 or validation < 0:
-        raise BadRecipe(f"{train} training and {validation} validation rows asked for; expected at least 1 and 0")
+        raise BadRecipe(f"{train} training and {validation} validation rows requested; expected at least 1 and 0")
     if train + validation > labelled:
         kind = kind or f"rows with the label {' or '.join(dataset.train_labels)}"
         raise BadRecipe(
-            f"{train:,} training and {validation:,} validation rows asked for; '{dataset.name}' has {labelled:,} {kind}"
+            f"{train:,} training and {validation:,} validation rows requested; '{dataset.name}' has {labelled:,} {kind}"
         )
 
 
@@ -176,7 +177,7 @@ def _dealt(size_G: NDArray[np.int64], asked: tuple[int, int, int]) -> NDArray[np
         part_G[network] = room.argmax()
         room[part_G[network]] -= size_G[network]
     room = room.clip(0)
-    room = room * size_G[part_G < 0].sum() // max(room.sum(), 1)  # less for each where one part is overfull
+    room = room * size_G[part_G < 0].sum() // max(room.sum(), 1)  # less for each if one part is overfull
     for part in (0, 1):
         fits = np.flatnonzero((part_G < 0) & (size_G <= room[part]))
         while len(fits):
@@ -189,15 +190,15 @@ def _dealt(size_G: NDArray[np.int64], asked: tuple[int, int, int]) -> NDArray[np
         if len(free):
             smallest = free[size_G[free].argmin()]
             empty = asked[part] > 0 and not (part_G == part).any()
-            if empty or size_G[smallest] < 2 * room[part]:  # nearer to the rows asked for with it than without
+            if empty or size_G[smallest] < 2 * room[part]:  # closer to the requested rows with it than without
                 part_G[smallest] = part
     return np.where(part_G < 0, 2, part_G)
 
 
 def _without(dataset: Dataset, family: str) -> Split:
-    """The rows by role where one family is for the test."""
+    """The rows by role if one family is for the test."""
     if dataset.family_M is None:
-        raise BadRecipe(f"the data set '{dataset.name}' has no families, of which one could be left unseen")
+        raise BadRecipe(f"the data set '{dataset.name}' has no families that could be left unseen")
     lookup(dict.fromkeys(dataset.family_M.tolist()), family, "family")
     own_M = dataset.family_M == family
     train, test = (np.flatnonzero(which).astype(np.int64) for which in (~own_M, own_M))
@@ -230,7 +231,7 @@ def _consecutive(dataset: Dataset, name: str, rows: Rows, train: int, validation
 
 
 def save_split(split: Split, dataset: Dataset, path: str | Path) -> None:
-    """Write the rows of a split of ``dataset`` as JSON; a run of rows as its first and the one after its last."""
+    """Write the rows of a split of ``dataset`` as JSON; consecutive rows as the first and the one after the last."""
     content = {
         "format": FORMAT,
         "dataset": dataset.name,
@@ -248,8 +249,8 @@ def save_split(split: Split, dataset: Dataset, path: str | Path) -> None:
 def load_split(path: str | Path, dataset: Dataset) -> Split:
     """The split that was saved, for the same data set.
 
-    Raises BadFile where the file is no saved split, is of another data set, holds rows outside it, or lets train and
-    validation overlap.
+    Raises BadFile where the file is not a saved split, is of another data set, has rows outside it, or its train and
+    validation rows overlap.
     """
     path = require_file(path, "a split as JSON")
     try:
@@ -291,9 +292,9 @@ def _rows(brief: object, count: int, path: Path, part: str) -> Rows:
     elif isinstance(brief, list) and all(type(row) is int for row in brief):
         rows = np.array([row if 0 <= row < count else -1 for row in brief], dtype=np.int64)
     else:
-        raise BadFile(path, f"a part '{part}' that is no list of rows", "row numbers, or their 'from' and 'to'")
+        raise BadFile(path, f"a part '{part}' that is not a list of rows", "row numbers, or their 'from' and 'to'")
     if (rows < 0).any():
-        raise BadFile(path, f"rows in '{part}' that the data set has not", f"rows 0 to {count - 1}")
+        raise BadFile(path, f"rows in '{part}' that the data set does not have", f"rows 0 to {count - 1}")
     if len(np.unique(rows)) < len(rows):
-        raise BadFile(path, f"a row that stands twice in '{part}'", "each row once")
+        raise BadFile(path, f"a row that occurs twice in '{part}'", "each row once")
     return rows

@@ -1,6 +1,6 @@
-"""Anybody's table as a data set: CSV, JSON or JSON lines of architectures and numbers.
+"""The user's own table as a data set: CSV, JSON or JSON lines of architectures and numbers.
 
-The first column is called ``architecture``; every other one is a label. It holds a number, or nothing where a network
+The first column is called ``architecture``; every other one is a label. Its cells are numbers, or empty where a network
 was not measured. Architectures are texts of cells of one space of SPACES, graphs as JSON (spaces/graphs.py), or whole
 networks (table_networks.py).
 """
@@ -34,28 +34,28 @@ FIRST = "architecture"
 ENDINGS = (".csv", ".json", ".jsonl")
 LARGEST_TABLE = 2**27  # bytes
 LARGEST_COLUMNS = 2**26  # numbers of all adjacency matrices together: 4,096 graphs of 128 vertices
-LOOKED_AT = 20  # rows among which one must be a cell of a space, for errors to be in the space's terms
+LOOKED_AT = 20  # rows of which one must be a cell of a space, so that errors are those of the space
 
 _EXPECTED = "a table of architectures and numbers (.csv, .json, .jsonl)"
 _WHAT = f"a text of a cell of {', '.join(SPACES)}, a graph as JSON, or {WHAT}"
 
-# Where the row stands in the file, its architecture as found, and its numbers.
+# The place of the row in the file, its architecture as found, and its numbers.
 Row: TypeAlias = tuple[str, object, list[float]]
 
 
 def read_table_file(path: str | Path, labels: Sequence[str] = (), sha256: str | None = None) -> Dataset:
     """The table in a file; its space is found by trying, "graphs" for graphs and "networks" for whole networks.
 
-    labels: the columns to train and test with, the first one by default; others are not read where some are named
+    labels: the columns to train and test with, by default the first one; if some are named, others are not read
     sha256: the digest that the content must have
 
-    Raises BadFile, with the row where there is one, UnknownName for a label that is no column.
+    Raises BadFile, with the row if known; UnknownName for a label that is not a column.
     """
     path = _checked(path)
     content = path.read_bytes()
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise BadFile(
-            path, "another content than when the recipe was made", f"SHA-256 {sha256[:12]}…", "Put the old file back."
+            path, "other content than when the recipe was made", f"SHA-256 {sha256[:12]}…", "Put the old file back."
         )
     try:
         text = content.decode("utf-8-sig")
@@ -63,7 +63,7 @@ def read_table_file(path: str | Path, labels: Sequence[str] = (), sha256: str | 
         raise BadFile(path, f"bytes that are not UTF-8 text (byte {error.start:,})", _EXPECTED) from None
     columns, rows = (_of_csv if path.suffix.lower() == ".csv" else _of_json)(path, text, labels)
     if not columns:
-        raise BadFile(path, f"no column beside '{FIRST}'", "one or more columns of numbers")
+        raise BadFile(path, f"no column besides '{FIRST}'", "one or more columns of numbers")
     if not rows:
         raise BadFile(path, "no row", _EXPECTED)
     label_LM = np.array([numbers for _, _, numbers in rows]).T.copy()
@@ -85,7 +85,7 @@ def read_table_file(path: str | Path, labels: Sequence[str] = (), sha256: str | 
 
 
 def digest(path: str | Path) -> str:
-    """SHA-256 of the file, in hexadecimal. Raises BadFile where it cannot be a table."""
+    """SHA-256 of the file, in hexadecimal. Raises BadFile for a file that cannot be a table."""
     return hashlib.sha256(_checked(path).read_bytes()).hexdigest()
 
 
@@ -95,7 +95,7 @@ def is_table(path: str | Path) -> bool:
 
 
 def repeated(dataset: Dataset) -> int:
-    """How many rows hold a network that an earlier row holds too."""
+    """Number of rows that repeat the network of an earlier row."""
     return len(dataset) - len(np.unique(network_numbers(dataset)))
 
 
@@ -124,7 +124,7 @@ def _of_csv(path: Path, text: str, labels: Sequence[str]) -> tuple[list[str], li
             numbers = [_number_of_text(path, where, name, found[name]) for name in columns]
             rows.append((where, fields[0], numbers))
     except csv.Error as error:
-        raise BadFile(path, f"no CSV in line {lines.line_num} ({error})", _EXPECTED) from None
+        raise BadFile(path, f"invalid CSV in line {lines.line_num} ({error})", _EXPECTED) from None
     return columns, rows
 
 
@@ -147,7 +147,7 @@ def _of_json(path: Path, text: str, labels: Sequence[str]) -> tuple[list[str], l
 
 
 def _read(path: Path, columns: list[str], labels: Sequence[str]) -> list[str]:
-    """The columns whose numbers are read: all, or those that are asked for."""
+    """The columns whose numbers are read: all, or those that are requested."""
     known = {name: name for name in columns}
     return [lookup(known, label, f"column of {path.name}") for label in labels] or columns
 
@@ -169,7 +169,7 @@ def _decoded(path: Path, text: str, where: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadFile(path, f"no JSON{where} ({str(error)[:80]})", _EXPECTED, "Is it truncated?") from None
+        raise BadFile(path, f"invalid JSON{where} ({str(error)[:80]})", _EXPECTED, "Is it truncated?") from None
 
 
 def _columns(path: Path, header: list[str]) -> list[str]:
@@ -180,7 +180,7 @@ def _columns(path: Path, header: list[str]) -> list[str]:
     names = header[1:]
     for name in names:
         if not name or not name.isprintable() or header.count(name) > 1:
-            raise BadFile(path, f"a column called {echo(name)}, empty or twice", "a name of its own for each column")
+            raise BadFile(path, f"a column called {echo(name)}, empty or twice", "a different name for each column")
     return names
 
 
@@ -194,7 +194,7 @@ def _number_of_text(path: Path, where: str, column: str, text: str) -> float:
 
 
 def _number(path: Path, where: str, column: str, value: object) -> float:
-    """The number; NaN for null, where a network has no such label."""
+    """The number; NaN for null, if a network has no such label."""
     if value is None:
         return np.nan
     try:
@@ -205,7 +205,7 @@ def _number(path: Path, where: str, column: str, value: object) -> float:
         raise BadFile(
             path,
             f"{echo(value)} in column '{column}' of {where}",
-            "a finite number, or nothing where it was not measured",
+            "a finite number, or an empty cell where it was not measured",
             "--label reads only the columns that it names.",
         )
     return number
@@ -234,7 +234,7 @@ def _graphs(path: Path, rows: list[Row]) -> tuple[Space, Cells]:
     try:
         space = Graphs(vocabulary_of(graphs))
     except BadArchitecture as error:
-        raise BadFile(path, f"graphs of no one space ({error})", "graphs over one vocabulary") from None
+        raise BadFile(path, f"graphs of different spaces ({error})", "graphs over one vocabulary") from None
     return space, _cells(path, graphs, space)
 
 
@@ -263,7 +263,7 @@ def _fits(space: Space, text: str) -> bool:
 
 
 def _refused(path: Path, where: str, error: BadArchitecture) -> BadFile:
-    return BadFile(path, f"no architecture in {where} ({error})", _WHAT)
+    return BadFile(path, f"an invalid architecture in {where} ({error})", _WHAT)
 
 
 def _cells(path: Path, architectures: list[Architecture], space: Space) -> Cells:

@@ -1,4 +1,4 @@
-"""Whole networks in anybody's table: ONNX files beside it, and networks of families by name and number."""
+"""Whole networks in the user's own table: ONNX files in its folder, and networks of families by name and number."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ LARGEST_NUMBER = 10**9 - 1  # of a network of a family
 
 
 def is_network(found: object) -> TypeGuard[str]:
-    """Whether a row's architecture is meant to be a whole network."""
+    """Whether a row's architecture names a whole network."""
     if not isinstance(found, str):
         return False
     text = found.strip()
@@ -30,7 +30,7 @@ def is_network(found: object) -> TypeGuard[str]:
 def read_networks(path: Path, rows: Sequence[tuple[str, object]]) -> list[Architecture]:
     """The networks of a table's rows, each given as its place and its content.
 
-    Raises BadFile, naming the row, for content that is no network, or a file that is missing or cannot be read.
+    Raises BadFile, naming the row, for content that is not a network, or a file that is missing or cannot be read.
     """
     networks = []
     for where, found in rows:
@@ -39,7 +39,7 @@ def read_networks(path: Path, rows: Sequence[tuple[str, object]]) -> list[Archit
         try:
             networks.append(_network(path.parent, found.strip()))
         except NarformerError as error:
-            raise BadFile(path, f"no network in {where} ({error})", WHAT) from None
+            raise BadFile(path, f"an invalid network in {where} ({error})", WHAT) from None
     return networks
 
 

@@ -3,8 +3,8 @@
 ``ten_families.npz`` holds numbers only: a network is rebuilt from its family and number. Letters: M networks, K
 measurements, R rounds and T times of all measurements, one after the other.
 
-A virtual machine is slowed down for seconds by neighbours that no counter shows. So a small network, the reference,
-ran right before and after each burst of runs, and a label is an estimate of the time in the machine's usual state.
+A virtual machine is slowed down for seconds by neighbours, which no counter shows. Therefore a small network, the
+reference, ran right before and after each burst of runs, and a label estimates the time in the machine's usual state.
 """
 
 import io
@@ -44,9 +44,9 @@ __all__ = [
 ]
 
 NAME = "ten-families"
-BESIDE = "beside "  # a measurement of the reference is named after the network that it was taken beside
+BESIDE = "beside "  # a measurement of the reference has the name of the network that was measured with it
 FORMAT = 1
-TENTH = 10  # every tenth network of a family, by number, tests
+TENTH = 10  # every tenth network of a family, by number, is for test
 _EXPECTED = f"measurements of the ten families, format {FORMAT}"
 _SETTING = ("device", "runtime", "threads", "batch", "dtype")
 _COLUMNS = (
@@ -68,7 +68,7 @@ FACTS = Facts(rows=3_000, ranges={f"latency_{runtime}": (0.01, 60_000.0) for run
 
 
 class Variants(Sequence[Architecture]):
-    """Networks known by family and number, each built when it is first asked for."""
+    """Networks known by family and number, each built at its first access."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
@@ -95,8 +95,8 @@ class Variants(Sequence[Architecture]):
 class MeasuredSet:
     """Measurements of networks of the families and, beside each, of the reference, in the order of their dates.
 
-    The first measurement of a network on a runtime gives its label. A second one, taken in another session later, shows
-    how far measurements can be repeated.
+    The first measurement of a network on a runtime gives its label. A second one, taken later in another session, shows
+    the repeatability of measurements.
     """
 
     measurements: tuple[Measurement, ...]
@@ -128,7 +128,7 @@ class MeasuredSet:
         return tuple(sorted({m.runtime for m in self.of_networks}))
 
     def latency_ms(self, runtime: str, again: bool = False) -> NDArray[np.float64]:
-        """(M,) each network's first measurement on a runtime, or its second; NaN where there is none.
+        """(M,) each network's first measurement on a runtime, or its second; NaN where it is missing.
 
         The median over the rounds of a round's median time, divided by slowdown^sensitivity.
         """
@@ -144,17 +144,17 @@ class MeasuredSet:
         return latency_M
 
     def slowdown(self, measurement: Measurement) -> NDArray[np.float64]:
-        """(rounds,) the reference's time beside each round, by its usual time on this runtime; 1 where none ran."""
+        """(rounds,) the reference's time in each round, by its usual time on this runtime; 1 where it did not run."""
         beside = self._beside.get((BESIDE + measurement.name, measurement.runtime, measurement.date))
         if beside is None:
             return np.ones(len(measurement.rounds))
         return np.array(beside.round_medians_ms) / self._usual_ms[measurement.runtime]
 
     def sensitivity(self, runtime: str) -> float:
-        """By which power of the reference's slowdown networks are slowed down, 0 to 1; 0 where no reference ran.
+        """The power of the reference's slowdown by which networks slow down, 0 to 1; 0 where no reference ran.
 
-        The reduced major axis of the logarithms of the rounds' medians, each network by its own mean. Both sides are
-        times with noise: least squares would take that of the reference for insensitivity.
+        The reduced major axis of the logarithms of the rounds' medians, each network relative to its own mean. Both
+        sides are times with noise: with least squares, the noise of the reference would reduce the slope.
         """
         slow, times = [np.zeros(0)], [np.zeros(0)]
         for m in self.of_networks:
@@ -180,7 +180,7 @@ class MeasuredSet:
     def dataset(self) -> Dataset:
         """The networks with their latencies ``latency_<runtime>``, milliseconds.
 
-        ``official`` tests on every tenth network of each family.
+        The test rows of ``official`` are every tenth network of each family.
         """
         settings = {m.runtime: m for m in self.of_networks}
         attributes = {
@@ -217,7 +217,7 @@ def packaged() -> Path | None:
 
 
 def write_measured(measured: MeasuredSet, path: Path) -> None:
-    """Write the set; the file appears whole under its name or not at all. Raises BadFile as ``write_npz``."""
+    """Write the set; the file appears complete or not at all. Raises BadFile as ``write_npz``."""
     settings: dict[str, int] = {}
     setting_K = []
     for m in measured.measurements:
@@ -290,7 +290,7 @@ def read_measured(path: str | Path) -> MeasuredSet:
             )
         measured = MeasuredSet(tuple(measurements))
         if measured.names != tuple(header["names"]):
-            raise ValueError("networks of other names than stated")
+            raise ValueError("networks with names other than stated")
         return measured
     except DAMAGE as error:
         raise BadFile(path, f"a file that cannot be read ({str(error)[:80]})", _EXPECTED) from None

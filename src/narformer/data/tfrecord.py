@@ -20,11 +20,11 @@ from narformer.progress import Progress, silent
 __all__ = ["MAX_RECORD", "crc32c", "masked", "records"]
 
 MAX_RECORD = 1 << 20
-"""Bytes; a NAS-Bench-101 record has some hundred, and a wrong length must not ask for gigabytes."""
+"""Bytes; a NAS-Bench-101 record has some hundred, and a wrong length must not request gigabytes."""
 
 _BATCH, _BATCH_BYTES = 4096, 1 << 25
 _HEAD, _TAIL = 12, 4
-_AGAIN = "The file is cut or damaged: take it from its source again."
+_AGAIN = "The file is truncated or damaged: get it from its source again."
 
 
 def _step_table() -> NDArray[np.uint32]:
@@ -42,7 +42,7 @@ def crc32c(data: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -
     """CRC-32C of B stretches of ``data``: ``lengths`` bytes from ``starts``, both (B,).
 
     Stretches are padded in front to a common length: a register of zero is not changed by zero bytes. The usual start,
-    a register of ones, is had by inverting the first four bytes.
+    a register of ones, is obtained by inverting the first four bytes.
     """
     crc_B = np.zeros(len(starts), dtype=np.uint32)
     short_B = lengths < 4
@@ -96,7 +96,7 @@ def records(path: str | Path, progress: Progress = silent) -> Iterator[bytes]:
         place, number = 0, 0
         while place < len(data):
             starts, lengths, place, fault = _walk(data, place)
-            # a copy of the stretch, so that no array still looks into the map when it is closed
+            # a copy of the stretch, so that no array refers to the map when it is closed
             begin = starts[0] - _HEAD if starts else place
             stretch = data[begin:place]
             _check(stretch, np.array(starts, dtype=np.int64) - begin, np.array(lengths, dtype=np.int64), path, number)
@@ -109,7 +109,7 @@ def records(path: str | Path, progress: Progress = silent) -> Iterator[bytes]:
 
 
 def _walk(data: mmap.mmap, place: int) -> tuple[list[int], list[int], int, str]:
-    """Start and length of up to _BATCH records from ``place``, where they end, and why they end there too early."""
+    """Start and length of up to _BATCH records from ``place``, their end, and the reason if they end too early."""
     starts: list[int] = []
     lengths: list[int] = []
     first = place

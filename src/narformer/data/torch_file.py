@@ -2,7 +2,7 @@
 
 Legacy: four pickles (a magic number, the protocol 1001, facts of the machine, the object), then the list of storages
 and their bytes. Zip: a member ``<name>/data.pkl`` with the object, one member per storage, nothing compressed.
-Tensors come back as their shapes: no benchmark needs their numbers.
+Tensors are returned as their shapes: no benchmark needs their numbers.
 """
 
 import io
@@ -21,7 +21,7 @@ __all__ = ["TensorShape", "read_torch_file"]
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _EXPECTED = "a file written by torch.save"
-_AGAIN = "The file is cut or damaged: take it from its source again."
+_AGAIN = "The file is truncated or damaged: get it from its source again."
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ _TABLE = {
 
 
 class _Watched(io.FileIO):
-    """A file that reports the percentage of it that has been read."""
+    """A file that reports the percentage that has been read."""
 
     def __init__(self, path: Path, progress: Progress) -> None:
         super().__init__(path)
@@ -72,7 +72,8 @@ class _Watched(io.FileIO):
 def read_torch_file(path: str | Path, progress: Progress = silent) -> Any:
     """The object that torch.save wrote, of plain containers, numbers, text and TensorShape.
 
-    Raises BadFile where the file was not written by torch.save, is cut or damaged, or names anything that is not data.
+    Raises BadFile where the file was not written by torch.save, is truncated or damaged, or names anything that is not
+    data.
     """
     path = require_file(path, _EXPECTED)
     with io.BufferedReader(_Watched(path, progress), 1 << 20) as file:

@@ -1,6 +1,6 @@
-"""Everything a person can ask for, one function each; the command line only translates to and from them.
+"""Everything that a user can do, one function each; the command line only translates to and from them.
 
-A job is imported when it is asked for: those about whole networks and stores need no torch.
+A job is imported when it is first used: those about whole networks and stores do not need torch.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Make a latency predictor true for this machine: measure probe networks, adapt, and compare the errors."""
+"""Adapt a latency predictor to this machine: measure probe networks, adapt, and compare the errors."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -22,9 +22,9 @@ from narformer.training.adaptation import check_adaptable
 
 __all__ = ["Adapted", "adapt", "probes"]
 
-EACH = 5  # most probes of a family
-HELD_OUT = 5  # one probe of each five of a family is held out: it only measures the error
-LOOKED_AT, MOST_FLOPS = 60, 8e9  # networks of a family of which small ones are probes, so that all of them take minutes
+EACH = 5  # maximum number of probes of a family
+HELD_OUT = 5  # one probe in five of a family is held out, to measure the error only
+LOOKED_AT, MOST_FLOPS = 60, 8e9  # probes are the small ones of these, so that all take minutes
 REPEATS, ROUNDS, WARMUP = 20, 4, 1  # of the Plan
 # The shipped predictor that is nearest to each runtime.
 SHIPPED = {
@@ -38,10 +38,10 @@ SHIPPED = {
 class Adapted:
     """An adaptation, and the errors before and after it.
 
-    device, runtime: that were measured
-    probes:          networks that were measured and adapted to; ``held_out`` ones only measure the errors
+    device, runtime: of the measurements
+    probes:          number of measured networks adapted to; the ``held_out`` ones only measure the errors
     before, after:   mean absolute error on those, percent
-    covered:         share of them whose time lies in its interval, after; None without intervals
+    covered:         share of them whose time is in its interval, after; None without intervals
     saved_to:        folder of the adapted predictor
     """
 
@@ -67,8 +67,8 @@ def adapt(
 ) -> Adapted:
     """Measure ``each`` small networks of every family here, adapt the predictor to their times, and save it to ``out``.
 
-    Without a predictor it is the shipped one of the runtime. Every time is kept in the store, as ``measure`` does,
-    whose errors it raises; BadRecipe where the predictor cannot be adapted, or the probes are too few. The phases of
+    The default predictor is the shipped one of the runtime. Every time is kept in the store, as in ``measure``. Raises
+    as ``measure``; BadRecipe where the predictor cannot be adapted, or the probes are too few. The phases of
     ``progress`` are the runtime, then "adapt".
     """
     if predictor is None:
@@ -108,7 +108,7 @@ def adapt(
 
 
 def _held_out(names: list[str]) -> NDArray[np.bool_]:
-    """(N,) whether a probe is held out: one in HELD_OUT of each family, the last one of a family that has fewer."""
+    """(N,) whether a probe is held out: one in HELD_OUT of each family, or the last one of a smaller family."""
     places: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         places.setdefault(name.partition("/")[0], []).append(place)

@@ -1,4 +1,4 @@
-"""The one job that asks: any networks, any predictors, an Answer of each.
+"""The job that queries predictors: any networks, any predictors, an Answer of each.
 
 A text may be a cell, an ONNX file, a network of a family, a file that lists some of these, a space, or a store of
 measurements; the spaces and formats themselves recognise which.
@@ -30,7 +30,7 @@ Net = str | Path | Architecture | SourceNetwork
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """Networks that were asked about together: all cells of a request, or one whole network.
+    """Networks that were predicted together: all cells of a request, or one whole network.
 
     networks:   N of them
     source:     the whole network as its source has it; None for cells
@@ -54,13 +54,13 @@ def ask(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> Iterator[Asked]:
-    """The answers of predictors (by name or folder; by default the shipped ones that suit) about networks.
+    """The answers of predictors (by name or folder; by default the shipped ones that fit) about networks.
 
     All cells are answered at once; whole networks one after the other, as they are read.
     dims, shapes: sizes of dimensions that files name, shapes of inputs that they leave open; device: of torch
 
-    Raises UnknownName, BadFile, BadArchitecture, BadPredictor for networks or predictors that do not go together. Of
-    several whole networks those that cannot be read are left out, and named by BadArchitecture after all others.
+    Raises UnknownName, BadFile, BadArchitecture, BadPredictor for networks or predictors that do not fit together. If
+    some of several whole networks cannot be read, BadArchitecture names them after all others were answered.
     """
     check_device(device)
     texts = [str(net) for net in nets if isinstance(net, str | Path)]
@@ -69,7 +69,7 @@ def ask(
     spaces = {predictor.space if predictor.vocabulary else "" for predictor in loaded.values()}
     if len(spaces) > 1:
         raise BadPredictor(
-            f"found predictors of {' and '.join(sorted(s or 'whole networks' for s in spaces))}; ask apart"
+            f"found predictors of {' and '.join(sorted(s or 'whole networks' for s in spaces))}; ask them separately"
         )
     if spaces == {""}:
         yield from _networks(nets, loaded, dims, shapes)
@@ -125,7 +125,7 @@ def _networks(
 
 
 def _listed(net: Net) -> list[Net]:
-    """The networks of a store, or of a list or table, whose files count from its folder; else the network itself."""
+    """The networks of a store, or of a list or table (paths are relative to its folder); else the network itself."""
     if not isinstance(net, str | Path):
         return [net]
     text, path = str(net), Path(net)

@@ -1,4 +1,4 @@
-"""Cells as people give them: texts, files of texts, standard input, or a whole space."""
+"""Cells as users give them: texts, files of texts, standard input, or a whole space."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ def read_cells(nets: Sequence[object], space: Space) -> Cells:
     if list(nets) == [space.name]:
         return space.enumerate()
     if len(nets) == 1 and nets[0] in SPACES:
-        raise BadPredictor(f"this predictor knows cells of {space.name}, not of {nets[0]}")
+        raise BadPredictor(f"this predictor reads cells of {space.name}, not of {nets[0]}")
     architectures: list[Architecture] = []
     for net in nets:
         if isinstance(net, Architecture):
@@ -90,7 +90,7 @@ def _first_column(path: Path, content: str) -> list[tuple[str, str]]:
     try:
         return [(f"{path}, line {rows.line_num}", row[0]) for row in rows if row][1:]
     except csv.Error as error:
-        raise BadFile(path, f"no CSV in line {rows.line_num} ({error})", "a table of architectures") from None
+        raise BadFile(path, f"invalid CSV in line {rows.line_num} ({error})", "a table of architectures") from None
 
 
 def _text(entry: object) -> str:
@@ -101,7 +101,7 @@ def _text(entry: object) -> str:
 
 
 def _lines(name: str, content: str) -> list[tuple[str, str]]:
-    """(where, text) of each line that is not blank and no comment."""
+    """(where, text) of each line that is neither blank nor a comment."""
     lines = ((number, line.strip()) for number, line in enumerate(content.splitlines(), start=1))
     return [(f"{name}, line {number}", _unwrapped(line)) for number, line in lines if line and not line.startswith("#")]
 
@@ -113,4 +113,4 @@ def _unwrapped(line: str) -> str:
     try:
         return _text(json.loads(line))
     except (ValueError, RecursionError):
-        return line  # the space says what is wrong with it
+        return line  # the space reports the error

@@ -1,4 +1,4 @@
-"""How right a saved predictor is, on its own data or on others."""
+"""Scores of a saved predictor, on its own data or on other data."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,12 +35,12 @@ def evaluate(
 ) -> dict[str, Scores]:
     """Scores of each attribute of a saved predictor; data, split and training size default to those of its training.
 
-    data: a data set's name, or the path of a table. The one that it was trained on is known wherever it lies now; of
-        another one all rows test, where no split is named.
+    data: a data set's name, or the path of a table. The table of the training is recognised at any path; in another
+        table all rows are test rows, unless a split is named.
 
-    ``tau_unseen`` leaves out the rows that the predictor was trained on or selected with, whatever the split; on other
-    data than its own they are not known, and the score is left out. Raises BadPredictor for data of another space, or
-    where its own table is gone or was changed.
+    ``tau_unseen`` leaves out the rows that the predictor was trained on or selected with, whatever the split; on data
+    other than its own they are unknown, and the score is left out. Raises BadPredictor for data of another space, or
+    where its own table is missing or was changed.
     """
     check_device(device)
     loaded = load_predictor(predictor).to(device)
@@ -81,7 +81,7 @@ def _rows(
 
 
 def _dataset(loaded: Predictor, predictor: str, data: str | None) -> Dataset:
-    """The data set of ``evaluate``; a table that the predictor was trained on has the name that it had then."""
+    """The data set of ``evaluate``; a table that the predictor was trained on keeps its name of that time."""
     own = loaded.facts.get("trained_on") or {}
     trained: dict[str, Any] = (loaded.facts.get("recipe") or {}).get("data") or {}
     if data is None and trained.get("store"):
@@ -90,7 +90,7 @@ def _dataset(loaded: Predictor, predictor: str, data: str | None) -> Dataset:
     if path is None or not is_table(path):
         return load_data(data or own.get("data", loaded.space))
     if data is None and not Path(path).is_file():
-        raise BadPredictor(f"'{predictor}' was trained on '{path}', which is not there; say with --data where it is")
+        raise BadPredictor(f"'{predictor}' was trained on '{path}', which is missing; give its path with --data")
     at_home = digest(path) == trained.get("sha256")
     labels = _labels(own.get("label")) or tuple(attribute.name for attribute in loaded.attributes)
     dataset = read_table_file(path, labels, trained.get("sha256") if data is None else None)

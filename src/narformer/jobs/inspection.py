@@ -1,4 +1,4 @@
-"""What an ONNX file holds and what it costs: in all, per layer, per kind of operation, per module. Needs no torch."""
+"""Contents and cost of an ONNX file: in total, per layer, kind of operation and module. Does not need torch."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from narformer.network.source_network import Coverage, SourceNetwork
 
 __all__ = ["CONVENTIONS", "Coverage", "Inspection", "Layer", "Part", "inspect"]
 
-LEVELS = 16  # of a module path; what lies deeper counts for the sixteenth
+LEVELS = 16  # of a module path; deeper modules count for the sixteenth
 CONVENTIONS = {
     "macs": "multiply-adds of convolutions and matrix products, for the whole batch",
     "flops": "as NNLQP counts: a product of length n is 2n - 1, a bias 1, elementwise 1 per value, Relu and moves 0",
@@ -58,17 +58,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was read.
+    """The result of an inspection.
 
     name, fingerprint: of the network; the fingerprint is that of its canonical form, without names and weights
     operations, edges: size of the graph as the file has it, constants and dead ends left out
-    inputs:            (name, shape) of each input; ``outputs`` the same of what nothing reads
-    coverage:          which operations are known, and what was left out
-    uncounted:         the operations that no count holds, each with the reason
+    inputs:            (name, shape) of each input; ``outputs``: the same of each value that no operation reads
+    coverage:          the known operations, and those that were left out
+    uncounted:         the operations that are not counted, each with the reason
     conventions:       count -> how it is counted
     layers:            in the order of the graph
     kinds:             the most expensive first
-    modules:           in the order of the graph, each before those inside it; empty where the exporter kept none
+    modules:           in the order of the graph, each before those inside it; empty if the exporter kept no modules
     """
 
     name: str
@@ -98,9 +98,9 @@ def inspect(
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Inspection:
-    """Read a network as ``read_network`` takes it, and count what it costs.
+    """Read a network as ``read_network`` does, and count its cost.
 
-    Raises BadFile where it is no ONNX model, BadArchitecture where dimensions are left open, UnknownName.
+    Raises BadFile where it is not an ONNX model, BadArchitecture where dimensions are left open, UnknownName.
     """
     network = read_network(str(net), dims, shapes).network
     architecture = network.architecture

@@ -1,4 +1,4 @@
-"""Predictors as people name them: those that ship with the package, folders of runs, and which ones suit a question."""
+"""Predictors by name: those that ship with the package, folders of runs, and the choice for given networks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from narformer.spaces import SPACES, recognised
 __all__ = ["DEFAULT", "PRETRAINED", "Shipped", "load_predictor", "predictors", "suited"]
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
-DEFAULT = "latency_ort"  # of those that ship for whole networks, the first to answer
+DEFAULT = "latency_ort"  # the first of those that ship for whole networks
 
 
 @dataclass(frozen=True)
 class Shipped:
     """A predictor that ships with the package.
 
-    attributes: that it predicts
+    attributes: those that it predicts
     facts:      of its training; ``scores`` are by attribute
     """
 
@@ -58,7 +58,7 @@ def predictors() -> list[Shipped]:
 
 
 def load_predictor(name: str) -> Predictor:
-    """A predictor by the name of a shipped one or by its folder (a run's folder will do).
+    """A predictor by the name of a shipped one, its folder, or a run's folder.
 
     Raises UnknownName, or BadPredictor where it cannot be read.
     """
@@ -66,9 +66,9 @@ def load_predictor(name: str) -> Predictor:
 
 
 def suited(nets: Sequence[str]) -> tuple[str, ...]:
-    """The shipped predictors that answer for these: all of whole networks, or those of the space of the cells.
+    """The shipped predictors for these: all for whole networks, or those of the space of the cells.
 
-    Raises BadPredictor where none of them does.
+    Raises BadPredictor where there is no such predictor.
     """
     shipped = _manifests()
     if all(may_be_network(net) for net in nets):
@@ -78,7 +78,7 @@ def suited(nets: Sequence[str]) -> tuple[str, ...]:
         found = [name for name, manifest in shipped.items() if spaces == {(manifest.space,)}]
     if not found:
         known = ", ".join(shipped)
-        raise BadPredictor(f"no predictor that ships suits these; name one with --predictor: {known}, or a folder")
+        raise BadPredictor(f"no shipped predictor fits these; name one with --predictor: {known}, or a folder")
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from narformer.store import Store, open_store
 
 __all__ = ["GROUP_BYTES", "GROUP_NETWORKS", "Measured", "Measurement", "Plan", "measure"]
 
-# Networks that are measured in turn are loaded at once; a runtime holds weights about twice.
+# Networks that take turns are in memory together; a runtime holds weights about twice.
 GROUP_NETWORKS = 16
 GROUP_BYTES = 2**30
 
@@ -28,8 +28,8 @@ class Plan:
 
     threads: CPU threads of a network
     repeats: timed runs of each network, shared by the rounds; rounded up to the same number in each
-    rounds:  in which the networks take turns; no more than there are repeats
-    warmup:  runs of each network before each round that do not count
+    rounds:  in which the networks take turns; at most as many as repeats
+    warmup:  untimed runs of each network before each round
     """
 
     threads: int = 1
@@ -43,11 +43,11 @@ USUAL = Plan()
 
 @dataclass(frozen=True)
 class Measured:
-    """A measurement, its network, and the work that one run is.
+    """A measurement, its network, and the work of one run.
 
     architecture: of the network, as it was loaded
-    flops:        of one run; ``uncounted`` operations, which have no rule, are not among them
-    doubts:       reasons not to trust it, in words for people
+    flops:        of one run, without the ``uncounted`` operations, which have no rule
+    doubts:       reasons not to trust it, as readable text
     kept_in:      the store that holds it
     """
 
@@ -60,7 +60,7 @@ class Measured:
 
     @property
     def gflops_per_s(self) -> float:
-        """FLOPs a second, in thousands of millions, at the median time."""
+        """Billions of FLOPs per second, at the median time."""
         return self.flops / (self.measurement.median_ms or 1e-6) / 1e6
 
 
@@ -76,19 +76,19 @@ def measure(
 ) -> Iterator[Measured]:
     """Measure networks (ONNX files, or such as ``resnet/0``) on runtimes, and keep every time in the store.
 
-    All networks are read, and all runtimes asked for, before the first is timed. Networks are timed in turn, round by
-    round. So that memory has a bound, they are taken in groups of GROUP_NETWORKS at most, whose weights take
-    GROUP_BYTES at most where they are several. A group is in the store, and yielded, when its rounds are over, or with
-    the rounds that it has when Ctrl-C ends them, which is raised after that.
+    All networks are read, and all runtimes imported, before the first is timed. Networks are timed in turn, round by
+    round. To bound memory, they are taken in groups of at most GROUP_NETWORKS, whose weights take at most GROUP_BYTES
+    unless a group is a single network. A group is stored, and yielded, after its rounds. Ctrl-C ends the rounds: the
+    complete ones are stored and yielded, and then it is raised.
 
-    device:       the machine's name, by default after its CPU
+    device:       the machine's name, by default that of its CPU
     dims, shapes: sizes of dimensions that files name, shapes of inputs that they leave open
     store:        as ``open_store`` takes it
-    progress:     its phases are the runtimes; it counts each network in each round
+    progress:     its phases are the runtimes; each network counts once per round
 
     Raises UnknownName, MissingExtra, BadFile, BadArchitecture, TooManyThreads; MixedMachines before a group is timed
-    where the store knows the device as another machine. Networks that a runtime refuses are left out, and named by
-    BadArchitecture after all others were measured.
+    where the store has another machine under the device's name. Networks that a runtime refuses are left out;
+    BadArchitecture names them after all others were measured.
     """
     classes = [lookup(RUNTIMES, name, "runtime") for name in dict.fromkeys(runtimes)]
     for runtime in classes:
@@ -124,7 +124,7 @@ def _measured(
     advance: Callable[[], None],
     refused: list[str],
 ) -> Iterator[Measured]:
-    """The measurements of a group, all in the store before the first is yielded; at the end its networks are let go.
+    """The measurements of a group, all stored before the first is yielded; at the end its networks are released.
 
     The runtime's reasons for refusing a network are added to ``refused``.
     """

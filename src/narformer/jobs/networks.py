@@ -1,4 +1,4 @@
-"""Whole networks as people give them: ONNX files, and networks of a family by name and number."""
+"""Whole networks as users give them: ONNX files, and networks of a family by name and number."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Given:
     """A network that was given.
 
     network: as its source has it
-    source:  of a runtime: the path of a file, or the architecture itself
+    source:  for a runtime: the path of a file, or the architecture itself
     dims:    sizes of dimensions that the file names; shapes: of inputs that it leaves open
     """
 
@@ -37,18 +37,18 @@ class Given:
 
     @property
     def weight_bytes(self) -> int:
-        """About the memory that its weights take, once."""
+        """Approximate memory of its weights, held once."""
         size = self.source.stat().st_size if isinstance(self.source, Path) else 0
         return max(size, 4 * cost(self.architecture).params)
 
 
 def is_network(text: str) -> bool:
-    """Whether a network is meant, by an ONNX file's name or a family's."""
+    """Whether the text names a network: an ONNX file, or a network of a family."""
     return is_onnx(text) or (numbered(text) is not None and not Path(text).is_file())
 
 
 def may_be_network(text: str) -> bool:
-    """Whether a network is meant, or something lies there that does not look like a list of cells."""
+    """Whether the text names a network, or an existing path that does not look like a list of cells."""
     try:
         return is_network(text) or (Path(text).exists() and Path(text).suffix.lower() not in LISTS)
     except OSError:  # a name longer than any file's
@@ -60,8 +60,8 @@ def read_network(
 ) -> Given:
     """The network in an ONNX file, or of a family by its name, such as ``resnet/0``; a file of that name comes first.
 
-    A link is followed: the caches of model hubs are made of them.
-    Raises BadFile, BadArchitecture and UnknownName where there is none.
+    Links are followed, because the caches of model hubs consist of links.
+    Raises BadFile, BadArchitecture and UnknownName where it cannot be read.
     """
     path, dims, shapes = Path(text), dict(dims or {}), dict(shapes or {})
     try:
@@ -71,7 +71,9 @@ def read_network(
     named = numbered(text)
     if named and not is_file and (dims or shapes):
         bound = next(iter(dims or shapes))
-        raise BadArchitecture(f"'{bound}' is bound, but {text} is a network of a family, which leaves nothing open")
+        raise BadArchitecture(
+            f"'{bound}' is bound, but {text} is a network of a family, whose dimensions are all fixed"
+        )
     if named and not is_file:
         family = lookup(FAMILIES, named[0], "family of networks")
         architecture = family.variant(named[1])
@@ -90,7 +92,7 @@ def read_networks(
 ) -> list[Given]:
     """The networks of several texts, each once; ``dims`` and ``shapes`` are for those that are files.
 
-    Raises as ``read_network``; BadArchitecture where there are no files for them.
+    Raises as ``read_network``; BadArchitecture where they are given without any file.
     """
     whole = [text for text in dict.fromkeys(texts) if numbered(text) and not Path(text).is_file()]
     if len(whole) == len(set(texts)):

@@ -1,4 +1,4 @@
-"""Predicted attributes of a whole network: the value, how sure that is, and the share of each layer."""
+"""Predicted attributes of a whole network: the value, its interval, and the share of each layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ __all__ = ["NetworkPrediction", "Share", "predict_module", "predict_network", "p
 
 @dataclass(frozen=True)
 class Share:
-    """Operations that are computed in one go: their part of an additive attribute, in its unit and as a share.
+    """Operations that are computed together: their part of an additive attribute, in its unit and as a share.
 
     name, module, kind: of the operation that does the work, as the source has them
     joined:             kinds of those that are computed with it
@@ -41,13 +41,13 @@ class Share:
 class NetworkPrediction:
     """One attribute of one network by one predictor.
 
-    value, low, high: in ``unit``; the true value lies between the bounds with ``confidence``, for networks of the
-                      domain; None where the predictor was not calibrated
+    value, low, high: in ``unit``; in the domain, the true value lies between the bounds with ``confidence``;
+                      None where the predictor was not calibrated
     device:           where and how the attribute was measured for the training of the predictor
     distance:         from the nearest training network, ``nearest``; 1 is the edge of the domain
     in_domain:        whether the interval can be trusted; None where the predictor has no domain
     unlike:           how it differs from the networks measured for training: another batch, another precision
-    uncounted:        operations whose cost is not known, so that the value is too small
+    uncounted:        operations whose cost is unknown, so that the value is too small
     layers:           the most expensive first; empty for attributes or predictors that have no shares
     """
 
@@ -101,7 +101,7 @@ def predict_network(
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> tuple[NetworkPrediction, ...]:
-    """Every attribute of one network by one predictor, or by all shipped ones that suit.
+    """Every attribute of one network by one predictor, or by all shipped ones that fit.
 
     Raises as ``ask``, and BadFile for a list of networks.
     """
@@ -138,7 +138,7 @@ class _Read:
 
     @cached_property
     def _written(self) -> tuple[tuple[tuple[int, ...], ...], frozenset[int]]:
-        """Operands of each operation as it is written down, and the operations whose values the canonical form has."""
+        """Operands of each operation of the source, and the operations whose values the canonical form has."""
         operands = tuple(tuple(source for _, source in pairs) for pairs in self.source.architecture.operands())
         return operands, frozenset(origin for origin in self._origins if origin is not None)
 
@@ -151,8 +151,8 @@ class _Read:
     def label(self, vertex: int) -> tuple[str, str]:
         """Name and module, as the source has them, of the operation that does the work of a vertex of the form.
 
-        Where several operations became one it is the first of its kind on the way back, such as the convolution before
-        a BatchNormalization, else the last of them.
+        Where several operations became one, it is the first one of the same kind on the way back to the inputs, such
+        as the convolution before a BatchNormalization; otherwise the last of them.
         """
         (operands, kept), wanted = self._written, self.form.ops[vertex].kind
         origin, ops = self._origins[vertex], self.source.architecture.ops

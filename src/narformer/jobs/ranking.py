@@ -1,4 +1,4 @@
-"""Cells in the order of a predicted attribute, the best first, and which of two is better."""
+"""Cells in the order of a predicted attribute, best first, and the better of two."""
 
 from dataclasses import dataclass
 
@@ -33,11 +33,11 @@ class Ranked:
 
     rank:       1 is best
     row:        its place among the architectures that were given, from 1
-    value:      in the attribute's unit; low and high bound it with the answer's confidence, None if that is not known
+    value:      in the attribute's unit; low and high bound it with the answer's confidence, None if that is unknown
     beats_next: probability that it is truly better (larger, or smaller in an ascending answer) than the next one
     text:       in the space's form
     larger:     has more vertices or edges than any cell trained on, so that neither value nor interval can be trusted;
-                None where that is not known
+                None where that is unknown
     also:       the other attributes of the predictor
     """
 
@@ -54,10 +54,10 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking:
-    """A ranked answer: the best architectures first, with the attribute's name and unit ("" where it is not known).
+    """A ranked answer: the best architectures first, with the attribute's name and unit ("" where they are unknown).
 
     confidence: share of true values between low and high; None where the predictor was not calibrated
-    label:      that was trained on, and that intervals hold; "" where it is not known
+    label:      the label trained on, which intervals contain; "" where it is unknown
     """
 
     predictor: str
@@ -140,7 +140,7 @@ def compare(first: str, second: str, predictor: str, attribute: str | None = Non
     """The probability that the true value of the first cell is larger than that of the second.
 
     attribute: by default the predictor's first one
-    None where it was not calibrated. Raises BadArchitecture for a text that is not a cell of its space.
+    None where the predictor was not calibrated. Raises BadArchitecture for a text that is not a cell of its space.
     """
     loaded = load_predictor(predictor)
     space = space_called(loaded.space, loaded.vocabulary)

@@ -1,4 +1,4 @@
-"""Asking the store, and moving measurements from one store to another."""
+"""Query the store, and move measurements from one store to another."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Found:
 
     place:        where it is, without a password
     measurements: the newest first
-    matching:     how many the store holds that match the question; ``total``: how many of all
+    matching:     number of stored measurements that match the query; ``total``: number of all
     devices:      names of all devices of the store
     """
 
@@ -43,12 +43,12 @@ def query(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     store: str | None = None,
 ) -> Found:
-    """The newest measurements of a network, on a device, with a runtime; of all where one is not given.
+    """The newest measurements of a network, on a device, with a runtime; a filter that is not given matches all.
 
     network: the beginning of a fingerprint, or a network as ``read_network`` takes it, with ``dims`` and ``shapes``
     device:  its name, with or without the precision at the end
 
-    Raises UnknownName where a fingerprint's beginning fits several networks, or there is no such runtime or device;
+    Raises UnknownName where a prefix fits the fingerprints of several networks, or there is no such runtime or device;
     BadFile, BadArchitecture.
     """
     with open_store(store, new=False) as opened:
@@ -64,7 +64,7 @@ def query(
 
 
 def export_store(path: Path, store: str | None = None) -> int:
-    """Write all measurements and networks to a file of JSON lines; the number of measurements. Raises BadFile."""
+    """Write all measurements and networks to a JSON lines file; returns the number of measurements. Raises BadFile."""
     with open_store(store, new=False) as opened:
         return opened.export(path)
 
@@ -84,5 +84,5 @@ def _fingerprint(
     if len(fitting) > 1:
         listed = ", ".join(print_[: max(16, len(text) + 4)] for print_ in fitting[:LISTED])
         more = ", …" if len(fitting) > LISTED else ""
-        raise UnknownName(f"'{text}' begins the fingerprints of several networks: {listed}{more}. Give more of it.")
+        raise UnknownName(f"'{text}' begins the fingerprints of several networks: {listed}{more}. Give more digits.")
     return fitting[0] if fitting else text

@@ -25,10 +25,10 @@ RESULTS = Path("results")
 class Which:
     """Which runs of a table.
 
-    row, size, unseen: only those of this system, of this number of training networks, without this family among them
+    row, size, unseen: only those of this system, this number of training networks, this family left out of training
     variant: recipes to run, quick or paper
-    data:    another source of whole networks with the authors' split, all of whose training networks but those that
-             validate train ("nnlqp", the official folder, of which latencies were printed)
+    data:    another source of whole networks with the authors' split; all of its training networks train, except
+             those that validate ("nnlqp", the official folder, whose latencies were printed)
     """
 
     row: str | None = None
@@ -49,9 +49,9 @@ def table(
     fresh: bool = False,
     progress: Progress = silent,
 ) -> TableResult:
-    """A printed table with our stored runs beside it; with ``seeds`` > 0 its missing runs are made first.
+    """A printed table with our stored runs beside it; with ``seeds`` > 0 its missing runs are trained first.
 
-    fresh: make them even if stored. Raises BadRecipe where the table has no such number.
+    fresh: train them even if stored. Raises BadRecipe where the table has no such number.
     """
     printed = read_table(name) if which.data is None else _of_source(read_table(name), which.data)
     lookup(dict.fromkeys(get_args(Variant)), which.variant, "kind of recipe")
@@ -62,7 +62,7 @@ def table(
         known = "; ".join(dict.fromkeys(str(setting) for _, setting in pairs))
         raise BadRecipe(f"{name} has no number for {Setting(which.size, which.unseen)}; it has {known}")
     if fresh and which.row is None:
-        raise BadRecipe("--fresh runs again what is stored: choose a row with --row (and --size, --unseen)")
+        raise BadRecipe("--fresh repeats stored runs: choose a row with --row (and --size, --unseen)")
     place = Place(results, Path("runs"), fresh)
     for r, setting in wanted if seeds else ():
         for seed in range(seeds):

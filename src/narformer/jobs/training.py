@@ -21,12 +21,12 @@ __all__ = ["Learned", "Material", "train"]
 
 @dataclass(frozen=True)
 class Material:
-    """What is learned in place of a recipe's data.
+    """The user's own data in place of a recipe's data.
 
-    table:      a file of the user's own (data/table_file.py)
+    table:      the user's own file (data/table_file.py)
     store:      a store of measurements, as ``open_store`` takes it
     labels:     the columns of the table to learn, its first by default; of a store, the one attribute to learn
-    condition:  of a store, values by which measurements are chosen: runtime, device, threads, batch, precision
+    condition:  of a store, values that select measurements: runtime, device, threads, batch, precision
     """
 
     table: Path | None = None
@@ -37,10 +37,10 @@ class Material:
 
 @dataclass(frozen=True)
 class Learned:
-    """A run, and where its predictor is.
+    """A run, and the path of its predictor.
 
-    rows, repeated, unlabelled: of the user's own data: all of them, those that hold the network of an earlier row,
-        and of each label those without it; None and empty for a recipe's source
+    rows, repeated, unlabelled: numbers of rows of the user's own data: all, those that repeat the network of an earlier
+        row, and those without each label; None and empty for a recipe's source
     """
 
     run: Run
@@ -62,7 +62,7 @@ def train(
 ) -> Learned:
     """Train a recipe and save the predictor to ``out`` (runs/<system>-<hash>-s<seed>).
 
-    With a table or a store a recipe is not needed. The rows of each part stand in ``split.json``, the scores in
+    With a table or a store, no recipe is needed. The rows of each part are written to ``split.json``, the scores to
     ``run.json``. An interrupted run resumes from its folder; a finished one is not trained again.
     Raises BadRecipe where there is neither recipe nor material.
     """
@@ -101,7 +101,7 @@ def _recipe(recipe: Path | None, changes: dict[str, Any] | None, material: Mater
         return recipe_for_table(material.table, material.labels, recipe, changes)
     if material.store is not None:
         if len(material.labels) > 1:
-            raise BadRecipe(f"found the attributes {', '.join(material.labels)}; a store is learned one at a time")
+            raise BadRecipe(f"found the attributes {', '.join(material.labels)}; from a store, learn one at a time")
         attribute = material.labels[0] if material.labels else "latency"
         return recipe_for_store(material.store, attribute, material.condition, recipe, changes)
     if recipe is None:

@@ -1,4 +1,4 @@
-"""The clock: runtimes that run a network, raw times, the machine they were taken on, and whether to trust them."""
+"""Measurement: runtimes that run a network, raw times, the machine they were taken on, and checks of reliability."""
 
 from narformer.attributes import Condition
 from narformer.measure.environment import Environment, Machine, environment, same_machine
@@ -42,7 +42,7 @@ RUNTIMES: dict[str, type[Runtime]] = {
 
 
 def condition(m: Measurement) -> Condition:
-    """The condition that a measurement was made under; a runtime that this version does not know keeps its own name."""
+    """The condition of a measurement; a runtime that is unknown to this version keeps its own name."""
     runtime = RUNTIMES.get(m.runtime)
     title, version = m.runtime, ""
     if runtime is not None:

@@ -15,7 +15,7 @@ __all__ = ["Environment", "Machine", "busy_seconds", "environment", "mixed", "sa
 CPU_INFO = Path("/proc/cpuinfo")
 STAT = Path("/proc/stat")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-# Instructions that decide how fast a convolution is; the name of a virtual machine's CPU often does not show them.
+# Instructions that determine the speed of a convolution; the CPU name of a virtual machine often does not show them.
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8", "asimd", "sve")
 PACKAGES = ("narformer", "numpy", "onnxruntime", "openvino")
 
@@ -24,7 +24,7 @@ PACKAGES = ("narformer", "numpy", "onnxruntime", "openvino")
 class Machine:
     """The machine itself, which stays the same from one run to the next.
 
-    cpu:          its name as the system gives it
+    cpu:          its name as the system reports it
     model:        "family/model/stepping" where the system gives it, else ""
     architecture: "x86_64", "aarch64"
     cores:        logical cores that this program may use
@@ -54,7 +54,7 @@ class Environment:
 
     @property
     def device(self) -> str:
-        """The name of this machine as a device, where its owner does not name it."""
+        """The name of this machine as a device, if the user does not give one."""
         return f"{self.machine.cpu}, {self.machine.cores} cores"
 
 
@@ -75,7 +75,7 @@ def environment() -> Environment:
 
 
 def busy_seconds() -> float | None:
-    """Core seconds since the machine was started that programs used, or that its host took away (steal).
+    """Core seconds since the start of the machine that programs used, or that its host took away (steal).
 
     Counted in hundredths. None where the system does not count them.
     """
@@ -89,7 +89,7 @@ def busy_seconds() -> float | None:
 
 
 def same_machine(a: Environment, b: Environment) -> bool:
-    """Whether times of both may stand side by side under one device. Versions and governor may differ."""
+    """Whether times of both may be compared under one device. Versions and governor may differ."""
     return a.machine == b.machine
 
 
@@ -97,7 +97,7 @@ def mixed(device: str, known: Machine, found: Machine) -> MixedMachines:
     """The error for two machines under one name, with their differences."""
     names = [field.name for field in fields(Machine) if getattr(known, field.name) != getattr(found, field.name)]
     differ = "; ".join(f"{name} {getattr(found, name)!r}, not {getattr(known, name)!r}" for name in names)
-    return MixedMachines(f"device '{device}' is another machine: found {differ}. Give this machine a name of its own.")
+    return MixedMachines(f"device '{device}' is another machine: found {differ}. Give this machine another name.")
 
 
 def _cpu_info(text: str) -> Mapping[str, str]:

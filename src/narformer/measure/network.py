@@ -1,4 +1,4 @@
-"""A network made ready for any runtime: its ONNX bytes, its fingerprint, and random inputs."""
+"""A network prepared for any runtime: its ONNX bytes, its fingerprint, and random inputs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Network:
 
     shapes:    name -> shape of the inputs that the outputs depend on
     dims:      sizes of dimensions that the file names
-    quantised: whether whole numbers are multiplied
+    quantised: whether integers are multiplied
     """
 
     architecture: Architecture
@@ -83,7 +83,7 @@ def precision(quantised: bool, dtypes: Iterable[str]) -> str:
 
 
 def refuse_external(imported: SourceNetwork, path: Path | str) -> None:
-    """Raise BadFile where a model's weights lie in other files: a runtime would open what they name."""
+    """Raise BadFile where a model's weights are in other files: a runtime would open those files."""
     if imported.external:
         more = f" and {len(imported.external) - 1} more" if len(imported.external) > 1 else ""
         found = f"weights in other files ('{imported.external[0]}'{more})"
@@ -93,7 +93,7 @@ def refuse_external(imported: SourceNetwork, path: Path | str) -> None:
 def random_input(
     name: str, shape: Sequence[int | str | None], dtype: str, rng: np.random.Generator
 ) -> NDArray[np.generic]:
-    """Values for an input: normal where they are real; whole ones are 0 or 1, which every table of embeddings has.
+    """Values for an input: normal for real types; integers are 0 or 1, valid indices into every embedding table.
 
     Raises BadArchitecture where a dimension is not bound, the input is empty or takes more than LARGEST_INPUT, or no
     array holds values of this type.
@@ -107,9 +107,9 @@ def random_input(
     try:
         wanted = np.dtype(dtype)
     except TypeError:
-        raise BadArchitecture(f"input '{name}' holds values of type {dtype}; no random ones can be made") from None
+        raise BadArchitecture(f"input '{name}' holds values of type {dtype}; random ones cannot be made") from None
     if wanted.kind == "f":
         return rng.standard_normal(sizes, np.float32).astype(wanted)
     if wanted.kind in "iub":
         return rng.integers(0, 2, sizes).astype(wanted)
-    raise BadArchitecture(f"input '{name}' holds values of type {dtype}; no random ones can be made")
+    raise BadArchitecture(f"input '{name}' holds values of type {dtype}; random ones cannot be made")

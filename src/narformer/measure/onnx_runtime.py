@@ -12,10 +12,10 @@ from narformer.measure.runtime import Runtime
 
 __all__ = ["OnnxRuntime"]
 
-# ONNX's names of types that numpy calls otherwise
+# ONNX's names of types that have another name in numpy
 TYPES = {"float": "float32", "double": "float64"}
 LONGEST_S = 60.0
-LOG_FATAL = 4  # a refusal comes as an exception; the log would only repeat its words
+LOG_FATAL = 4  # a refusal raises an exception; the log would only repeat it
 
 
 class OnnxRuntime(Runtime):
@@ -51,7 +51,7 @@ class OnnxRuntime(Runtime):
         return precision(net.quantised, [*(dtype for *_, dtype in given), *outputs])
 
     def _first_run(self, library: Any) -> None:
-        """Run once, for LONGEST_S at most: a Loop may have no end, and nothing else could stop it."""
+        """Run once, for at most LONGEST_S: a Loop may be endless, and nothing else could stop it."""
         options = library.RunOptions()
         timer = threading.Timer(LONGEST_S, setattr, (options, "terminate", True))
         timer.start()

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, with a fixed number of threads, in the precision that it picks itself or in float32."""
+"""OpenVINO on the CPU, with a fixed number of threads, in the precision that it chooses or in float32."""
 
 from types import ModuleType
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ TYPES |= {
 class OpenVino(Runtime):
     """A network in OpenVINO.
 
-    On a CPU with AMX or AVX-512 BF16 it computes in bfloat16, four times as fast as in float32: another device.
+    On a CPU with AMX or AVX-512 BF16 it computes in bfloat16, four times as fast as in float32: that is another device.
     """
 
     runtime, title, package = "openvino", "OpenVINO", "openvino"
@@ -57,9 +57,9 @@ class OpenVino(Runtime):
 
 
 class OpenVinoFloat32(OpenVino):
-    """A network in OpenVINO that computes in float32 where it would pick another precision.
+    """A network in OpenVINO in float32, even where it would choose another precision.
 
-    Virtual machines share the units for bfloat16 with their neighbours, so that its times repeat worse than those in
+    Virtual machines share the units for bfloat16 with their neighbours, so times in it are less repeatable than in
     float32 (docs/ten_families.md).
     """
 

@@ -1,4 +1,4 @@
-"""The base of all runtimes; a runtime is one more file with a subclass."""
+"""The base class of all runtimes; a new runtime is one more file with a subclass."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Runtime(ABC):
     """A network that a runtime has loaded, ready to run on random inputs.
 
     Loaded from an architecture, with random weights, or from an ONNX file or the bytes of one, with its own weights;
-    weights and inputs come from ``rng``. ``device`` names the machine, by default after its CPU; the precision that the
+    weights and inputs come from ``rng``. ``device`` names the machine, by default by its CPU; the precision that the
     runtime computes in is added to it. ``dims`` and ``shapes`` bind sizes that the file leaves open.
 
     Raises MissingExtra without the runtime; BadFile as ``network`` does; BadArchitecture where the runtime refuses it;
@@ -29,7 +29,7 @@ class Runtime(ABC):
 
     runtime: ClassVar[str]  # its name in RUNTIMES
     title: ClassVar[str]  # its name for people
-    package: ClassVar[str]  # of Python, whose version counts
+    package: ClassVar[str]  # of Python, whose version is recorded
     accelerator: ClassVar[str] = ""  # name of the chip that it runs on; empty for the CPU
 
     def __init__(
@@ -59,11 +59,11 @@ class Runtime(ABC):
 
     @abstractmethod
     def run(self) -> object:
-        """One inference, complete when it returns; the outputs as the runtime gives them."""
+        """One inference, complete when it returns; the outputs as the runtime returns them."""
 
     @abstractmethod
     def _load(self, library: Any, net: Network, rng: np.random.Generator) -> str:
-        """Make it ready to run; the precision that it computes in."""
+        """Prepare it to run; returns the precision that it computes in."""
 
     def _refused(self, error: Exception) -> BadArchitecture:
         reason = printable(" ".join(str(error).split()))

@@ -1,7 +1,7 @@
-"""The clock: raw times of a network's runs, kept as they were read, with their median, interval and spread.
+"""Timing: raw times of a network's runs, kept as they were read, with their median, interval and spread.
 
-Habits of pyperf (a measurement is a frozen record, and says when it cannot be trusted) and of interleaved rounds: a
-machine that is slow for a while then slows all networks of a round, not one of them in all its repeats.
+As in pyperf, a measurement is a frozen record, and reports when it cannot be trusted. Rounds are interleaved: a
+slow period of the machine then affects all networks of a round, not a single network in all its repeats.
 """
 
 import time
@@ -22,7 +22,7 @@ __all__ = ["LATENCY", "Adaptive", "Interrupted", "Measurement", "Session", "meas
 
 LATENCY = "latency"  # the quantity that a clock measures
 
-WATCHED_S = 0.5  # the system counts in hundredths of a second on each core; below, a count says little
+WATCHED_S = 0.5  # the system counts in hundredths of a second on each core; below this time, a count is too coarse
 
 Clock = Callable[[], int]  # nanoseconds from any fixed moment
 
@@ -57,19 +57,19 @@ class Measurement:
 
     fingerprint: of the network; ``name`` is for people
     device:      name of the machine, and the precision it computes in: "Xeon, 2 cores, bfloat16"
-    dtype:       that precision alone
-    times_ns:    in the order in which they were taken, those of all rounds one after the other; whole numbers of
-                 ``unit``, so nanoseconds of a latency
-    warmup_ns:   the runs before them, which do not count
-    rounds:      how many of the times each round took
+    dtype:       the precision alone
+    times_ns:    in the order in which they were taken, round by round; integers in ``unit``, so nanoseconds for a
+                 latency
+    warmup_ns:   times of the warm-up runs before them
+    rounds:      number of times in each round
     others:      cores that other programs, or the host of a virtual machine, took on average while it ran; None where
-                 the system does not say, or it ran for less than WATCHED_S
+                 the system does not report it, or the run was shorter than WATCHED_S
     date:        of the first run, UTC, ISO 8601
-    quantity:    that was measured: "latency", "energy"
+    quantity:    measured quantity: "latency", "energy"
     unit:        of the values; a latency is kept in "ns"
     accelerator: name of the chip beside the CPU that did the work; empty for the CPU itself
 
-    Raises ValueError where the rounds and times do not agree, or a latency is in another unit.
+    Raises ValueError where the rounds do not add up to the times, or a latency is in another unit.
     """
 
     fingerprint: str
@@ -114,12 +114,12 @@ class Measurement:
         return (high - low) / (median(self.times_ns) or 1)
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
-        """Bounds, in ``unit``, that hold the true median with at least this confidence; None for too few values.
+        """Bounds, in ``unit``, that contain the true median with at least this confidence; None for too few values.
 
-        The median of this machine in the state that it was in: another hour may have another one.
+        This is the median in the machine's state at that time; it may differ an hour later.
 
         They are two of the values themselves, by their rank (David & Nagaraja, "Order Statistics", 2003, section 7.1):
-        nothing is assumed about how values are distributed.
+        nothing is assumed about the distribution of the values.
         """
         return _interval(self.times_ns, confidence)
 
@@ -153,12 +153,12 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True, kw_only=True)
 class Adaptive:
-    """How often a round repeats a run: until the interval of the median is narrow, or the time is spent.
+    """Number of runs in a round: until the interval of the median is narrow, or the time is over.
 
-    least:   fewest times of a round by which it may be narrow; running out of time ends a round before
-    most:    most times of a round
-    seconds: for the times of a round, and again for its warm-up; a run that has begun is finished
-    width:   of the 95 % interval of all times so far, as a share of their median: below it, it is narrow
+    least:   minimum number of times before the interval may end a round; the time limit may end it earlier
+    most:    maximum number of times of a round
+    seconds: for the times of a round, and again for its warm-up; a run that has started is finished
+    width:   the 95 % interval of all times so far is narrow below this share of their median
     """
 
     least: int = 10
@@ -170,7 +170,7 @@ class Adaptive:
 def measure(
     session: Session, repeats: int | Adaptive = 30, warmup: int = 5, clock: Clock = time.perf_counter_ns
 ) -> Measurement:
-    """Warm up, run again and again in one go, keep every time."""
+    """Warm up, then run repeatedly without a break, and keep every time."""
     return measure_rounds([session], 1, repeats, warmup, clock)[0]
 
 
@@ -184,9 +184,9 @@ def measure_rounds(
 ) -> list[Measurement]:
     """Measure several networks in turn, ``rounds`` times over, one measurement for each.
 
-    ``repeats`` and ``warmup`` count in every round: between two rounds the others have emptied the caches.
+    ``repeats`` and ``warmup`` are per round: between two rounds the other networks have emptied the caches.
     ``advance`` is called after every round of every network.
-    Raises ValueError where there is nothing to count; Interrupted, with all rounds that were complete, on Ctrl-C.
+    Raises ValueError for fewer than one round or repeat; Interrupted, with all rounds that were complete, on Ctrl-C.
     """
     plan = repeats if isinstance(repeats, Adaptive) else Adaptive(least=repeats, most=repeats, seconds=float("inf"))
     if rounds < 1 or plan.most < 1 or warmup < 0:
@@ -206,14 +206,14 @@ def measure_rounds(
 
 
 def unstable(measurement: Measurement) -> tuple[str, ...]:
-    """Reasons not to trust a latency, in words for people; empty if it looks sound."""
+    """Reasons not to trust a latency, as readable text; empty if there are no doubts."""
     m, middle = measurement, measurement.median_ms
     slowest = max(m.times_ns) / 1e6
     reasons = []
     bounds = m.interval_ms()
     if bounds is None:
         few = "1 time is" if len(m.times_ns) == 1 else f"{len(m.times_ns)} times are"
-        reasons.append(f"{few} too few to say how sure the median is")
+        reasons.append(f"{few} too few to estimate the error of the median")
     elif bounds[1] - bounds[0] > 0.1 * middle:
         reasons.append(f"the median may be anywhere from {bounds[0]:.3g} to {bounds[1]:.3g} ms; repeat more often")
     if m.spread > 0.1:
@@ -224,7 +224,7 @@ def unstable(measurement: Measurement) -> tuple[str, ...]:
     if drift > 0.1:
         reasons.append(f"the medians of the rounds differ by {drift:.0%}")
     if middle < 0.01:
-        reasons.append("a run takes less than 10 µs, so calling it counts as much as the network")
+        reasons.append("a run takes less than 10 µs, so the time of the call itself matters")
     if m.others is not None and m.others > 0.2:
         reasons.append(f"other programs took {m.others:.1f} cores meanwhile; all times may be too long alike")
     if m.environment.governor not in ("", "performance"):
@@ -244,9 +244,9 @@ class Timing:
         self.rounds: list[int] = []
 
     def round(self, session: Session, plan: Adaptive, warmup: int, clock: Clock) -> None:
-        """Take the times of one round, with the garbage collector held off."""
+        """Take the times of one round, with the garbage collector disabled."""
         warmups: list[int] = []
-        times: list[int] = []  # a round that is cut short leaves nothing behind
+        times: list[int] = []  # an interrupted round is discarded
         with self.watching():
             for count, time_ns in enumerate(_runs(session, clock, plan.seconds) if warmup else (), 1):
                 warmups.append(time_ns)
@@ -262,7 +262,7 @@ class Timing:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Hold off the garbage collector, and count the time that other programs take."""
+        """Disable the garbage collector, and count the time that other programs take."""
         busy_s, own_s, started = busy_seconds(), time.process_time(), time.perf_counter()
         with collection_paused():
             yield
@@ -275,7 +275,7 @@ class Timing:
 
     @property
     def others(self) -> float | None:
-        """Cores that others took, on average."""
+        """Average number of cores that others took."""
         known = self.watched and self.seconds >= WATCHED_S
         return round(max(0.0, self.others_s / self.seconds), 3) if known else None
 
@@ -299,7 +299,7 @@ class Timing:
 
 
 def _runs(session: Session, clock: Clock, seconds: float) -> Iterator[int]:
-    """Times of runs, at least one, until they have taken so long together."""
+    """Times of runs, at least one, until their sum reaches this many seconds."""
     spent = 0
     while not spent or spent < seconds * 1e9:
         begin = clock()
@@ -324,7 +324,7 @@ def _interval(times_ns: Sequence[int], confidence: float) -> tuple[int, int] | N
 
 @cache
 def _rank(count: int, confidence: float) -> int | None:
-    """The largest r for which the r-th smallest and r-th largest time, from 0, hold the median so surely.
+    """The largest r for which the r-th smallest and r-th largest time, from 0, bound the median with this confidence.
 
     The number of times below the median is binomial with p = 1/2; the interval misses it if at most r are, on a side.
     """

@@ -1,4 +1,4 @@
-"""One published architecture = one file; a model knows Batch or Packed, and no data set by name."""
+"""One file for each published architecture; a model reads Batch or Packed, and does not depend on any data set."""
 
 from narformer.models.brp_nas import BrpNas
 from narformer.models.kernel_sum import KernelSum

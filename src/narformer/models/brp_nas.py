@@ -3,8 +3,9 @@
 H ← dropout(relu(LayerNorm(A H W + b))),   ŷ = W_o h_global + b_o
 
 A_ij = 1 where i points to j, and where i = j; it is not normalised. The global node points to all nodes of its network
-and none points to it, so that row of A sums over every node: with Aᵀ it would hear nothing. A node hears the nodes that
-it points to: what is known moves against the edges. Its features are zeros and a flag that all others lack.
+and no node points to it, so that row of A sums over every node; with Aᵀ it would receive nothing. A node receives the
+values of the nodes that it points to: information moves against the edges. The global node's features are zeros and a
+flag that all others lack.
 
 Letters: B networks, N nodes, Y edges, F features, D width, T targets.
 """
@@ -42,7 +43,7 @@ class BrpNas(Model):
         self.layers = nn.ModuleList([Linear(width, D) for width in widths[:-1]])
         self.norms = nn.ModuleList([nn.LayerNorm(D) for _ in self.layers])
         self.head = Linear(D, config.targets)
-        for parameter in self.layers.parameters():  # by the outputs, as released, where torch counts inputs
+        for parameter in self.layers.parameters():  # by the number of outputs, as released; torch uses that of inputs
             nn.init.uniform_(parameter, -(D**-0.5), D**-0.5)
 
     def forward(self, batch: Packed) -> Tensor:

@@ -1,16 +1,16 @@
-"""Our own predictor of latency: a time for each kernel by a roofline, corrected by what stands around it, then summed.
+"""Our own predictor of latency: a time for each kernel by a roofline, corrected by its surroundings, then summed.
 
 ℓ_k = log(flops_k / P + bytes_k / W_k + o) + c tanh(f(h_k) / c)    P, W, o learned for all and for each kind of kernel
-log W_k = log W + g sigmoid((s - log bytes_k) / w)                 what fits into a cache of exp(s) bytes moves faster
+log W_k = log W + g sigmoid((s - log bytes_k) / w)                 data that fit a cache of exp(s) bytes move faster
 h ← h + W_2 relu(W_1 [LN h ‖ mean of parents ‖ mean of children])
 log ŷ = log Σ_k exp ℓ_k
 
-Every kernel's share is positive and they add up to the whole, so that the answer can be shown layer by layer and grows
-with networks beyond those of training. The roofline is that of Williams et al. (CACM 2009) with a sum in place of the
-maximum; nn-Meter (Zhang et al., MobiSys 2021) sums kernels that were measured one by one, here they are learned from
-whole networks. Two levels of memory are those of the cache-aware roofline (Ilic et al., IEEE CAL 2014). The loss grows
-with the square of the corrections: what the networks of training say nothing of, kernels that take next to no part of
-their time, is left to the roofline. All members of the ensemble see the same batch at once.
+Every kernel's share is positive and the shares add up to the whole, so that the answer can be shown layer by layer and
+grows with networks beyond those of training. The roofline is that of Williams et al. (CACM 2009) with a sum in place of
+the maximum; nn-Meter (Zhang et al., MobiSys 2021) sums kernels that were measured one by one; here they are learned
+from whole networks. Two levels of memory are those of the cache-aware roofline (Ilic et al., IEEE CAL 2014). The loss
+grows with the square of the corrections: kernels that take almost no time in the training networks, so that there is
+nothing to learn about them, are left to the roofline. All members of the ensemble process the same batch at once.
 
 Letters: T attributes, E members, X = T times E, B networks, K kernels of all of them, Y edges, D width, F features.
 """
@@ -31,9 +31,9 @@ from narformer.tokens.kernels import FEATURES
 from narformer.tokens.packed import Packed
 
 BYTES = ("bytes in", "bytes out", "bytes of weights")
-FARTHEST = 3.0  # c: a kernel takes at most exp(3) times what the roofline says, or that much less
-# To begin with: operations and bytes in a millisecond, and the milliseconds of a kernel that does nothing; bytes of a
-# cache, how much faster it is, and how far around its size it is left.
+FARTHEST = 3.0  # c: a kernel takes at most exp(3) times the roofline's time, and at least exp(-3) times
+# Initial values: operations and bytes per millisecond, and the milliseconds of an empty kernel; bytes of a cache, its
+# speed-up, and the width of the transition around its size.
 FLOPS, BANDWIDTH, OVERHEAD = 1e8, 1e7, 2e-3
 CACHE, FASTER, EDGE = 1e6, 6.0, 0.7
 
@@ -41,7 +41,7 @@ CACHE, FASTER, EDGE = 1e6, 6.0, 0.7
 class KernelSum(Model):
     """Kernels of networks to the opinions of E members on the logarithms of T additive attributes, such as latency.
 
-    Rates are those of each attribute; what stands around a kernel is read once for all of them.
+    Each attribute has its own rates; the surroundings of a kernel are encoded once for all attributes.
     """
 
     reads = frozenset({Packed})
@@ -81,7 +81,7 @@ class KernelSum(Model):
     def standardise(self, batch: Packed, target_BT: Tensor) -> None:
         """Take mean and spread of the features from the training networks, and the unit of labels from the targets.
 
-        Where the roofline is farther off than corrections reach, labels are not milliseconds: it begins where they are.
+        If the roofline is farther off than corrections reach, labels are not milliseconds: it is scaled to them.
         """
         self.standardised.fit(batch)
         with torch.no_grad():
@@ -104,7 +104,7 @@ class KernelSum(Model):
         return self.roofline(batch) + correction_XK
 
     def correction(self, batch: Packed) -> Tensor:
-        """(X, K) what stands around a kernel adds to the logarithm of its time."""
+        """(X, K) corrections of the logarithm of a kernel's time by its surroundings."""
         config, kind_K = self.config, batch.kind_N
         x_KF = self.standardised(batch.x_NF)
         h_EKD = self.feature(x_KF.expand(config.members, -1, -1)) + self.kind.index_select(1, kind_K)
@@ -127,7 +127,7 @@ class KernelSum(Model):
 
 
 class Layer(nn.Module):
-    """What the kernels before and after one add to what is known of it."""
+    """Adds information from the kernels before and after to the state of each kernel."""
 
     def __init__(self, config: KernelSum.Config) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class Neighbours:
         )
 
     def means(self, h_EKD: Tensor) -> tuple[Tensor, Tensor]:
-        """(E, K, D) means over the parents, and over the children; zeros where there are none."""
+        """(E, K, D) means over the parents, and over the children; zeros where there are no neighbours."""
         zero, low = torch.zeros_like(h_EKD), h_EKD.dtype
         parents = zero.index_add(1, self.target_Y, h_EKD.index_select(1, self.source_Y)) / self.parents_K1.to(low)
         children = zero.index_add(1, self.source_Y, h_EKD.index_select(1, self.target_Y)) / self.children_K1.to(low)

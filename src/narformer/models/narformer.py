@@ -21,7 +21,7 @@ from narformer.models.precision import Linear, Model, dropout, relu_dropout, sof
 from narformer.models.sizes import STRICT, Counts, Rate, Size
 from narformer.tokens import Batch, Packed
 
-PAIRS = 2**20  # of tokens, padded, that are attended to at once; more are taken in parts
+PAIRS = 2**20  # of padded tokens in one attention; larger batches are split
 
 
 class NarFormer(Model):
@@ -34,7 +34,7 @@ class NarFormer(Model):
         """Sizes of the paper (Sec. 4.1).
 
         features: numbers per token, the width D
-        whole:    numbers of the depth code, D of them; whatever is beyond D are static features
+        whole:    numbers of the depth code, D of them; those beyond D are static features
         depths:  transformer blocks of each stage; stage s > 0 begins with its aggregation block
         queries: learned query tokens of the three aggregation blocks (N_1, N_2, N_3)
         head:    ``sigmoid`` for accuracies in [0, 1], ``mlp`` for latencies, ``linear`` for free targets
@@ -129,7 +129,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Optional standard blocks behind an aggregation; none at the paper's depths."""
+    """Optional standard blocks behind an aggregation; absent at the paper's depths."""
 
     def __init__(self, config: NarFormer.Config, depth: int) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ class Aggregation(nn.Module):
 
 
 class Fusion(nn.Module):
-    """The aggregated tokens look at H again: MHA(LN e, LN H, LN H) without residual, then x + FFN(LN x)."""
+    """The aggregated tokens attend to H again: MHA(LN e, LN H, LN H) without residual, then x + FFN(LN x)."""
 
     def __init__(self, config: NarFormer.Config) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""NAR-Former V2: a transformer whose attention is governed by the adjacency (Yi et al., NeurIPS 2023).
+"""NAR-Former V2: a transformer whose attention is weighted by the adjacency (Yi et al., NeurIPS 2023).
 
 X = σ(W_q H̃ + b_q),   S = (X Xᵀ / √d) ⊙ A,   Z = W_a (Norm(S) H̃) + b_a          graph-aided attention
 H̃ = σ(W_d D + b_d) ⊙ H,   D the number of connected layers                      type-aware enhancement
 H' = Z + γ ⊙ GFFN(LN Z)                                                          grouped feed-forward
 
-Both of a padded Batch, by dense products, and of a Packed one, edge by edge: then cost grows with edges.
+It reads a padded Batch, by dense products, or a Packed one, edge by edge: then cost grows with edges.
 
 Letters: B networks, N nodes, F features, D width, G groups, S static numbers per network, L blocks, T targets, Y edges.
 """
@@ -31,9 +31,9 @@ class NarFormerV2(Model):
 
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
-        """Sizes and switches of the released code; the comments name what the printed equations leave out.
+        """Sizes and switches of the released code; the comments name the parts that the printed equations omit.
 
-        features, whole: numbers per token; static numbers per network (0: none)
+        features, whole: numbers per token; static numbers per network (0 without)
         pooling, layer_fusion: ``sum`` of the last block (whole networks), or ``mean`` after every block,
             fused with learned weights (cells)
         head: ``softplus`` for positive targets (as released, for accuracies too), ``linear`` for free targets
@@ -119,7 +119,7 @@ class Dense:
         self.mask_BN1 = batch.mask_BN[:, :, None]
 
     def attended(self, q_BNF: Tensor, x_BNF: Tensor) -> Tensor:
-        """What each node takes from its neighbours, by the likeness of their queries."""
+        """Input of each node from its neighbours, by the similarity of their queries."""
         high, low = self.adj_BNN.dtype, x_BNF.dtype
         scores_BNN: Tensor = (q_BNF @ q_BNF.transpose(1, 2)).to(high) / x_BNF.shape[-1] ** 0.5 * self.adj_BNN
         scores_BNN = scores_BNN / (scores_BNN.sum(2, keepdim=True) + EPSILON)  # positive: no softmax is needed

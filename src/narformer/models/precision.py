@@ -1,6 +1,6 @@
-"""What the neural models share: layers that compute in the precision of their input, and a cheap dropout.
+"""Shared by the neural models: layers that compute in the precision of their input, and a cheap dropout.
 
-Weights are stored in float32. A model casts its tokens to the precision it is asked to compute in; from there
+Weights are stored in float32. A model casts its tokens to the requested precision; then
 each layer casts its own weights, norms take their statistics in float32, and residual sums stay in float32.
 This moves half the bytes that autocast moves, which returns norms and activations to float32.
 """
@@ -18,8 +18,8 @@ class Model(nn.Module):
     """An architecture: built from its own Config, ``forward(batch) -> (B, T, E)``: T attributes by each of E members.
 
     reads:     the batches it takes: padded ones of cells, Packed ones of whole networks
-    precision: what it computes in, where it is made to compute in less than its weights' float32
-    strain:    what the last forward pass of training adds to the loss
+    precision: of its computation, if it is lower than float32, the precision of its weights
+    strain:    added to the loss by the last forward pass of training
     """
 
     reads: ClassVar[frozenset[type]] = frozenset({Batch})
@@ -29,11 +29,11 @@ class Model(nn.Module):
     strain: Tensor | float = 0.0
 
     def forward(self, batch: Any) -> Tensor:
-        """(B, T, E) predictions of a Batch, or of a Packed one; E is 1 for a model that is no ensemble."""
+        """(B, T, E) predictions of a Batch, or of a Packed one; E is 1 for a model that is not an ensemble."""
         raise NotImplementedError(type(self).__name__)
 
     def standardise(self, batch: Any, target_BT: Tensor) -> None:
-        """Set the scales where the model begins by the training networks and their targets (NaN where not labelled)."""
+        """Set the model's initial scales from the training networks and their targets (NaN where not labelled)."""
 
 
 class Linear(nn.Linear):
@@ -79,7 +79,7 @@ def relu_dropout(x: Tensor, p: float, training: bool) -> Tensor:
 
 
 class _ReluDropout(torch.autograd.Function):
-    """What relu and dropout both let through is exactly where the output is positive."""
+    """Gradients pass both relu and dropout exactly where the output is positive."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Our own predictor: a transformer that knows what each operation is to every other one, as an ensemble in one pass.
+"""Our own predictor: a transformer with the relation of each operation to every other one, as an ensemble in one pass.
 
 x = W_kind[op] + W_x features
 x ← x + Attention(LN x)      scores + b_h(relation of i and j): itself, parent, child, ancestor, descendant, parallel
@@ -6,7 +6,7 @@ x ← x + W_2 relu(W_1 LN x + [A^T (W_g LN x)_1 ‖ A (W_g LN x)_2])     one hal
 ŷ = W_4 relu(W_3 [mean of sinks ‖ mean of all ‖ whole])
 
 The graph step inside of the feed-forward part is NN-Former's (Xu et al., CVPR 2025), without normalisation. Norms have
-no weights of their own: a linear layer follows each. All members of the ensemble see the same batch at once.
+no weights of their own: a linear layer follows each. All members of the ensemble process the same batch at once.
 
 Letters: E members, B networks, N nodes, D width, H heads, K numbers per head, I inner width, R relations, L layers,
 T attributes.
@@ -30,10 +30,10 @@ class Relational(Model):
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
         """kinds: operations of the vocabulary; features, whole: numbers of a token and of a network; members: E;
-        targets: T, with two last layers of its own each.
+        targets: T, each with two last layers of its own.
 
-        relations, graph_step: whether attention and the feed-forward part know the edges; what they are worth is told
-        by leaving them out
+        relations, graph_step: whether attention and the feed-forward part use the edges; without them, the model is an
+        ablation
         """
 
         kinds: Size
@@ -60,7 +60,7 @@ class Relational(Model):
         super().__init__()
         self.config = config
         E, D = config.members, config.width
-        self.kind = Members(E, config.kinds, D, inputs=1)  # a sum of one row, not of kinds many
+        self.kind = Members(E, config.kinds, D, inputs=1)  # a sum of one row, not of as many as kinds
         self.feature = Members(E, config.features, D, bias=False) if config.features else None
         zeros_ERX = torch.zeros(E, len(RELATIONS), config.layers * config.heads)
         self.relation = nn.Parameter(zeros_ERX, requires_grad=config.relations)
@@ -142,7 +142,7 @@ class Members(nn.Module):
         return x_EXI @ weight if self.bias is None else torch.baddbmm(self.bias.to(x_EXI.dtype), x_EXI, weight)
 
     def each(self, x_EBX: Tensor) -> Tensor:
-        """(E, B, outputs): output t from the t-th part of the inputs alone, of which there are as many as outputs."""
+        """(E, B, outputs): output t from the t-th of as many parts of the inputs."""
         E, width, outputs = self.weight.shape
         if outputs == 1:
             y_EBT: Tensor = self(x_EBX)
@@ -158,7 +158,7 @@ def normalised(x: Tensor) -> Tensor:
 
 
 def relations(adj_BNN: Tensor) -> Tensor:
-    """(B, N, N, R) one-hot: what j is to i, of RELATIONS. adj_BNN counts edges i -> j."""
+    """(B, N, N, R) one-hot: the relation of j to i, of RELATIONS. adj_BNN counts edges i -> j."""
     edge_BNN = (adj_BNN > 0).to(adj_BNN.dtype)
     itself_NN = torch.eye(adj_BNN.shape[-1], dtype=adj_BNN.dtype, device=adj_BNN.device)
     reach_BNN, steps = edge_BNN, 1

@@ -1,4 +1,4 @@
-"""Features of nodes as distances from the mean of training, in spreads: what models of kernels begin with.
+"""Features of nodes as distances from the mean of training, in spreads: the first step of models of kernels.
 
 Letters: N nodes, F features.
 """
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from narformer.tokens.packed import Packed
 
-FARTHEST = 5.0  # spreads from the mean that a feature may be off
+FARTHEST = 5.0  # largest distance of a feature from the mean, in spreads
 
 
 class Standardised(nn.Module):
-    """(N, F) to (N, F); a feature without spread in training tells nothing and is 0."""
+    """(N, F) to (N, F); a feature without spread in training is uninformative and becomes 0."""
 
     center_F: Tensor
     scale_F: Tensor

@@ -2,7 +2,7 @@
 
 h = LN(Dropout(embed(op) + W_L L_row)),  three post-norm encoder layers,  ŷ = W_2 Dropout(W_1 mean_i h_i)
 
-The sizes are those of the line's public descendant (same first author).
+The sizes are those of its public successor (same first author).
 Letters: B networks, N nodes, P numbers of a Laplacian row, D width, H heads, K numbers per head, T targets.
 """
 
@@ -32,7 +32,7 @@ class Tnasp(Model):
         regressor: Size = 96
         dropout: Rate = 0.1
         positions: bool = True  # False: the ablation without Laplacian positions
-        divisor: Size | None = 7  # the released line divides by the padded length
+        divisor: Size | None = 7  # the released code divides by the padded length
         targets: Size = 1
 
     def __init__(self, config: Config) -> None:

@@ -5,8 +5,8 @@ h_k ← relu(W_3 [h_k ‖ mean of relu(W_in h) of parents ‖ mean of relu(W_out
 ℓ_k = W_5 relu(W_4 h_k),   log ŷ = log Σ_k exp ℓ_k
 
 The paper embeds the operations inside of one kernel and predicts the logarithm of its measured time. Here a node is a
-kernel, its neighbours are other kernels, and only their sum is measured. The paper leaves to a search what adds up
-neighbours, and depths and widths; a mean and the sizes below are our choice.
+kernel, its neighbours are other kernels, and only their sum is measured. In the paper a search chooses the
+aggregation of neighbours, depths and widths; a mean and the sizes below are our choice.
 
 Letters: B networks, N kernels of all of them, Y edges, F features, D width, T targets.
 """
@@ -85,7 +85,7 @@ class Layer(nn.Module):
 
 
 def _means(value_ND: Tensor, from_Y: Tensor, to_Y: Tensor) -> Tensor:
-    """(N, D) mean at the end of the edges of what stands at their start; zeros where no edge ends."""
+    """(N, D) means over the incoming edges of the values at their start; zeros without incoming edges."""
     total_ND = torch.zeros_like(value_ND).index_add(0, to_Y, value_ND[from_Y])
     count_N1 = value_ND.new_zeros(len(value_ND), 1).index_add(0, to_Y, value_ND.new_ones(len(to_Y), 1))
     return total_ND / count_N1.clamp(min=1)

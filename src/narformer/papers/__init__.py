@@ -1,7 +1,7 @@
-"""The papers' tables: a folder per printed table, recipes beside it, and what our runs of them gave.
+"""The papers' tables: a folder per printed table, recipes beside it, and the results of our runs.
 
-``read_table`` knows what is printed, ``run_row`` trains what a row names or returns the stored run, ``assemble`` puts
-both beside each other, ``write`` makes the JSON and Markdown of ``results/`` from them.
+``read_table`` returns the printed table, ``run_row`` trains a row or returns its stored run, ``assemble`` puts both
+side by side, and ``write`` makes the JSON and Markdown of ``results/`` from them.
 """
 
 from narformer.papers.page import markdown, write, write_all

@@ -1,4 +1,4 @@
-"""What a prediction costs: milliseconds to tokenise one cell and to predict it, one at a time (NAR-Former Table 4)."""
+"""The cost of a prediction: milliseconds to tokenise and to predict a cell, one at a time (NAR-Former Table 4)."""
 
 import time
 
@@ -18,7 +18,7 @@ WARM_UP = 20
 
 
 def cost_recipe(name: str) -> Recipe:
-    """The paper recipe cut to one epoch of 100 cells: it makes the predictor, whose weights do not matter here."""
+    """The paper recipe cut to one epoch of 100 cells: it gives the predictor, whose weights do not matter here."""
     recipe = read_recipe(name, "paper", 100)
     content = recipe.model_dump(mode="json") | {"system": f"{recipe.system}-cost"}
     return Recipe.of(content, f"{name}/paper.toml", {"training.epochs": 1})

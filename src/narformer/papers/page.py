@@ -11,7 +11,7 @@ METRICS: dict[Metric, str] = {
     "kendall_tau": "Kendall's τ-b, larger is better",
     "milliseconds": "Milliseconds, smaller is better",
     "error": "Mean absolute percentage error, smaller is better",
-    "within": "Percentage of networks whose prediction is off by at most so much, larger is better",
+    "within": "Percentage of networks whose prediction is off by at most the stated error, larger is better",
 }
 
 STATUSES: dict[Metric, str] = {
@@ -25,18 +25,18 @@ STATUSES: dict[Metric, str] = {
 DIGITS: dict[Metric, int] = {"kendall_tau": 3, "milliseconds": 4, "error": 2, "within": 2}
 
 OTHER_DATA = (
-    "*other data*: the numbers were printed for other networks on another device, which cannot be had. They stand here "
-    "to show how far apart the systems are there and here; they are not to be compared one by one"
+    "*other data*: the numbers were printed for other networks on another device, which are not available. They "
+    "show the differences between the systems there and here; they must not be compared one by one"
 )
 
 SCORES: dict[Score, tuple[str, str]] = {
     "tau_valid": (
         "τ(valid)",
         "against the validation labels of all cells. These labels themselves reach only τ = 0.888 against the test "
-        "labels (0.892 after averaging equal cells), so a printed number above that is out of reach for what learns "
-        "from them; it can be compared with this column only",
+        "labels (0.892 after averaging equal cells), so a printed number above that is out of reach for systems "
+        "trained on them; it can be compared with this column only",
     ),
-    "coverage": ("coverage", "share of the test networks whose 90 % interval holds what was measured"),
+    "coverage": ("coverage", "share of the test networks whose 90 % interval contains the measured value"),
     "tau_unseen": ("τ(unseen)", "against the test labels, without the cells that were trained on or selected with"),
 }
 
@@ -51,7 +51,7 @@ def write(result: TableResult, results: Path) -> tuple[Path, Path]:
 
 
 def write_all(results: Path) -> list[Path]:
-    """Write every table: a run of a shared row belongs to several."""
+    """Write every table: a run of a shared row may belong to several."""
     return [path for name in TABLES for path in write(assemble(read_table(name), results), results)]
 
 

@@ -1,8 +1,8 @@
-"""Recipes of the papers' systems: ``paper.toml`` holds the original, ``quick.toml`` only what the quick run changes.
+"""Recipes of the papers' systems: ``paper.toml`` holds the original, ``quick.toml`` only the changes of the quick run.
 
 A system of our own has no original: its folder holds ``quick.toml`` alone.
 Beside the keys of a Recipe a file may hold ``differences`` (where even it departs from the original) and ``sizes.N``
-(what changes once more for N training cells). A recipe is read in the order paper, its sizes, quick, its sizes.
+(further changes for N training cells). A recipe is read in the order paper, its sizes, quick, its sizes.
 """
 
 import tomllib
@@ -50,7 +50,7 @@ def read_recipe(
 ) -> Recipe:
     """The recipe called ``name``, a key of RECIPES, for ``n`` training networks.
 
-    The section [self_evolution] counts only where it is asked for; ``changes`` are made last, to dotted keys.
+    The section [self_evolution] counts only if it is requested; ``changes`` to dotted keys are applied last.
     Raises UnknownName, or BadRecipe naming the file and the key.
     """
     lookup(dict.fromkeys(get_args(Variant)), variant, "kind of recipe")

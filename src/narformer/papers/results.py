@@ -1,4 +1,4 @@
-"""Ours beside printed: each number of a table with the stored runs that belong to it, and how they compare."""
+"""Ours beside printed: each number of a table with the stored runs that belong to it, and their comparison."""
 
 import statistics
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _ROUNDING = 1e-9
 
 
 class Values(BaseModel):
-    """One score over seeds. sd: of a sample; None under two seeds."""
+    """One score over seeds. sd: of a sample; None for fewer than two seeds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     values: tuple[float, ...] = ()
@@ -30,7 +30,7 @@ class Cell(BaseModel):
     """A printed number and ours; where the system is our own, nothing is printed.
 
     runs_here: whether the row has a recipe; values, mean, sd: as in Values; also: further scores of the same runs
-    seconds, seconds_scoring: means over the runs; recipe: the kind that was run; machine: where
+    seconds, seconds_scoring: means over the runs; recipe: the kind that was run; machine: that of the runs
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,7 +73,7 @@ class TableResult(BaseModel):
 
 
 def assemble(table: Table, results: Path) -> TableResult:
-    """Every printed number with the stored runs of its recipe: of the paper recipe where there are any, else of quick.
+    """Every printed number with the stored runs of its recipe: of the paper recipe if any, otherwise of quick.
 
     Raises BadFile for a damaged run.
     """
@@ -88,7 +88,7 @@ def assemble(table: Table, results: Path) -> TableResult:
 
 
 def compare(metric: Metric, printed: float, mean: float | None) -> Status:
-    """How our mean compares: for τ reproduced from printed - 0.01, near from printed - 0.03; percentages alike.
+    """The comparison with our mean: for τ reproduced from printed - 0.01, near from printed - 0.03; percentages alike.
 
     Milliseconds were printed for another machine: reproduced up to a tenth above printed, near up to twice. Errors:
     reproduced up to a tenth above, near up to a half.
@@ -103,7 +103,7 @@ def compare(metric: Metric, printed: float, mean: float | None) -> Status:
 
 
 def surpass(metric: Metric, best: float, mean: float | None) -> Status:
-    """How a system of our own stands to the best printed number of its column."""
+    """Comparison of a system of our own with the best printed number of its column."""
     if mean is None:
         return "not run"
     return "ahead" if (mean > best if metric in LARGER else mean < best) else "behind"
@@ -183,7 +183,7 @@ def _mean(values: Sequence[float], digits: int) -> float | None:
 
 
 def _differences(table: Table, row: Row, kinds: dict[Setting, Variant]) -> list[str]:
-    """What the recipe says of itself, then the keys in which quick runs differ from the paper recipe, by size."""
+    """The differences stated in the recipe, then the keys in which quick runs differ from the paper recipe, by size."""
     if not kinds or row.recipe is None or row.recipe in OWN or None in {setting.n for setting in kinds}:
         return []
     sentences = differences(row.recipe)

@@ -1,4 +1,4 @@
-"""Run what a row of a table names: train and score, or measure; unless that run is stored already."""
+"""Run a row of a table: train and score, or measure; unless that run is already stored."""
 
 import time
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ __all__ = ["Place", "row_recipe", "run_row"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where runs are kept.
+    """The places of runs.
 
     results: folder of stored runs and tables
     folder:  of the states of interrupted runs; None where no state is kept
@@ -62,7 +62,7 @@ def run_row(
 ) -> Run:
     """The run of a row in a setting with a seed: the stored one, or a new one, which is then stored.
 
-    An interrupted run leaves its state under ``place.folder`` and goes on from there.
+    An interrupted run leaves its state under ``place.folder`` and resumes from there.
     Raises as ``row_recipe``, and MissingData where the benchmark is not in the data folder.
     """
     recipe = row_recipe(table, row, setting, variant)
@@ -102,7 +102,7 @@ def _measured(recipe: Recipe, seed: int, dataset: Dataset | None, progress: Prog
 
 
 def _forget(folder: Path) -> None:
-    """Remove what an interrupted run left."""
+    """Remove the state of an interrupted run."""
     for name in ("state.safetensors", "state.partial"):
         (folder / name).unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""Printed tables: every row and number as the paper has them, and which recipe runs a row. Read from table.toml."""
+"""Printed tables: every row and number of the paper, and the recipe that runs a row. Read from table.toml."""
 
 import tomllib
 from importlib.resources import files
@@ -47,7 +47,7 @@ LARGER = frozenset({"kendall_tau", "within"})  # is better
 
 
 class Setting(NamedTuple):
-    """What a row is run with: so many training networks, or none; and the family that only tests, if one does."""
+    """The setting of a row: the number of training networks, or no training; and the family that only tests, if any."""
 
     n: int | None
     unseen: str | None = None
@@ -66,11 +66,11 @@ class Part(BaseModel):
 class Column(Part):
     """A column of numbers.
 
-    key:    how rows name it
+    key:    its name in rows
     n:      training networks; None where nothing is trained
     unseen: a family that is not among them and is tested on
-    score:  which score of a run stands in it; ``part``: on a named part of the test rows
-    metric: of what kind its numbers are, where it is not the table's
+    score:  the score of a run that it shows; ``part``: on a named part of the test rows
+    metric: the kind of its numbers, if it is not the table's
     mean:   no score of its own, but the mean of all other columns with this score
     """
 
@@ -85,7 +85,7 @@ class Column(Part):
 
     @property
     def setting(self) -> Setting:
-        """What a run for this column is made with."""
+        """The setting of a run for this column."""
         return Setting(self.n, self.unseen)
 
     @property
@@ -95,14 +95,14 @@ class Column(Part):
 
 
 class Row(Part):
-    """A printed row, or one of our own beside them.
+    """A printed row, or a row of our own.
 
     printed:        column key -> printed number; a column where the paper has a dash is absent
     own:            our own system: nothing is printed, every column is run
     mark, marks:    footnote signs behind the system's name, and behind numbers by column key
     recipe:         name in RECIPES of the recipe that runs this row; None for a row that is not run
-    changes:        what this row changes in the recipe, dotted keys
-    self_evolution: whether that recipe's section [self_evolution] counts
+    changes:        changes of this row to the recipe, dotted keys
+    self_evolution: whether the recipe's section [self_evolution] counts
     """
 
     backbone: str | None = None
@@ -120,7 +120,7 @@ class Table(Part):
     """A printed table.
 
     also:       further scores of our runs that are shown beside the printed metric
-    other_data: the numbers were printed for other networks or another device, so that no comparison is drawn
+    other_data: the numbers were printed for other networks or another device, so that they are not compared
     transposed: systems stand side by side, as in print, not one below the other
     """
 
@@ -139,9 +139,9 @@ class Table(Part):
     rows: tuple[Row, ...] = Field(min_length=1)
 
     def on(self, data: str, train: int) -> "Table":
-        """The same table of another data set, with so many training networks wherever something is trained.
+        """The same table of another data set, with this number of training networks in every column that trains.
 
-        For data that the numbers were printed for: what keeps ours and the print apart is dropped.
+        For the data of the printed numbers: the marks of other data are dropped.
         """
         columns = tuple(c if c.n is None else c.model_copy(update={"n": train}) for c in self.columns)
         return self.model_copy(update={"data": data, "columns": columns, "other_data": False, "notes": ()})
@@ -159,12 +159,12 @@ class Table(Part):
         return tuple(dict.fromkeys(column.setting for column in self.columns_of(row) if not column.mean))
 
     def averaged(self, column: Column) -> tuple[Column, ...]:
-        """The columns whose mean stands in a column; the column itself where it is none."""
+        """The columns whose mean a column shows; the column itself if it is not a mean."""
         others = tuple(other for other in self.columns if not other.mean and other.score == column.score)
         return others if column.mean else (column,)
 
     def metric_of(self, column: Column) -> Metric:
-        """Of what kind the numbers of a column are."""
+        """The kind of a column's numbers."""
         return column.metric or self.metric
 
     def best(self, column: Column) -> float:
@@ -176,10 +176,10 @@ class Table(Part):
     def _agrees(self) -> "Table":
         keys = {column.key for column in self.columns}
         if len({row.system for row in self.rows}) < len(self.rows):
-            raise ValueError("a system stands in two rows")
+            raise ValueError("a system has two rows")
         for row in self.rows:
             if not set(row.marks) <= set(row.printed) <= keys:
-                raise ValueError(f"row '{row.system}' names a column that is not there")
+                raise ValueError(f"row '{row.system}' names a column that does not exist")
             if row.own == bool(row.printed):
                 raise ValueError(f"row '{row.system}' needs printed numbers, or to be our own, not both")
             if not {row.mark, *row.marks.values()} <= {"", *self.footnotes}:

@@ -1,4 +1,4 @@
-"""What answers a question about a network: predictors of one face, their targets, save and load."""
+"""Predictors with one interface, their targets, saving and loading."""
 
 from narformer.predictors.answer import Answer
 from narformer.predictors.gaussian_process_predictor import GaussianProcessPredictor
@@ -21,4 +21,4 @@ FITTED: dict[str, type[FittedPredictor]] = {
 """Predictors that are fitted at once: ``fit(task, options)``."""
 
 PREDICTORS: dict[str, type[Predictor]] = {"neural": NeuralPredictor, **FITTED}
-"""Every kind of predictor, by the name that a recipe and a manifest give it; the neural one is trained in steps."""
+"""Every kind of predictor, by its name in recipes and manifests; the neural one is trained in steps."""

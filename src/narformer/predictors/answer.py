@@ -1,4 +1,4 @@
-"""What a predictor answers: values in the attributes' units, how sure they are, and how far to trust them.
+"""The answer of a predictor: values in the attributes' units, their intervals, and whether to trust them.
 
 Letters: N networks, T attributes, E members, K kernels of one network.
 """
@@ -27,9 +27,9 @@ class Answer:
     low_NT, high_NT: bounds of the intervals; NaN in the columns of attributes that were not calibrated
     calibrations: of each attribute; None where it was not calibrated
     opinion_NTE:  of each member, in the units of targets
-    inside_N:     whether a network is like those of training; None where the predictor has no domain
-    distance_N:   from the nearest training network, 1 at the edge of the domain; None where distances are not known
-    nearest:      names of the nearest training networks; empty where distances are not known
+    inside_N:     whether a network is similar to those of training; None where the predictor has no domain
+    distance_N:   to the nearest training network, 1 at the edge of the domain; None where distances are unknown
+    nearest:      names of the nearest training networks; empty where distances are unknown
     """
 
     attributes: tuple[Attribute, ...]
@@ -47,7 +47,7 @@ class Answer:
 
     @property
     def levels(self) -> tuple[float | None, ...]:
-        """The share of true values that intervals of each attribute are made to hold; None without intervals."""
+        """The share of true values that intervals of each attribute are meant to contain; None without intervals."""
         return tuple(None if calibration is None else calibration.level for calibration in self.calibrations)
 
     def place(self, name: str) -> int:

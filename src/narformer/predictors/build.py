@@ -29,7 +29,7 @@ def make_model(
 ) -> Model:
     """The model called ``name``, as wide as the tokenizer's tokens, for T attributes, with the seed's initial weights.
 
-    Raises UnknownName, or BadRecipe also where the model does not read what the tokenizer makes.
+    Raises UnknownName, or BadRecipe also where the model does not read the tokenizer's output.
     """
     model = lookup(MODELS, name, "model")
     cells = isinstance(tokenizer, CellTokenizer)
@@ -43,14 +43,14 @@ def make_model(
 
 
 def check_options(kind: str, accepts: Any, options: Mapping[str, Any]) -> None:
-    """Raise BadRecipe for an option that the tokenizer's or model's fields do not have, or not with this value.
+    """Raise BadRecipe for an unknown option of the tokenizer or model, or an invalid value.
 
-    What depends on the data or on the other section passes here and is checked by make_tokenizer and make_model.
+    Values that depend on the data or on the other section are checked by make_tokenizer and make_model, not here.
     """
     heads = options.get("heads")
     named = [name for option in NAMING if _names(options.get(option)) for name in options[option]]
     stand_ins = {
-        # a width that every number of heads divides; and a vocabulary that holds the operations named
+        # a width that every number of heads divides; and a vocabulary that contains the named operations
         "features": 8 * heads if isinstance(heads, int) and 0 < heads < 2**13 else 480,
         "vocabulary": tuple(dict.fromkeys(named)),
         "whole": 1,
@@ -85,7 +85,7 @@ def _build(kind: str, accepts: Any, options: Mapping[str, Any], derived: Mapping
         if option not in known:
             raise BadRecipe(f"[{kind}] has no option {option!r}; it has {', '.join(sorted(known - DERIVED))}")
         if option in DERIVED:
-            raise BadRecipe(f"[{kind}] {option}: found {_cut(options[option])}; expected none: the data decide it")
+            raise BadRecipe(f"[{kind}] {option}: found {_cut(options[option])}; expected no value: the data decide it")
     try:
         return accepts(**{k: v for k, v in derived.items() if k in known}, **options)
     except ValidationError as error:
@@ -93,7 +93,7 @@ def _build(kind: str, accepts: Any, options: Mapping[str, Any], derived: Mapping
 
 
 def _said(error: ValidationError) -> str:
-    """The first thing wrong, in one line."""
+    """The first error, in one line."""
     first = error.errors()[0]
     if not first["loc"]:  # from __post_init__, which names the key itself
         return first["msg"].removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""Where torch computes, and models that are built without computing anything."""
+"""The device of torch, and models that are built without computation."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from narformer.errors import BadRecipe
 
 __all__ = ["ShapesOnly", "check_device"]
 
-# Initial values that nobody will look at. On the meta device torch computes their shapes in Python, and imports its
+# Initial values that are never read. On the meta device torch computes their shapes in Python, and imports its
 # compiler for that: three seconds.
-SAME_SHAPE = (Tensor.uniform_, Tensor.normal_, nn.init.normal_, Tensor.mul)  # the last by a number
+SAME_SHAPE = (Tensor.uniform_, Tensor.normal_, nn.init.normal_, Tensor.mul)  # the last one by its number
 
 
 class ShapesOnly(TorchFunctionMode):
@@ -36,7 +36,7 @@ class ShapesOnly(TorchFunctionMode):
 
 
 def check_device(device: str) -> None:
-    """Raise BadRecipe where torch knows no such device, or this machine has none."""
+    """Raise BadRecipe where torch has no such device, or this machine does not have one."""
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):

@@ -1,10 +1,10 @@
-"""How far a network is from those that a predictor was trained on: a trust line for its answer.
+"""Distance of a network from those that a predictor was trained on, to decide whether to trust its answer.
 
-A network is described by where its time would go on a machine of round numbers: the share of each kind of kernel, what
-size its kernels are on average, weighted by their time, and its sums on a logarithmic scale. A kind that training never
-saw matters as much as the time that it may take: a Softmax at the end is no reason to doubt an answer, attention is.
-A network is in the domain where its nearest training network is no farther than those of nearly all training networks
-are.
+A network is described by its estimated times on a machine of round numbers: the share of each kind of kernel, the mean
+size of its kernels, weighted by their time, and its sums on a logarithmic scale. A kind that is absent from training
+counts by the time that it may take: a Softmax at the end is no reason to doubt an answer, attention is.
+A network is in the domain if its distance to the nearest training network is at most that of nearly all training
+networks.
 
 Letters: B networks, N training networks, K kernels, C kinds, F numbers of a network, M features that are averaged.
 """
@@ -31,15 +31,15 @@ __all__ = ["CellDomain", "NetworkDomain"]
 
 SUMS = ("flops", "bytes in", "bytes out", "bytes of weights")
 MEANS = ("channels in", "channels out", "positions out", "window", "groups", "intensity")
-LEAST_SPREAD = 0.05  # of a share's root, or of a logarithm: what varied less in training counts as if it varied so much
-MOST = 5000  # training networks it holds
-SHARE = 0.95  # of training networks whose nearest other one is near
-SLACK = 1.5  # times as far as those is still in the domain
-CHUNK = 64  # networks that are described at once
+LEAST_SPREAD = 0.05  # least deviation of a feature (a share's root or a logarithm)
+MOST = 5000  # maximum number of training networks held
+SHARE = 0.95  # share of training networks whose nearest other one counts as near
+SLACK = 1.5  # a network this many times as far is still in the domain
+CHUNK = 64  # networks described at once
 
 
 class NetworkDomain(nn.Module):
-    """Training networks as points. All that it holds are buffers, so that it is saved with the model's weights."""
+    """Training networks as points, all in buffers, so that they are saved with the model's weights."""
 
     @dataclass(frozen=True, kw_only=True, config=STRICT)
     class Config:
@@ -62,7 +62,7 @@ class NetworkDomain(nn.Module):
 
     @classmethod
     def fit(cls, architectures: Sequence[Architecture]) -> "NetworkDomain":
-        """Of training networks, two at least; of more than MOST every so many are taken."""
+        """Of at least two training networks; of more than MOST, an evenly spaced subset is taken."""
         kept = [architectures[row] for row in range(0, len(architectures), -(-len(architectures) // MOST))]
         point_NF = described(KernelTokenizer().batch(kept))
         domain = cls(cls.Config(names=tuple(printable(network.name) for network in kept)))
@@ -78,7 +78,7 @@ class NetworkDomain(nn.Module):
     def fill(self, tensors: Mapping[str, Tensor]) -> None:
         """Take these numbers. Raises BadPredictor where distances by them would be meaningless."""
         if self.config.features != NetworkDomain.Config(names=()).features:
-            raise BadPredictor("its domain describes networks otherwise than this version; train it again")
+            raise BadPredictor("its domain describes networks in another way than this version; train it again")
         if (tensors["scale"] <= 0).any() or (tensors["reach"] < 0).any():
             raise BadPredictor("'domain.scale' or 'domain.reach' is below zero; it is damaged, train it again")
         self.load_state_dict(tensors, assign=True)
@@ -99,7 +99,7 @@ class NetworkDomain(nn.Module):
     def nearest(self, batch: Packed) -> tuple[NDArray[np.float64], list[str]]:
         """(B,) distance to the nearest training network, 1 at the edge of the domain; and the names of those.
 
-        Of networks as KernelTokenizer gives them.
+        Networks are batches of the KernelTokenizer.
         """
         point_BF = (torch.from_numpy(described(batch)).float() - self.center) * self.scale
         apart_B, nearest_B = torch.cdist(point_BF, self.point).min(1)
@@ -110,7 +110,7 @@ class NetworkDomain(nn.Module):
 
 @plain_dataclass(frozen=True)
 class CellDomain:
-    """The domain of cells: those that are no larger than any cell of training.
+    """The domain of cells: those that are not larger than the largest cells of training.
 
     vertices, edges: of the largest cells that trained or validated
     """
@@ -126,13 +126,13 @@ class CellDomain:
     def look_up(
         self, architectures: Sequence[Architecture], vocabulary: tuple[str, ...]
     ) -> tuple[NDArray[np.bool_], None, tuple[str, ...]]:
-        """(N,) whether each cell is in the domain; distances are not known."""
+        """(N,) whether each cell is in the domain; distances are unknown."""
         cells = Cells.of(architectures, vocabulary)
         return np.asarray((cells.count_M <= self.vertices) & (cells.edges_M <= self.edges)), None, ()
 
 
 def described(batch: Packed) -> NDArray[np.float64]:
-    """(B, F) roots of the kinds' shares of time, means over the time, logarithms of sums and of how many kernels."""
+    """(B, F) roots of shares of time by kind, weighted means, logarithms of sums and of the number of kernels."""
     x_NF = batch.x_NF.double()
     amount_NS = x_NF[:, [FEATURES.index(name) for name in SUMS]].expm1()
     time_N1 = amount_NS[:, :1] / FLOPS + amount_NS[:, 1:].sum(1, keepdim=True) / BANDWIDTH + OVERHEAD

@@ -174,7 +174,7 @@ class Forest:
         if not (inner_D | leaf_D).all():
             node = int(np.argmin(inner_D | leaf_D))
             found = f"node {node} with children {self.left_D[node]} and {self.right_D[node]}"
-            raise _damaged(found, "two children after their parent, or a leaf that names itself twice")
+            raise _damaged(found, "two children after their parent, or a leaf that refers to itself twice")
         parents_D = np.bincount(
             np.concatenate([self.left_D[inner_D], self.right_D[inner_D], self.root_T]), minlength=count
         )

@@ -1,4 +1,4 @@
-"""Manifests of format 1, which knew neural predictors of one attribute, read as those of format 2."""
+"""Manifests of format 1, for neural predictors of one attribute only, converted to format 2."""
 
 import re
 from typing import Any

@@ -1,6 +1,6 @@
-"""The second opinion of our own predictor: a Gaussian process on what flows through a cell, no network needed.
+"""The second opinion of our own predictor: a Gaussian process on features of cells, without a trained network.
 
-From a few hundred labels it ranks cells about as well as a transformer, in seconds, and errs elsewhere; so both
+From a few hundred labels it ranks cells about as well as a transformer, in seconds, and its errors differ; so both
 together rank better. Features come in groups g: those of cells/features.py, and the answers of random networks. Kernel
 of two cells with squared distances d_g: k = Σ_g a_g exp(-d_g / l_g) + a Π_g exp(-d_g / m_g), its numbers by the largest
 marginal likelihood (Rasmussen & Williams 2006, eq. 5.8) with a weak normal prior on their logarithms.
@@ -28,14 +28,14 @@ from narformer.models.sizes import STRICT, Size
 __all__ = ["GaussianProcess", "GaussianProcessFacts", "with_prefix"]
 
 RATE, PRIOR, JITTER, NOISE = 0.1, 0.04, 1e-5, -2.0  # of the fit: Adam's rate, 1/variance of logs, log noise to begin
-FARTHEST = 8.0  # logarithms of the kernel's numbers stay within: few labels that fit exactly would drive them anywhere
+FARTHEST = 8.0  # bounds on logarithms of the kernel's numbers: a few labels that fit exactly would let them diverge
 CHUNK = 2048  # cells whose features are in memory together
-PIECE = 64  # of them whose kernel is: rows of MOST numbers that stay in the cache
-MOST = 1000  # cells it holds: asking it costs as many, and with more labels the model needs it less
-TUNED = 500  # cells by which the kernel is chosen, at most: the cost of a step grows with their cube
+PIECE = 64  # cells whose kernel rows are in memory together: MOST numbers each, within the cache
+MOST = 1000  # maximum number of cells held: the cost grows with it, and with more labels the model needs it less
+TUNED = 500  # maximum number of cells for choosing the kernel: the cost of a step grows with their cube
 DOUBLE = frozenset({"amplitude", "length", "center", "alpha"})  # terms of an opinion nearly cancel
-FEW, FOLDS = 30, 10  # validation cells below which both opinions count alike; parts in which shares are checked
-ROUNDS = 20  # of reweighted least squares, by which shares settle
+FEW, FOLDS = 30, 10  # with fewer validation cells both opinions count alike; parts in which shares are checked
+ROUNDS = 20  # iterations of reweighted least squares until shares converge
 LARGEST = 2**28  # numbers at once while a process describes its cells
 PREFIX = "gaussian_process."  # of tensors in a file, before the number of the attribute
 
@@ -43,7 +43,7 @@ PREFIX = "gaussian_process."  # of tensors in a file, before the number of the a
 class GaussianProcess(nn.Module):
     """Cells to the opinion of a Gaussian process, and to its blend with the opinions of a model.
 
-    All that it holds are buffers, so that it is saved with the model's weights.
+    Everything is in buffers, so that it is saved with the model's weights.
     """
 
     @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -102,9 +102,9 @@ class GaussianProcess(nn.Module):
         networks: int = 32,
         advance: Callable[[int], None] = lambda done: None,
     ) -> "GaussianProcess":
-        """From training cells, MOST of them drawn by chance where there are more, and their targets.
+        """From training cells, at most MOST of them, drawn at random, and their targets.
 
-        ``pool`` are unlabelled cells, by which features are standardised.
+        ``pool``: unlabelled cells, for the standardisation of features.
         """
         rng = np.random.default_rng([seed, 4_000_000])
         drawn = rng.permutation(len(cells))[:MOST]
@@ -166,7 +166,7 @@ class GaussianProcess(nn.Module):
     @property
     def trained(self) -> Cells:
         """The n training cells."""
-        vocabulary = tuple(map(str, range(self.config.kinds)))  # names play no part
+        vocabulary = tuple(map(str, range(self.config.kinds)))  # names are ignored
         return Cells(vocabulary, self.kind.numpy().astype(np.int8), self.adj.numpy().astype(np.uint8))
 
     @cached_property
@@ -186,9 +186,9 @@ class GaussianProcess(nn.Module):
         return torch.cat(parts)
 
     def _answered(self, asked: Sequence[Tensor]) -> Tensor:
-        """(M,) opinions on features of each group: ``_kernel``, an exponent after the other in place.
+        """(M,) opinions on features of each group: ``_kernel``, one exponent after the other, in place.
 
-        It is what scoring costs. -d/l is linear in [x, |x|²], so that one product gives it.
+        This is most of the cost of scoring. -d/l is linear in [x, |x|²], so that one product gives it.
         """
         amplitude, (alone_G, together_G) = self.amplitude.tolist(), self.length.tolist()
         apart_Mn = torch.zeros((), dtype=torch.double)
@@ -210,14 +210,14 @@ class GaussianProcess(nn.Module):
     def balance(
         self, cells: Cells, opinion_VE: NDArray[np.float64], target_V: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Choose the shares of the blend by validation cells (``_shares``); none is negative; halves below FEW.
+        """Choose the shares of the blend by validation cells (``_shares``); not negative; halves below FEW.
 
-        (V, E) blends of these cells, each by shares found without it, so that they tell how far others will be off.
+        Returns (V, E) blends, each by shares found without that cell, so that errors are those of new cells.
         """
         own_V = self(cells).numpy()
         share_V2 = np.full((len(cells), 2), 0.5)
         both_V2 = np.stack([opinion_VE.mean(axis=1), own_V], axis=1)
-        enough = len(cells) >= FEW  # decided once: folds blend by the same rule as what is saved
+        enough = len(cells) >= FEW  # decided once: folds use the same rule as the saved blend
         self.share.copy_(torch.from_numpy(_shares(both_V2, target_V) if enough else share_V2[0]))
         fold_V = np.arange(len(cells)) % FOLDS
         for fold in range(FOLDS if enough else 0):
@@ -225,7 +225,7 @@ class GaussianProcess(nn.Module):
         return np.asarray(share_V2[:, :1] * opinion_VE + share_V2[:, 1:] * own_V[:, None])
 
     def blended(self, cells: Cells, opinion_ME: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(M, E) opinions of the members of a model, each with its share, and that of this added."""
+        """(M, E) opinions of the members of a model, each times its share, plus this one times its share."""
         own_M1 = self(cells).numpy()[:, None]
         model, own = self.share.double().numpy()
         return np.asarray(model * opinion_ME + own * own_M1)
@@ -252,7 +252,7 @@ class GaussianProcess(nn.Module):
         low, high = self.kind.min(), self.kind.max()
         if self.config.kinds != kinds or not (low >= -1 and high < kinds):
             raise BadPredictor(
-                f"its Gaussian process knows operations {low:g} to {high:g} of {self.config.kinds}; "
+                f"its Gaussian process has operations {low:g} to {high:g} of {self.config.kinds}; "
                 f"the vocabulary has {kinds}; it is damaged, train it again"
             )
         if self.described != self.config.features:
@@ -263,7 +263,7 @@ class GaussianProcess(nn.Module):
 
     @property
     def described(self) -> int:
-        """Number of features that are computed of a cell; another one in the configuration is an error."""
+        """Number of features computed for a cell; another number in the configuration is an error."""
         return sum(group.shape[1] for group in self._groups(self.trained.take(slice(1))))
 
     def _groups(self, cells: Cells) -> tuple[NDArray[np.float64], ...]:
@@ -335,9 +335,9 @@ def _kernel(distances: Iterable[Tensor], amplitude: Tensor, length_2G: Tensor) -
 
 
 def _shares(both_V2: NDArray[np.float64], target_V: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2,) of the model and of the expert; halves where neither is of use.
+    """(2,) shares of the model and of the expert; halves where neither helps.
 
-    Large errors count by their size, not by its square: one training that failed would decide alone.
+    Large errors count linearly, not squared: otherwise a single failed training would decide.
     """
     from scipy.optimize import nnls  # half a second, which predicting does not need
 

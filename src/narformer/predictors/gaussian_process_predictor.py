@@ -1,4 +1,4 @@
-"""The predictor that is a Gaussian process on the structure of cells alone: seconds of fitting, no model of steps.
+"""A Gaussian process on the structure of cells alone as a predictor: fitted in seconds, without training steps.
 
 Letters: N cells, T attributes, K random networks.
 """
@@ -27,7 +27,7 @@ from narformer.tokens.relational import RelationalTokenizer
 __all__ = ["GaussianProcessPredictor", "simplifier", "unlabelled"]
 
 CHUNK = 2048  # cells after which progress is reported
-POOL = 2**15  # unlabelled cells, drawn once: more than any training can learn by heart
+POOL = 2**15  # unlabelled cells, drawn once: too many to be memorised in training
 
 
 class GaussianProcessPredictor(Predictor):
@@ -36,7 +36,7 @@ class GaussianProcessPredictor(Predictor):
     name = "gaussian-process"
 
     class Options(BaseModel):
-        """steps: by which the kernel is chosen; networks: K; absent, identities: operations that compute nothing.
+        """steps: for choosing the kernel; networks: K; absent, identities: operations that compute nothing.
 
         transform: of labels, before they are learned
         """
@@ -71,7 +71,7 @@ class GaussianProcessPredictor(Predictor):
 
     @classmethod
     def fit(cls, task: Task, options: Options) -> Self:
-        """A process for each attribute. Raises BadRecipe for whole networks or operations that no cell has."""
+        """A process for each attribute. Raises BadRecipe for whole networks or unknown operations."""
         cells = task.cells
         if cells is None:
             raise BadRecipe(f"[predictor] '{cls.name}' reads cells; '{task.source}' holds whole networks")
@@ -115,7 +115,7 @@ class GaussianProcessPredictor(Predictor):
 
     @classmethod
     def empty(cls, config: Config, common: Common) -> Self:
-        """Processes without numbers. Raises BadPredictor or BadRecipe where they do not fit the attributes."""
+        """Processes with blank numbers. Raises BadPredictor or BadRecipe where they do not fit the attributes."""
         if len(config.gaussian_processes) != len(common["attributes"]):
             raise BadPredictor(f"found {len(config.gaussian_processes)} processes; expected one for each attribute")
         tokenizer = simplifier(config.vocabulary, config.absent, config.identities)
@@ -136,7 +136,7 @@ def unlabelled(cells: Cells, rng: np.random.Generator) -> Cells:
 def simplifier(
     vocabulary: tuple[str, ...], absent: tuple[str, ...], identities: tuple[str, ...]
 ) -> RelationalTokenizer:
-    """The tokenizer that takes out operations that compute nothing. Raises BadRecipe for names that no cell has."""
+    """The tokenizer that takes out operations that compute nothing. Raises BadRecipe for unknown names."""
     tokenizer = make_tokenizer("relational", {"absent": absent, "identities": identities}, vocabulary)
     assert isinstance(tokenizer, RelationalTokenizer)
     return tokenizer

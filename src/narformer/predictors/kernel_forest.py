@@ -2,15 +2,15 @@
 
 ŷ = Σ_k exp f_kind(k)(x_k)      f a forest on logarithms of milliseconds, x_k nn-Meter's features of kernel k
 
-nn-Meter measures kernels one by one. Nobody did so here: the time of a kernel is attributed from whole networks.
+nn-Meter measures kernels one by one. Here the time of a kernel is attributed from times of whole networks.
 Non-negative least squares explain the labels by 1, FLOPs and bytes of the kernels of each kind,
 
   min_{o,p,w >= 0} Σ_n ((Σ_{k in n} t_k) / y_n - 1)²      t_k = o_kind + p_kind flops_k + w_kind bytes_k,
 
 a roofline with a sum in place of the maximum, by relative errors since latencies span magnitudes. Then the t_k of each
-training network are scaled so that they add up to its label, and those are what forests learn. It is thus a weaker
-nn-Meter than that of the paper: kernels that always come together, as a last pool and a classifier, cannot be told
-apart by labels of whole networks, and the time of both may go to either.
+training network are scaled so that they add up to its label, and forests learn those. It is thus a weaker
+nn-Meter than that of the paper: kernels that always come together, such as a last pool and a classifier, cannot be
+separated by labels of whole networks, and the time of both may be attributed to either.
 
 Sizes are on the logarithmic scale of tokens/kernels.py: a tree splits by order, which logarithms keep. Forests average
 logarithms, that is, they give the geometric mean of times. Beyond the largest kernels of training they stay constant.
@@ -33,17 +33,17 @@ from narformer.tokens.kernels import DEPTHWISE, FEATURES, KINDS, POINTWISE, Kern
 
 __all__ = ["KernelForest", "KernelTable"]
 
-CHUNK = 64  # networks after which progress is told
-FEW = 20  # training kernels below which a kind has no forest of its own
-STRANGERS = 1000  # kernels of other kinds that the shared forest sees where the rare ones are few
-LEAST = 1e-3  # of a network's mean kernel: what one without any part of the time gets, for a logarithm needs some
+CHUNK = 64  # networks after which progress is reported
+FEW = 20  # a kind with fewer training kernels has no forest of its own
+STRANGERS = 1000  # kernels of other kinds for the shared forest where there are few rare ones
+LEAST = 1e-3  # share of a network's mean kernel, for kernels without any time: a logarithm needs a positive number
 TREES, DEPTH, CHOICES = 320, 70, 6  # nn-Meter's forests for the CPU; a leaf may hold a single kernel
 
 SHARED = "shared"
 _WINDOW = ("positions in", "channels in", "channels out", "window", "stride")
 _WEIGHTED = ("flops", "bytes of weights")
 REST = ("positions in", "channels in")
-# nn-Meter's features by kind. Of a Concat it has the channels of four operands; here the first's and all operands'.
+# nn-Meter's features by kind. For a Concat it has the channels of four operands; here those of the first and of all.
 COLUMNS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("Conv", "ConvTranspose", DEPTHWISE), (*_WINDOW, *_WEIGHTED)),
     **dict.fromkeys(("Gemm", "MatMul"), ("channels in", "channels out", *_WEIGHTED)),
@@ -58,7 +58,7 @@ _BYTES = ("bytes in", "bytes out", "bytes of weights")
 class KernelTable:
     """Kernels of N networks, one after the other.
 
-    kind_K:  names of KINDS; to nn-Meter a convolution of one position is like any other
+    kind_K:  names of KINDS; nn-Meter treats a convolution of one position like any other
     x_KF:    FEATURES
     owner_K: the network of each, ascending
     count:   N
@@ -92,7 +92,7 @@ class KernelTable:
 
         size_N = np.bincount(self.owner_K, minlength=self.count)
         if not size_N.all():
-            raise BadRecipe(f"network {size_N.argmin()}: found no kernel; expected something that takes its time")
+            raise BadRecipe(f"network {size_N.argmin()}: found no kernel; expected at least one")
         kinds, kind_K = np.unique(self.kind_K, return_inverse=True)
         parts = self._parts()
         cell_K, cells = self.owner_K * len(kinds) + kind_K, self.count * len(kinds)
@@ -106,7 +106,7 @@ class KernelTable:
         return np.asarray(time_K * (latency_N / self.summed(time_K))[self.owner_K])
 
     def _parts(self) -> NDArray[np.float64]:
-        """(3, K) what the time of a kernel grows with: 1, its FLOPs, its bytes."""
+        """(3, K) terms of the time of a kernel: 1, its FLOPs, its bytes."""
         amount_KF = np.expm1(self.x_KF[:, [FEATURES.index(name) for name in ("flops", *_BYTES)]])
         return np.stack([np.ones(len(amount_KF)), amount_KF[:, 0], amount_KF[:, 1:].sum(axis=1)])
 
@@ -115,7 +115,7 @@ class KernelTable:
 class KernelForest:
     """predict(architectures) -> (N, 1) milliseconds.
 
-    forests: by kind of kernel; SHARED answers for kinds that were rare in training, or not there at all
+    forests: by kind of kernel; SHARED is for kinds that were rare in training or absent
     """
 
     forests: dict[str, Forest]
@@ -126,8 +126,8 @@ class KernelForest:
     ) -> "KernelForest":
         """From the latencies (N,) of training networks, in milliseconds.
 
-        Every tree holds about 0.1 kB for each training kernel: from some thousand networks on, ask for fewer
-        ``trees``. Raises MissingExtra without scikit-learn, BadRecipe for labels that are no positive numbers or a
+        Every tree holds about 0.1 kB for each training kernel: with several thousand networks, choose fewer
+        ``trees``. Raises MissingExtra without scikit-learn, BadRecipe for labels that are not positive or for a
         network without a kernel.
         """
         ensemble = needs("sklearn.ensemble", "baselines")
@@ -137,7 +137,7 @@ class KernelForest:
         kinds, kind_K, count_C = np.unique(table.kind_K, return_inverse=True, return_counts=True)
         rows = {str(kind): np.flatnonzero(kind_K == c) for c, kind in enumerate(kinds) if count_C[c] >= FEW}
         rows[SHARED] = np.flatnonzero(count_C[kind_K] < FEW)
-        if len(rows[SHARED]) < FEW:  # too few to say anything of kinds never seen
+        if len(rows[SHARED]) < FEW:  # too few for kinds that were never seen
             others = np.setdiff1d(np.arange(len(kind_K)), rows[SHARED])
             drawn = np.random.default_rng(seed).permutation(others)[:STRANGERS]
             rows[SHARED] = np.sort(np.concatenate([rows[SHARED], drawn]))
@@ -152,7 +152,7 @@ class KernelForest:
     def predict(
         self, architectures: Sequence[Architecture], *, advance: Callable[[int], None] = lambda done: None
     ) -> NDArray[np.float64]:
-        """(N, 1) milliseconds, 0 for a network without a kernel; ``advance`` is told how many each chunk held."""
+        """(N, 1) milliseconds, 0 for a network without a kernel; ``advance`` gets the size of each chunk."""
         parts = [np.empty(0)]
         for start in range(0, len(architectures), CHUNK):
             table = KernelTable.of(KernelTokenizer().batch(architectures[start : start + CHUNK]))

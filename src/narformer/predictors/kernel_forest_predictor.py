@@ -1,4 +1,4 @@
-"""The predictor that is a forest for each kind of kernel: nn-Meter's, saved as arrays.
+"""A forest for each kind of kernel as a predictor: that of nn-Meter, saved as arrays.
 
 Letters: N networks, T attributes, K kernels of one network.
 """
@@ -24,7 +24,7 @@ from narformer.predictors.task import Task
 
 __all__ = ["KernelForestPredictor"]
 
-LEAST = 1e-9  # of a prediction: a network without a kernel takes no time, which has no logarithm
+LEAST = 1e-9  # least prediction: a network without a kernel takes no time, which has no logarithm
 
 
 class ForestSize(BaseModel):
@@ -114,7 +114,7 @@ class KernelForestPredictor(Predictor):
         return cls(forests, **common)
 
     def fill(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the arrays. Raises BadPredictor for trees that are none."""
+        """Take the arrays. Raises BadPredictor for invalid trees."""
         forests = []
         for t, of_kind in enumerate(self.forests):
             filled = {}
@@ -126,5 +126,5 @@ class KernelForestPredictor(Predictor):
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
-    """The array as a tensor; a blank one, which is read-only and repeats one number, takes no memory as such."""
+    """The array as a tensor; a blank one, read-only and one repeated number, takes no memory."""
     return torch.from_numpy(array) if array.flags.writeable else torch.from_numpy(array[:1].copy()).expand(len(array))

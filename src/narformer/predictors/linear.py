@@ -26,7 +26,7 @@ from narformer.predictors.task import Task
 
 __all__ = ["COLUMNS", "CostLine", "CostLinePredictor", "positive_labels"]
 
-# column -> how it is counted, how many make the unit of its slope, that unit
+# column -> its count, the number of counts in the unit of its slope, that unit
 COLUMNS: dict[str, tuple[Callable[[Cost], int], float, str]] = {
     "flops": (lambda counted: counted.flops, 1e9, "GFLOP"),
     "memory access": (lambda counted: counted.memory_access, 1e6, "million values of memory access"),
@@ -40,7 +40,7 @@ class CostLine:
     columns:   costs that the line depends on, names of COLUMNS
     slopes:    milliseconds per unit of each column
     intercept: milliseconds
-    floor:     milliseconds, no prediction is smaller
+    floor:     milliseconds, the least prediction
     """
 
     columns: tuple[str, ...]
@@ -58,13 +58,13 @@ class CostLine:
     ) -> "CostLine":
         """By ordinary least squares from the latencies (N,) of training networks, in milliseconds.
 
-        Nothing is left to chance: the seed, which other predictors need, is of no effect.
+        The fit is deterministic: the seed, which other predictors need, has no effect.
 
-        Of several lines that fit alike (few networks, proportional columns) it is the flattest. ``floor`` is half of
-        the smallest latency: a line with a negative intercept or slope goes below zero where networks are small, and
-        no network takes no time; half keeps what was seen, and a little beyond it, free to vary.
+        If several lines fit equally (few networks, proportional columns), it is the flattest. ``floor`` is half of
+        the smallest latency: a line with a negative intercept or slope goes below zero for small networks, but every
+        network takes some time; half leaves the range of the labels, and a little below it, to the line.
 
-        Raises UnknownName for a column that is none, BadRecipe for labels that no line can be fitted to, and
+        Raises UnknownName for an unknown column, BadRecipe for labels that no line can be fitted to, and
         BadArchitecture for a network that cannot be counted.
         """
         latency_N = positive_labels(architectures, latency_N)
@@ -116,7 +116,7 @@ class CostLinePredictor(Predictor):
             raise BadRecipe(f"[predictor] '{cls.name}' reads whole networks; '{task.source}' holds cells")
         lines = [
             CostLine.fit([task.training[row] for row in rows], label_n, columns=options.columns)
-            for rows, label_n in task.columns("no network costs nothing")
+            for rows, label_n in task.columns("every network costs something")
         ]
         targets = (Target("log"),) * len(lines)
         return cls(lines, attributes=task.attributes, space=task.space, targets=targets, domain=task.domain())
@@ -158,7 +158,7 @@ class CostLinePredictor(Predictor):
 def positive_labels(architectures: Sequence[Architecture], latency_N: NDArray[np.float64]) -> NDArray[np.float64]:
     """The training labels (N,) as float64.
 
-    Raises BadRecipe where there are none, not one for each network, or one that is no positive number.
+    Raises BadRecipe where there are no labels, not one for each network, or one that is not a positive number.
     """
     latency_N = np.asarray(latency_N, dtype=np.float64)
     if latency_N.shape != (len(architectures),) or not len(architectures):
@@ -169,7 +169,7 @@ def positive_labels(architectures: Sequence[Architecture], latency_N: NDArray[np
     wrong_N = ~(np.isfinite(latency_N) & (latency_N > 0))
     if wrong_N.any():
         raise BadRecipe(
-            f"found {wrong_N.sum()} of {len(wrong_N)} latencies that are no positive number, the first "
+            f"found {wrong_N.sum()} of {len(wrong_N)} latencies that are not positive numbers, the first "
             f"{latency_N[wrong_N][0]}; expected milliseconds: drop networks without a label first"
         )
     return latency_N
@@ -181,7 +181,7 @@ def _counts(architectures: Sequence[Architecture], columns: Sequence[str]) -> ND
     x_NC = np.empty((len(architectures), len(rules)))
     for row, architecture in enumerate(architectures):
         counted = cost(architecture)
-        if counted.unknown:  # the count is all that a line knows: one that is too small would be a wrong answer
+        if counted.unknown:  # a line depends on the count alone: a count that is too small would give a wrong answer
             vertex, why = next(iter(counted.unknown.items()))
             raise BadArchitecture(
                 f"network {row} {architecture.name!r:.80}: {len(counted.unknown)} of {len(architecture)} operations "

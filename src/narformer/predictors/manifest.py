@@ -1,4 +1,4 @@
-"""manifest.json of a saved predictor: everything but its weights, checked when it is written and when it is read."""
+"""manifest.json of a saved predictor: everything but its weights, validated on writing and on reading."""
 
 import json
 from itertools import pairwise
@@ -30,7 +30,7 @@ class TargetFacts(BaseModel):
     @model_validator(mode="after")
     def _knots_increase(self) -> "TargetFacts":
         if self.transform == "normal-scores" and not self.knots:
-            raise ValueError("knots: found none; normal-scores have at least one")
+            raise ValueError("knots: found an empty list; normal-scores have at least one")
         for (label, score), (next_label, next_score) in pairwise(self.knots):
             if not (label < next_label and score < next_score):
                 raise ValueError(f"knots: found {(next_label, next_score)} after {(label, score)}; both must increase")
@@ -51,7 +51,7 @@ class NetworkDomainFacts(BaseModel):
     """The fields of a NetworkDomain's Config."""
 
     model_config = ConfigDict(extra="forbid")
-    names: tuple[str, ...] = Field(min_length=1, max_length=5000)  # as many as a NetworkDomain holds
+    names: tuple[str, ...] = Field(min_length=1, max_length=5000)  # the maximum of a NetworkDomain
     features: int = Field(gt=0, le=2**10)
 
 
@@ -102,7 +102,7 @@ class PredictorFacts(BaseModel):
 
 @with_config(ConfigDict(extra="allow"))
 class DataFacts(TypedDict, total=False):
-    """The part of a recipe that says what was trained on, as far as it is read again."""
+    """The part of a recipe about the training data, as far as it is read again."""
 
     name: str
     file: str | None
@@ -133,7 +133,7 @@ class TrainedOn(TypedDict, total=False):
 
 @with_config(ConfigDict(extra="allow"))
 class Facts(TypedDict, total=False):
-    """What is known of the training; all of it may be absent, and more may be told."""
+    """Facts of the training; each may be absent, and further ones are allowed."""
 
     system: str
     seed: int
@@ -149,7 +149,7 @@ class Facts(TypedDict, total=False):
 
 
 class Manifest(BaseModel):
-    """Everything about a saved predictor but its numbers. Attributes, targets and calibrations go together."""
+    """Everything about a saved predictor but its numbers. Attributes, targets and calibrations correspond."""
 
     model_config = ConfigDict(extra="forbid")
     format: Literal[2]
@@ -172,7 +172,7 @@ class Manifest(BaseModel):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a saved predictor. Raises BadPredictor where there is none or it does not validate."""
+    """The manifest of a saved predictor. Raises BadPredictor where it is missing or does not validate."""
     path = folder / "manifest.json"
     if not path.is_file():
         raise BadPredictor(f"{folder}: found no manifest.json; expected a folder that `narformer train` wrote")
@@ -186,7 +186,7 @@ def validated(text: bytes, path: Path) -> Manifest:
     Raises BadPredictor.
     """
     if len(text) > LARGEST_MANIFEST:
-        raise BadPredictor(f"{path}: found more than {LARGEST_MANIFEST} bytes; no manifest is as large")
+        raise BadPredictor(f"{path}: found more than {LARGEST_MANIFEST} bytes; no manifest is that large")
     try:
         content = json.loads(text)
         if isinstance(content, dict) and content.get("format") == 1:
@@ -198,7 +198,7 @@ def validated(text: bytes, path: Path) -> Manifest:
 
 
 def wrong(error: Exception) -> tuple[str, str]:
-    """The place and the text of the first thing that is wrong with a manifest."""
+    """The place and the text of the first error in a manifest."""
     if not isinstance(error, ValidationError):
         return "the file", " ".join(str(error).split())[:200]
     first = error.errors()[0]
@@ -207,7 +207,7 @@ def wrong(error: Exception) -> tuple[str, str]:
 
 
 def printed(value: Any, margin: str = "\n") -> str:
-    """JSON as a person reads it: one key a line, a list on one line, but a list of objects with each on its own."""
+    """Readable JSON: one key per line, a list on one line, but each object of a list on a line of its own."""
     inner = f"{margin} "
     if isinstance(value, dict) and value:
         rows = [f"{json.dumps(key)}: {printed(part, inner)}" for key, part in value.items()]

@@ -31,7 +31,7 @@ MEMORY = 512  # cells of a batch, divided among the members
 
 
 class TokenizerFacts(BaseModel):
-    """The tokenizer's name in TOKENIZERS, the operations it knows (none of whole networks), and its options."""
+    """The tokenizer's name in TOKENIZERS, its operations (empty for whole networks), and its options."""
 
     model_config = ConfigDict(extra="allow")
     name: str
@@ -98,7 +98,7 @@ class NeuralPredictor(Predictor):
 
     @property
     def adaptable(self) -> bool:
-        """Whether it sums kernels in logarithms, of one attribute."""
+        """Whether it sums kernels and predicts the logarithm of one attribute."""
         return (
             isinstance(self.model, KernelSum)
             and len(self.attributes) == 1
@@ -125,10 +125,10 @@ class NeuralPredictor(Predictor):
         return np.concatenate(parts)
 
     def _of_cells(self, tokenizer: CellTokenizer, cells: Cells, advance: Advance) -> Float:
-        """(N, T, E) in blocks of cells of one size, which need no padding; as many at once as torch has threads."""
+        """(N, T, E) in blocks of cells of one size, which need no padding; one for each thread of torch at once."""
         by_size = np.argsort(cells.count_M, kind="stable")
         out_NTE = np.empty((len(cells), len(self.attributes), self.members))
-        chunk = max(1, MEMORY // self.members)  # small ones stay in the cache, and members make them larger
+        chunk = max(1, MEMORY // self.members)  # small blocks fit in the cache; members make them larger
 
         def opinions_BTE(rows: NDArray[np.intp]) -> Float:
             block = cells.take(rows).trimmed()
@@ -191,7 +191,7 @@ class NeuralPredictor(Predictor):
         model = make_model(config.model.name, free, tokenizer, attributes=count)
         for name, value in model_options(model).items():
             if name in DERIVED and options.get(name, value) != value:
-                raise BadPredictor(f"[model] {name}: found {options[name]!r:.80}; its tokenizer asks for {value}")
+                raise BadPredictor(f"[model] {name}: found {options[name]!r:.80}; its tokenizer needs {value}")
         if len(config.gaussian_processes) not in (0, count):
             raise BadPredictor(f"found {len(config.gaussian_processes)} Gaussian processes for {count} attributes")
         processes = [None if size is None else GaussianProcess(size.config()) for size in config.gaussian_processes]
@@ -216,9 +216,9 @@ def _name(table: Mapping[str, type[Any]], part: object) -> str:
 
 @contextmanager
 def spread_over_threads(count: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """A ``map`` that has each of ``count`` pieces of work done by one of torch's threads, as many at once as it has.
+    """A ``map`` that runs each of ``count`` pieces of work in one of torch's threads, all threads in parallel.
 
-    Small operations, and those of NumPy, gain nothing from several threads of their own.
+    Small operations, and those of NumPy, do not gain from several threads each.
     """
     threads = torch.get_num_threads()
     if min(threads, count) < 2:

@@ -1,4 +1,4 @@
-"""The one face that every predictor keeps: architectures in, an Answer out; saved, loaded and calibrated alike.
+"""The interface of every predictor: architectures in, an Answer out; saved, loaded and calibrated alike.
 
 Letters: N networks, V validation networks, T attributes, E members, K kernels of one network.
 """
@@ -28,7 +28,7 @@ Advance: TypeAlias = Callable[[int], None]
 
 
 def unheard(done: int) -> None:
-    """Progress that nobody watches."""
+    """Progress that is ignored."""
 
 
 class Common(TypedDict, total=False):
@@ -46,9 +46,9 @@ class Predictor(ABC):
     """Anything that predicts attributes of networks.
 
     attributes:   T of them
-    space:        whose cells it reads, by name; of whole networks, the family of data that it was trained on
+    space:        name of the space of its cells; for whole networks, the family of data that it was trained on
     targets:      of each attribute: the scale on which it is learned and calibrated
-    calibrations: of each attribute; None where too few networks were left to calibrate by
+    calibrations: of each attribute; None where there were too few networks for calibration
     domain:       the networks of training; None where they were not kept
     facts:        for the manifest: recipe, data, measured error, scores
     """
@@ -64,9 +64,9 @@ class Predictor(ABC):
 
     @abstractmethod
     def opinions(self, architectures: Sequence[Architecture], advance: Advance = unheard) -> Float:
-        """(N, T, E) predictions of each member, in the units of targets; ``advance`` hears the size of each chunk.
+        """(N, T, E) predictions of each member, in the units of targets; ``advance`` gets the size of each chunk.
 
-        Raises BadArchitecture for operations that it does not know.
+        Raises BadArchitecture for unknown operations.
         """
 
     @abstractmethod
@@ -105,7 +105,7 @@ class Predictor(ABC):
         return False
 
     def to(self, device: str) -> Self:
-        """The same predictor; what torch computes, on this device."""
+        """The same predictor; torch computes on this device."""
         return self
 
     def shares(self, architecture: Architecture) -> Float | None:
@@ -137,7 +137,7 @@ class Predictor(ABC):
     def intervals(self, opinion_NTE: Float) -> tuple[Float, Float]:
         """(N, T) lower and upper ends of the intervals; NaN without calibration.
 
-        No end is farther from the labels of training than those reach (``Target.span``).
+        The ends stay within the range of ``Target.span``.
         """
         low_NT = np.full(opinion_NTE.shape[:2], np.nan)
         high_NT = low_NT.copy()

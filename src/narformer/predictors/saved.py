@@ -1,4 +1,4 @@
-"""A saved predictor: a folder with manifest.json (what a person reads) and weights.safetensors. No pickle."""
+"""A saved predictor: a folder with manifest.json (readable) and weights.safetensors. No pickle."""
 
 import shutil
 import tempfile
@@ -33,13 +33,13 @@ __all__ = ["FORMAT", "check_folder", "load", "read_manifest", "save"]
 
 DOMAIN = "domain."  # before the names of its tensors
 FILES = {"manifest.json", "weights.safetensors"}
-LARGEST_MODEL = 2**28  # numbers; a manifest could otherwise ask for any amount of memory
+LARGEST_MODEL = 2**28  # numbers; otherwise a manifest could request any amount of memory
 
 
 def save(predictor: Predictor, folder: Path) -> None:
     """Write the predictor to ``folder``: to a temporary name first, then renamed in place of an older one.
 
-    Raises BadPredictor, and leaves the older one, where ``load`` would refuse what is written; as ``check_folder``.
+    Raises BadPredictor, and keeps the older one, where ``load`` would refuse the new one; as ``check_folder``.
     """
     check_folder(folder)
     tensors = {name: value.contiguous() for name, value in _tensors(predictor).items()}
@@ -53,7 +53,7 @@ def save(predictor: Predictor, folder: Path) -> None:
         (temporary / "manifest.json").write_text(text, encoding="utf-8")
         save_file(tensors, temporary / "weights.safetensors")
         temporary.chmod(0o755)
-        (temporary / "weights.safetensors").chmod(0o644)  # both are made for their owner alone
+        (temporary / "weights.safetensors").chmod(0o644)  # both are created with access for their owner only
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)
@@ -79,7 +79,7 @@ def check_folder(folder: Path) -> None:
     """Raises BadPredictor where no predictor can be saved, or other files than a predictor's would be lost."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not there.is_dir():
-        raise BadPredictor(f"found a file at '{there}'; expected a folder, or nothing, where the predictor is saved")
+        raise BadPredictor(f"found a file at '{there}'; expected a folder, or nothing, to save the predictor")
     others = {path.name for path in folder.iterdir()} - FILES if folder.is_dir() else set()
     if others:
         raise BadPredictor(
@@ -88,7 +88,7 @@ def check_folder(folder: Path) -> None:
 
 
 def load(folder: Path) -> Predictor:
-    """The predictor saved in ``folder``. Raises BadPredictor where its numbers and its manifest do not fit."""
+    """The predictor saved in ``folder``. Raises BadPredictor where its numbers and its manifest do not match."""
     manifest = read_manifest(folder)
     common: Common = {
         "attributes": tuple(facts.attribute() for facts in manifest.attributes),
@@ -102,7 +102,7 @@ def load(folder: Path) -> Predictor:
     try:
         kind = lookup(PREDICTORS, manifest.predictor.name, "predictor")
         config = kind.Config.model_validate_json(manifest.predictor.model_dump_json())
-        with torch.device("meta"), ShapesOnly():  # shapes only: nothing is allocated before the numbers are seen to fit
+        with torch.device("meta"), ShapesOnly():  # shapes only: nothing is allocated before the numbers were checked
             common["domain"] = _domain(manifest.domain)
             predictor = kind.empty(config, common)
     except ValidationError as error:
@@ -159,7 +159,7 @@ def _read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, to
 def _agree_size(tensors: dict[str, torch.Tensor], folder: Path) -> None:
     size = sum(value.numel() for value in tensors.values())
     if size > LARGEST_MODEL:
-        raise BadPredictor(f"{folder}/manifest.json: asks for {size} weights; at most {LARGEST_MODEL} are read")
+        raise BadPredictor(f"{folder}/manifest.json: requests {size} weights; at most {LARGEST_MODEL} are read")
 
 
 def _agree_finite(weights: dict[str, torch.Tensor], path: Path) -> None:

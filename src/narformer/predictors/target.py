@@ -1,4 +1,4 @@
-"""What a model learns to predict instead of the label itself, and the way back to the label's unit."""
+"""The scale on which a model learns labels, and the way back to the label's unit."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -35,7 +35,7 @@ class Target:
     def fit(cls, labels: NDArray[np.float64], transform: Transform, scale: float) -> "Target":
         """The target of the training labels (n,).
 
-        Raises BadRecipe for a scale that is not positive, or for logarithms of labels that are not.
+        Raises BadRecipe for a scale that is not positive, or for logarithms of labels that are not positive.
         """
         if not 0 < scale < np.inf:
             raise BadRecipe(f"[target] scale: found {scale}; expected a positive number")
@@ -77,9 +77,9 @@ class Target:
 
     @property
     def span(self) -> tuple[float, float]:
-        """Labels beyond which nothing is claimed: those of training and as far again; infinite but for normal scores.
+        """Bounds of intervals: the range of training labels, extended by its width; infinite except for normal scores.
 
-        Beyond the outermost knot the slope of the last two labels goes on, which may be any.
+        Beyond the outermost knot the slope of the last two labels continues, and may be arbitrary.
         """
         if self.transform != "normal-scores":
             return -np.inf, np.inf

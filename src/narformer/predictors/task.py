@@ -23,15 +23,15 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """What there is to learn; labels are NaN where a network has none.
+    """The training task; labels are NaN where they are missing.
 
     attributes: T of them
     space:      of the networks, by name
     source:     name of the data set, for errors
     training:   M networks with their ``label_MT``; ``validation``: V networks with their ``label_VT``
-    pool:       every network of the data set, whose labels are not to be looked at
-    judged_V:   rows of the validation networks by which errors are judged: one of each network
-    seed:       of everything that chance decides
+    pool:       every network of the data set, whose labels must not be used
+    judged_V:   rows of the validation networks for error estimates: one of each network
+    seed:       of all random numbers
     """
 
     attributes: tuple[Attribute, ...]
@@ -54,7 +54,7 @@ class Task:
     def columns(self, why: str = "") -> Iterator[tuple[NDArray[np.int64], Float]]:
         """For each attribute the training rows that have a label, and those labels.
 
-        Raises BadRecipe for an attribute without any; where ``why`` gives a reason, for a label that is not positive.
+        Raises BadRecipe for an attribute without labels; if ``why`` gives a reason, for a label that is not positive.
         """
         for attribute, label_M in zip(self.attributes, self.label_MT.T, strict=True):
             rows = np.flatnonzero(np.isfinite(label_M))
@@ -68,7 +68,7 @@ class Task:
             yield rows, label_m
 
     def domain(self) -> CellDomain | NetworkDomain | None:
-        """The domain of what trains (and, for cells, validates); None for a single network."""
+        """The domain of the training networks (for cells, also validation); None for a single network."""
         if isinstance(self.training, Cells) and isinstance(self.validation, Cells):
             parts = [CellDomain.fit(cells) for cells in (self.training, self.validation) if len(cells)]
             return CellDomain(max(part.vertices for part in parts), max(part.edges for part in parts))

@@ -1,4 +1,4 @@
-"""Families of architectures: how to draw one, write it down, read it back, change it and unroll it."""
+"""Families of architectures: draw, write, read, change and unroll an architecture."""
 
 from narformer.errors import lookup
 from narformer.spaces.darts import Darts
@@ -25,5 +25,5 @@ def space_called(name: str, vocabulary: tuple[str, ...]) -> Space:
 
 
 def recognised(text: str) -> tuple[str, ...]:
-    """Names of the spaces, "graphs" among them, of which a text looks like a cell; it may still be a broken one."""
+    """Names of the spaces, including "graphs", whose cells a text looks like; the text may still be invalid."""
     return tuple(space.name for space in (*SPACES.values(), Graphs(())) if space.recognises(text))

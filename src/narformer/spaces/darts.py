@@ -2,8 +2,8 @@
 
 Liu, Simonyan & Yang 2019, "DARTS: Differentiable Architecture Search". An architecture is held as the graph that NPENAS
 (Wei et al. 2020) reads: 15 vertices per cell, two inputs, for each node its two operations and the vertex ``concat``
-that joins them, and an output that reads the nodes no other reads (and always the last). The normal cell's output feeds
-both inputs of the reduction cell. Text is the authors' Genotype, as Python prints it.
+that joins them, and an output that reads the nodes that no other node reads (and always the last one). The normal
+cell's output feeds both inputs of the reduction cell. Text is the authors' Genotype, as Python prints it.
 """
 
 import ast
@@ -64,7 +64,7 @@ class Darts:
         return _graph(cells[0], cells[1])
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """All with one operation changed, or one input changed to a value that the node does not read yet."""
+        """All with one operation changed, or one input changed to another value that the node does not read yet."""
         cells = _cells(architecture)
         return [
             _graph(*(other if number == which else cell for number, cell in enumerate(cells)))
@@ -84,7 +84,7 @@ class Darts:
         return _graph(*(_read(text, name) for name in ("normal", "reduce")))
 
     def format(self, architecture: Architecture) -> str:
-        """The architecture as a Genotype. Raises BadArchitecture where it is no architecture of this space."""
+        """The architecture as a Genotype. Raises BadArchitecture where it is not in this space."""
         normal, reduce = _cells(architecture)
         return f"Genotype(normal={normal}, normal_concat={_CONCAT}, reduce={reduce}, reduce_concat={_CONCAT})"
 
@@ -97,9 +97,11 @@ class Darts:
         layers: int = 20,
         resolution: int = 32,
     ) -> Architecture:
-        """The whole network for one image, by default the one the authors trained on CIFAR-10, without auxiliary head.
+        """The whole network for one image, by default the one that the authors trained on CIFAR-10, without auxiliary
+        head.
 
-        All four nodes of a cell are concatenated, as the authors do, whatever the output vertex of the graph reads.
+        All four nodes of a cell are concatenated, as by the authors, regardless of the inputs of the graph's output
+        vertex.
         """
         normal, reduce = _cells(architecture)
         return network(normal, reduce, classes=classes, channels=channels, layers=layers, resolution=resolution)
@@ -153,7 +155,7 @@ def _cells(architecture: Architecture) -> tuple[list[tuple[str, int]], list[tupl
         )
     if any(len(cell) != 2 * NODES for cell in cells) or _graph(*cells) != architecture:
         raise BadArchitecture(
-            f"this is no DARTS architecture: expected two cells of {_SIZE} vertices wired as NPENAS has it"
+            f"this is not a DARTS architecture: expected two cells of {_SIZE} vertices wired as NPENAS has it"
         )
     return cells[0], cells[1]
 

@@ -10,7 +10,7 @@ Cell = Sequence[tuple[str, int]]
 
 
 def network(normal: Cell, reduce: Cell, *, classes: int, channels: int, layers: int, resolution: int) -> Architecture:
-    """The whole network for one image; after a third and two thirds of the layers stands a reduction cell."""
+    """The whole network for one image; reduction cells follow one third and two thirds of the layers."""
     net = Drawing()
     stem = net.batch_norm(net.conv(net.input(1, 3, resolution, resolution), STEM_WIDTH * channels, 3))
     before, last = stem, stem

@@ -7,10 +7,10 @@ from narformer.network.ops import OPS
 
 
 class Drawing:
-    """A network being drawn. Every method adds operations and returns the vertex whose value they give.
+    """A network under construction. Every method adds operations and returns the vertex of their result.
 
-    Convolutions and pools pad so that stride 1 keeps the size, unless ``pad`` says otherwise. Operands have slots where
-    their order matters.
+    Convolutions and pools pad so that stride 1 keeps the size, unless ``pad`` is given. Operands have slots if their
+    order matters.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Drawing:
     def pool(
         self, kind: str, x: int, kernel: int, stride: int = 1, pad: int | None = None, *, ceil: bool = False
     ) -> int:
-        """A square ``MaxPool`` or ``AveragePool``; padding takes no part in an average.
+        """A square ``MaxPool`` or ``AveragePool``; padding does not count in an average.
 
         ``ceil`` lets a last window reach over the edge.
         """
@@ -111,7 +111,7 @@ class Drawing:
         return self.op("Concat", (n, sum(self.shape(part)[1] for part in parts), *size), *parts, axis=1)
 
     def first_channels(self, x: int, channels: int) -> int:
-        """The first ``channels`` channels of x; x itself where it has no more."""
+        """The first ``channels`` channels of x; x itself if it has no more."""
         n, available, *size = self.shape(x)
         if available == channels:
             return x

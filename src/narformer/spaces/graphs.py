@@ -1,4 +1,4 @@
-"""Graphs of a space of one's own: any directed acyclic graph over operations that the data name.
+"""Graphs of the user's own space: any directed acyclic graph over the operations in the data.
 
 A graph is written as JSON, ``{"ops": ["input", "conv3x3", "output"], "edges": [[0, 1], [1, 2]]}``, its vertices in any
 order; instead of ``edges`` it may have ``adjacency``, a square matrix that counts the edges from row to column.
@@ -23,7 +23,7 @@ __all__ = ["MOST_OPERATIONS", "MOST_VERTICES", "Graphs", "echo", "read_graph", "
 MOST_VERTICES = 128  # columns of cells are square matrices; larger networks are not cells
 MOST_OPERATIONS = 127  # a column of cells holds an operation in one signed byte
 MOST_EDGES = 255  # from one vertex to another, in one byte
-LONGEST_TEXT = 100_000  # characters that are looked at
+LONGEST_TEXT = 100_000  # characters that are read
 LONGEST_NAME = 100  # of an operation
 LONGEST_ECHO = 80  # characters that an error repeats
 
@@ -95,12 +95,12 @@ def read_graph(graph: object) -> Architecture:
     edges = _pairs(content["edges"]) if "edges" in content else _pairs_of_matrix(content["adjacency"], len(names))
     for (source, target), times in Counter(edges).items():
         if times > MOST_EDGES:
-            raise BadArchitecture(f"edge {source}->{target} stands {times} times; expected at most {MOST_EDGES}")
+            raise BadArchitecture(f"edge {source}->{target} occurs {times} times; expected at most {MOST_EDGES}")
     return Architecture.sorted([Op(name) for name in names], edges)
 
 
 def vocabulary_of(graphs: Iterable[Architecture]) -> tuple[str, ...]:
-    """All operations of the graphs, sorted. Raises BadArchitecture where they are too many."""
+    """All operations of the graphs, sorted. Raises BadArchitecture where there are too many."""
     names = sorted({op.kind for graph in graphs for op in graph.ops})
     if len(names) > MOST_OPERATIONS:
         raise BadArchitecture(f"found {len(names):,} different operations; expected at most {MOST_OPERATIONS}")
@@ -122,7 +122,7 @@ def _decoded(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadArchitecture(
-            f"found {echo(text)}, which is no JSON ({str(error)[:LONGEST_ECHO]}); expected {_FORM}"
+            f"found {echo(text)}, which is not JSON ({str(error)[:LONGEST_ECHO]}); expected {_FORM}"
         ) from None
 
 
@@ -150,5 +150,5 @@ def _is_long(value: object, length: int) -> TypeGuard[list[Any]]:
 
 def _unknown() -> NoReturn:
     raise BadArchitecture(
-        "a space of your own is known by its graphs alone: they can be read, but not drawn, listed or unrolled"
+        "your own space is defined by its graphs alone: they can be read, but not drawn, listed or unrolled"
     )

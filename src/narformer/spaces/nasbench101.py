@@ -61,7 +61,7 @@ class NasBench101:
     identities: tuple[str, ...] = ()
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """A random cell as the benchmark's example draws it: fair coins for edges, fair dice for operations.
+        """A random cell as the benchmark's example draws it: edges with probability 1/2, operations uniformly.
 
         Cells are drawn on seven vertices, pruned, and drawn again where they are disconnected or have too many edges.
         """
@@ -77,8 +77,8 @@ class NasBench101:
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """The cells one edit away: an operation changed, an edge removed or added, a vertex put in on a new path.
 
-        Removing an edge prunes the vertices that it leaves disconnected. No two of the cells are isomorphic, nor any to
-        the cell itself. Raises BadArchitecture where ``architecture`` is no cell of this space.
+        Removing an edge prunes the vertices that it leaves disconnected. The cells are not isomorphic to each other or
+        to the cell itself. Raises BadArchitecture where ``architecture`` is not in this space.
         """
         check(architecture)
         names, edges = [op.kind for op in architecture.ops], list(architecture.edges)
@@ -112,7 +112,7 @@ class NasBench101:
         names, edges = read_json(text) if is_object(text) else read_text(text)
         for (source, target), times in Counter(edges).items():
             if times > 1:
-                raise BadArchitecture(f"edge {source}->{target} stands {times} times; a cell has simple edges only")
+                raise BadArchitecture(f"edge {source}->{target} occurs {times} times; a cell has simple edges only")
         topological_order(len(names), edges)
         cell = pruned(names, edges)
         if cell is None:
@@ -124,15 +124,15 @@ class NasBench101:
         return cell
 
     def format(self, architecture: Architecture) -> str:
-        """The cell as text. Raises BadArchitecture where it is no cell of this space."""
+        """The cell as text. Raises BadArchitecture where it is not in this space."""
         check(architecture)
         names = [op.kind for op in architecture.ops[1:-1]]
         return " ".join([*names, "|", *(f"{i}{j}" for i, j in architecture.edges)])
 
     def unroll(self, architecture: Architecture) -> Architecture:
-        """The network the benchmark trained: three stacks of three cells from 128 channels on, one CIFAR-10 image.
+        """The network that the benchmark trained: three stacks of three cells from 128 channels on, one CIFAR-10 image.
 
-        Raises BadArchitecture where it is no cell of this space.
+        Raises BadArchitecture where it is not in this space.
         """
         check(architecture)
         return network(architecture)
@@ -156,8 +156,8 @@ def from_strings(n_vertices: ArrayLike, adjacencies: Sequence[str], operations: 
     adjacencies: strict upper triangle row by row, v(v-1)/2 characters '0' or '1'
     operations:  one digit per interior vertex, in the benchmark's order: 0 conv3x3, 1 conv1x1, 2 maxpool3x3
 
-    Raises BadArchitecture and names the row where a string has a wrong length or character. The graphs are taken as
-    they are: neither pruned nor counted.
+    Raises BadArchitecture and names the row where a string has a wrong length or character. The graphs are used
+    unchanged, neither pruned nor counted.
     """
     n_M = np.asarray(n_vertices, dtype=np.int64)
     bits_ME, digits_MI = _characters(adjacencies), _characters(operations)

@@ -1,4 +1,4 @@
-"""Cells of NAS-Bench-101: their operations, their limits, and which vertices count.
+"""Cells of NAS-Bench-101: their operations, their limits, and the removal of dead vertices.
 
 A cell has one input, the first vertex, and one output, the last; every vertex lies on a path between them.
 """
@@ -28,7 +28,7 @@ def prune(architecture: Architecture) -> Architecture:
 
 
 def pruned(names: Sequence[str], edges: Sequence[tuple[int, int]]) -> Architecture | None:
-    """The live part of a graph whose first vertex is the input and whose last is the output; None if they are apart."""
+    """The live part of a graph from its first vertex, the input, to its last, the output; None without a path."""
     live = reached(0, edges) & reached(len(names) - 1, [(j, i) for i, j in edges])
     if 0 not in live:
         return None
@@ -49,7 +49,7 @@ def reached(start: int, edges: Sequence[tuple[int, int]]) -> set[int]:
 
 
 def check(architecture: Architecture) -> None:
-    """Raise BadArchitecture where ``architecture`` is no pruned cell of this space."""
+    """Raise BadArchitecture where ``architecture`` is not a pruned cell of this space."""
     kinds = [op.kind for op in architecture.ops]
     strange = [k for k in kinds if k not in VOCABULARY]
     if strange:

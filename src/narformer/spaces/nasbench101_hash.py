@@ -1,7 +1,7 @@
-"""Which NAS-Bench-101 cells are the same graph: the benchmark's MD5 module hash.
+"""The benchmark's MD5 module hash, which is equal for isomorphic NAS-Bench-101 cells.
 
 It refines the colour of every vertex by the colours of its neighbours, as often as there are vertices, after
-google-research/nasbench. ``cells.graph_keys`` does so faster, for any cells. Letters: M cells, N vertices.
+google-research/nasbench. ``cells.graph_keys`` is faster, and for any cells. Letters: M cells, N vertices.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import numpy as np
 
 from narformer.cells.columns import PADDING, Cells
 
-# The number by which the official hash knows each operation.
+# The number of each operation in the official hash.
 OFFICIAL_LABELS = {"input": -1, "output": -2, "conv3x3-bn-relu": 0, "conv1x1-bn-relu": 1, "maxpool3x3": 2}
 
 

@@ -1,4 +1,4 @@
-"""The network NAS-Bench-101 trained for a cell (Ying et al. 2019): stem, three stacks of three cells, classifier."""
+"""The network of a cell of NAS-Bench-101 (Ying et al. 2019): stem, three stacks of three cells, classifier."""
 
 from narformer.network.graph import Architecture
 from narformer.spaces.drawing import Drawing
@@ -26,7 +26,7 @@ def network(cell: Architecture) -> Architecture:
 
 
 def vertex_channels(cell: Architecture, inputs: int, outputs: int) -> list[int]:
-    """How many channels each vertex of a pruned cell has.
+    """The number of channels of each vertex of a pruned cell.
 
     The vertices that the output concatenates share its channels, the first ones taking the remainder; every other one
     has as many as the widest vertex that reads it.

@@ -8,7 +8,7 @@ import numpy as np
 from narformer.errors import BadArchitecture
 from narformer.spaces.nasbench101_cell import operation
 
-LONGEST_TEXT = 10_000  # characters that are looked at
+LONGEST_TEXT = 10_000  # characters that are read
 LONGEST_ECHO = 80  # characters that an error repeats
 
 # Operations from "input" to "output", and edges between their positions, in any order.
@@ -53,7 +53,7 @@ def read_json(text: str) -> Written:
         words = list(cell["ops"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadArchitecture(
-            f'this cell is no JSON object {{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}}: {error!r}'
+            f'this cell is not a JSON object {{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}}: {error!r}'
         ) from None
     if matrix.shape != (len(words), len(words)) or len(words) < 2 or not np.isin(matrix, (0, 1)).all():
         raise BadArchitecture(

@@ -38,7 +38,7 @@ OPERATIONS = VOCABULARY[1:-1]
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 WIRING = ((0, 1), (0, 2), (0, 4), (1, 3), (1, 5), (2, 6), (3, 6), (4, 7), (5, 7), (6, 7))
 
-LONGEST_TEXT = 1000  # characters that are looked at
+LONGEST_TEXT = 1000  # characters that are read
 LONGEST_ECHO = 120  # characters that an error repeats: a whole cell
 
 _EXAMPLE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
@@ -85,7 +85,7 @@ class NasBench201:
         return _cell(names)
 
     def format(self, architecture: Architecture) -> str:
-        """The official architecture string. Raises BadArchitecture where it is no cell of this space."""
+        """The official architecture string. Raises BadArchitecture where it is not in this space."""
         return _TEMPLATE.format(*_names(architecture))
 
     def unroll(
@@ -99,7 +99,8 @@ class NasBench201:
     ) -> Architecture:
         """The whole network, for one image: three stages of ``blocks`` cells, the first with ``channels`` channels.
 
-        The defaults are the benchmark's on CIFAR-10. Operations without effect stay in, as the benchmark counts them.
+        The defaults are the benchmark's on CIFAR-10. Operations without effect are kept, because the benchmark counts
+        them.
         """
         names = _names(architecture)
         return network(names, EDGES, classes=classes, channels=channels, blocks=blocks, resolution=resolution)
@@ -185,7 +186,9 @@ def _names(architecture: Architecture) -> list[str]:
     if strange:
         _operation(strange[0])
     if architecture.edges != WIRING or _cell(names) != architecture:
-        raise BadArchitecture("this is no NAS-Bench-201 cell: expected input, six operations, output, wired as all are")
+        raise BadArchitecture(
+            "this is not a NAS-Bench-201 cell: expected input, six operations, output, and the fixed edges"
+        )
     return names
 
 

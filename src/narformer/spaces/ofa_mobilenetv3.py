@@ -1,9 +1,9 @@
 """OFA-MobileNetV3: five stages of two to four inverted residual blocks, each block with its own kernel and expansion.
 
 Cai et al. 2020, "Once-for-All: Train One Network and Specialize it for Efficient Deployment". A subnet is held as a
-chain: input, the blocks that it has, output; an operation says stage, kernel and expansion. The authors' settings list
-four blocks for every stage and how many of them count; the others are left out here, so that equal networks are equal
-graphs. Text is the blocks of each stage, stages separated by bars.
+chain: input, the blocks that it has, output; an operation states stage, kernel and expansion. The authors' settings
+list four blocks for every stage and how many of them are used; the others are left out here, so that equal networks are
+equal graphs. Text is the blocks of each stage, stages separated by bars.
 """
 
 import re
@@ -32,7 +32,7 @@ VOCABULARY = (
     "output",
 )
 
-LONGEST_TEXT = 1000  # characters that are looked at; a subnet has at most 111
+LONGEST_TEXT = 1000  # characters that are read; a subnet has at most 111
 LONGEST_ECHO = 80  # characters that an error repeats
 
 _EXAMPLE = "k5e4 k7e3 | k3e4 k3e6 k3e3 | k5e4 k5e3 | k7e3 k3e6 | k5e4 k5e3 k5e4"
@@ -82,7 +82,7 @@ class OfaMobileNetV3:
         return _chain([[(int(word[1]), int(word[3])) for word in words] for words in stages])
 
     def format(self, architecture: Architecture) -> str:
-        """The text of a subnet. Raises BadArchitecture where it is no subnet of this space."""
+        """The text of a subnet. Raises BadArchitecture where it is not in this space."""
         return " | ".join(" ".join(f"k{k}e{e}" for k, e in blocks) for blocks in _stages(architecture))
 
     def unroll(self, architecture: Architecture, *, classes: int = 1000, resolution: int = 224) -> Architecture:
@@ -99,7 +99,8 @@ class OfaMobileNetV3:
 
 
 def from_settings(kernels: Sequence[int], expansions: Sequence[int], depths: Sequence[int]) -> Architecture:
-    """The subnet of the authors' settings: ``ks`` and ``e`` of four blocks for each stage, ``d``, how many it uses.
+    """The subnet of the authors' settings: ``ks`` and ``e`` of four blocks for each stage, ``d``, the number that it
+    uses.
 
     Raises BadArchitecture.
     """
@@ -138,7 +139,7 @@ def _stages(architecture: Architecture) -> list[list[tuple[int, int]]]:
             stages[int(found[1]) - 1].append((int(found[2]), int(found[3])))
     if any(len(blocks) not in DEPTHS for blocks in stages) or _chain(stages) != architecture:
         raise BadArchitecture(
-            f"this is no subnet of OFA-MobileNetV3: expected a chain of {STAGES} stages of 2, 3 or 4 blocks"
+            f"this is not a subnet of OFA-MobileNetV3: expected a chain of {STAGES} stages of 2, 3 or 4 blocks"
         )
     return stages
 

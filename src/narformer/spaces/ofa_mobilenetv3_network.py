@@ -21,7 +21,7 @@ LAST, DENSE = 960, 1280
 
 def network(stages: Sequence[Sequence[tuple[int, int]]], *, classes: int, resolution: int) -> Architecture:
     """The whole network for one image; ``stages`` hold kernel and expansion of each block."""
-    net = VariedDrawing()  # without chance: as stated
+    net = VariedDrawing()  # without random choices
     x = _hard_swish(net, net.batch_norm(net.conv(net.input(1, 3, resolution, resolution), STEM, 3, 2)))
     x = _block(net, x, STEM, 3, 1, 1, False, "Relu")
     for blocks, (width, stride, gated, activation) in zip(stages, LAYOUT, strict=True):

@@ -22,7 +22,7 @@ class Space(Protocol):
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """Names of the operations that stand for no edge."""
+        """Names of the operations that stand for a missing edge."""
 
     @property
     def identities(self) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ class Space(Protocol):
         """All architectures one edit away, in a fixed order, each once, without the cell itself."""
 
     def recognises(self, text: str) -> bool:
-        """Whether ``text`` looks like a cell of the space: true of all that ``parse`` accepts, and quickly found."""
+        """Whether ``text`` looks like a cell of the space: true for every text that ``parse`` accepts, and fast."""
 
     def parse(self, text: str) -> Architecture:
         """The architecture that ``text`` describes. Raises BadArchitecture."""

@@ -1,4 +1,4 @@
-"""Measurements, kept raw: rows are added, never changed. The database is opened, and imported, when it is asked for."""
+"""Measurements, kept raw: rows are added, never changed. The database library is imported on first use."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

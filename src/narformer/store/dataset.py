@@ -1,4 +1,4 @@
-"""Stored measurements as a data set, to train on and to test with."""
+"""Stored measurements as a data set, for training and testing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -16,7 +16,7 @@ from narformer.store.store import Store
 
 __all__ = ["content_digest", "measured"]
 
-LISTED = 10  # conditions of an error
+LISTED = 10  # conditions listed in an error
 FILTERS = {word: word for word in ("device", "runtime", "threads", "batch", "precision", "accelerator")}
 
 
@@ -26,12 +26,12 @@ def measured(store: Store, attribute: str = LATENCY, **filters: str | int | None
     The label of a network is the median of its measurements' medians: a latency in milliseconds, any other quantity in
     its own unit. Versions of the runtime may differ; the condition then states no version.
 
-    filters: values of FILTERS that a measurement must have; None lets everything pass
+    filters: values of FILTERS that a measurement must have; None matches everything
         device:      its name, with or without the precision at the end
         runtime:     its name, "ort"
         accelerator: its name; empty for the CPU alone
 
-    Raises UnknownName for another filter, MissingData where the store holds nothing of this kind, and MixedMachines
+    Raises UnknownName for another filter, MissingData where nothing in the store matches, and MixedMachines
     where it holds measurements of several conditions.
     """
     wanted = {lookup(FILTERS, name, "filter of measurements"): value for name, value in filters.items()}
@@ -39,7 +39,7 @@ def measured(store: Store, attribute: str = LATENCY, **filters: str | int | None
     found = [m for m in store.find(quantity=attribute) if all(_fits(m, name, given[name]) for name in given)]
     if not found:
         listed = "".join(f", {name} '{value}'" for name, value in given.items())
-        raise MissingData(f"{store.place} holds no measurements of {attribute}{listed}; it knows {_known(store)}")
+        raise MissingData(f"{store.place} holds no measurements of {attribute}{listed}; it has {_known(store)}")
     where = _one_condition(found, store.place)
     medians: dict[str, list[float]] = {}
     for m in found:
@@ -74,7 +74,7 @@ def _fits(m: Measurement, name: str, value: str | int) -> bool:
 
 
 def _setting(m: Measurement, name: str) -> str | int:
-    """The value by which the filter of this name chooses a measurement."""
+    """The value that the filter of this name compares."""
     if name == "runtime":
         return m.runtime
     value: str | int = getattr(condition(m), name)

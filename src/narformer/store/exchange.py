@@ -23,7 +23,7 @@ MOST_LINE_BYTES = 64_000_000
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """Counts of an import: measurements added, measurements that were known already, networks added."""
+    """Counts of an import: measurements added, measurements that were already stored, networks added."""
 
     added: int
     duplicates: int
@@ -33,7 +33,7 @@ class ImportSummary:
 def write(path: Path, networks: Sequence[tuple[str, str]], measurements: Sequence[Record]) -> None:
     """Write networks, (fingerprint, JSON text), and measurements to a temporary name, then rename.
 
-    Raises BadFile where no file can be written there.
+    Raises BadFile where the file cannot be written.
     """
     head = {"format": FORMAT, "form": FORM, "networks": len(networks), "measurements": len(measurements)}
     temporary = path.parent / f"{path.name}.{os.getpid()}.partial"
@@ -50,7 +50,7 @@ def write(path: Path, networks: Sequence[tuple[str, str]], measurements: Sequenc
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise BadFile(path, f"no way to write it ({error.strerror})", "a place for a file") from None
+        raise BadFile(path, f"a path that cannot be written ({error.strerror})", "a place for a file") from None
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -59,7 +59,7 @@ def write(path: Path, networks: Sequence[tuple[str, str]], measurements: Sequenc
 def read(path: Path) -> tuple[dict[str, Architecture], list[Measurement]]:
     """Networks by fingerprint, and measurements of them, from a file of ``write``.
 
-    Raises BadFile where it is cut, damaged, of another format, or a fingerprint is not its network's.
+    Raises BadFile where it is truncated, damaged, of another format, or a fingerprint does not match its network.
     """
     number = 0
     try:
@@ -110,7 +110,7 @@ def _value(line: bytes) -> object:
     except UnicodeDecodeError:
         raise ValueError("bytes that are not text") from None
     except (ValueError, RecursionError):
-        raise ValueError("text that is not JSON, or JSON beyond all bounds") from None
+        raise ValueError("text that is not JSON, or JSON beyond the limits") from None
     return value
 
 

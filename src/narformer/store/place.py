@@ -1,4 +1,4 @@
-"""Where the store is: a path, an address, or the usual place."""
+"""Location of the store: a path, an address, or the default file."""
 
 import os
 import re
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 __all__ = ["is_store", "open_store"]
 
 VARIABLE = "NARFORMER_STORE"
-# A mistyped address counts, too: taken for a path it would show its password.
+# A mistyped address counts, too: as a path, its password would be shown.
 ADDRESS = re.compile(r".*://|(postgres|sqlite)[\w+]*:")
 
 
 def is_store(place: str) -> bool:
-    """Whether a text is meant as a store: an address, or a file that ends like one."""
+    """Whether a text names a store: an address, or a file with the ending of a store."""
     return bool(ADDRESS.match(place)) or place.endswith(".sqlite")
 
 
 def open_store(place: str | None = None, new: bool = True) -> "Store":
     """The store at a path, which means SQLite, or at an address such as ``postgresql://user@host/name``.
 
-    By default it is the one that NARFORMER_STORE names, or else a file in the user's data folder. A store that does not
-    exist is made; with ``new`` false only the default one is. Raises as ``Store`` does.
+    The default is the one in NARFORMER_STORE, or else a file in the user's data folder. A store that does not exist is
+    created; with ``new`` false, only the default one is. Raises as ``Store`` does.
     """
-    import platformdirs  # these take a third of a second, which a question about no store does not need
+    import platformdirs  # these imports take a third of a second; commands without a store avoid it
     from sqlalchemy.engine import URL
 
     from narformer.store.store import Store

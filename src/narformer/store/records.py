@@ -1,4 +1,4 @@
-"""Measurements, machines and networks as JSON, and back. Records are checked before they are believed."""
+"""Measurements, machines and networks as JSON, and back. Records are validated on reading."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ Record: TypeAlias = dict[str, Any]
 
 MOST_NS = 2**53  # a hundred days; every reader of JSON holds whole numbers up to it exactly
 MOST_COUNT = 2**31 - 1
-SHOWN = 60  # characters of a wrong value
+SHOWN = 60  # characters of an invalid value
 FIRST = {  # the fields of a measurement in version 1
     "fingerprint": str,
     "name": str,
@@ -72,7 +72,7 @@ def digest(text: str) -> str:
 def measurement_digest(record: Record) -> str:
     """The digest of a measurement's record, without the fields of SINCE that have their value in version 1.
 
-    So a measurement has the same digest in every version.
+    A measurement thus has the same digest in every version.
     """
     return digest(written({key: value for key, value in record.items() if key not in SINCE or value != SINCE[key]}))
 
@@ -89,7 +89,7 @@ def first_record(record: object) -> Record:
 
 
 def measurement_of(record: object) -> Measurement:
-    """The measurement of a record. Raises ValueError, with the reason, where it is not one."""
+    """The measurement of a record. Raises ValueError, with the reason, for an invalid record."""
     values = checked(record, MEASUREMENT, "a measurement")
     outside = checked(values["environment"], ENVIRONMENT, "an environment")
     inside = checked(outside["machine"], MACHINE, "a machine")
@@ -108,7 +108,7 @@ def measurement_of(record: object) -> Measurement:
     if values["quantity"] == LATENCY and values["unit"] != "ns":
         raise ValueError(f'{_shown(values["unit"])} as unit of a latency, where "ns" belongs')
     if values["others"] is not None:
-        if not abs(values["others"]) <= MOST_COUNT:  # NaN is refused, too: it compares false
+        if not abs(values["others"]) <= MOST_COUNT:  # NaN is refused, too, because its comparison is false
             raise ValueError(f"{_shown(values['others'])} as others of a measurement, where a number of cores belongs")
         values = {**values, "others": float(values["others"])}
     where = Environment(**{**outside, "machine": machine, "versions": versions})
@@ -127,7 +127,7 @@ def architecture_text(architecture: Architecture) -> str:
 
 
 def architecture_of(text: str) -> Architecture:
-    """The network of a JSON text. Raises ValueError, with the reason, where it is not one."""
+    """The network of a JSON text. Raises ValueError, with the reason, for an invalid text."""
     values = checked(json.loads(text), {"ops": list, "edges": list, "slots": list}, "a network")
     ops = []
     for entry in values["ops"]:
@@ -159,13 +159,13 @@ def checked(record: object, wanted: Mapping[str, type | UnionType], noun: str) -
 
 
 def _shown(value: object) -> str:
-    """The beginning of a value as the file has it, printable."""
+    """The beginning of a value of the file, printable."""
     text = json.dumps(value)
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
 def _is(value: object, kind: type | UnionType) -> bool:
-    """Whether it is of this type; a text must be one that a terminal and any database can take."""
+    """Whether it is of this type; a text must be valid for a terminal and any database."""
     return (
         isinstance(value, kind) and not isinstance(value, bool) and (not isinstance(value, str) or value.isprintable())
     )

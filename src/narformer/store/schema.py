@@ -12,13 +12,13 @@ TABLES = MetaData()
 
 VERSIONS = Table("schema_versions", TABLES, Column("version", Integer, primary_key=True))
 
-# machine: JSON of the Machine that the name stands for, for good
+# machine: JSON of the Machine that the name stands for permanently
 DEVICES = Table("devices", TABLES, Column("name", Text, primary_key=True), Column("machine", Text))
 
 # digest: SHA-256 of the record, a JSON text
 ENVIRONMENTS = Table("environments", TABLES, Column("digest", Text, primary_key=True), Column("record", Text))
 
-# form: number of the canonical form that the fingerprint is of; architecture: JSON of the network in that form
+# form: number of the canonical form of the fingerprint; architecture: JSON of the network in that form
 NETWORKS = Table(
     "networks",
     TABLES,
@@ -27,7 +27,7 @@ NETWORKS = Table(
     Column("architecture", Text),
 )
 
-# digest: of the whole measurement, as records.measurement_digest has it; the times are JSON lists, as they were read
+# digest: of the whole measurement, by records.measurement_digest; the times are JSON lists, as they were read
 MEASUREMENTS = Table(
     "measurements",
     TABLES,
@@ -75,7 +75,7 @@ FIRST = (
 KEPT = ("devices", "environments", "networks", "measurements")
 REFUSAL = "rows are added, never changed"
 
-# The rest of the first migration, in each database's own words: rows refuse to be changed.
+# The rest of the first migration, for each database: changes of rows are refused.
 FIRST_OF = {
     "sqlite": tuple(
         f"CREATE TRIGGER no_{verb.lower()}_of_{table} BEFORE {verb} ON {table} "
@@ -111,7 +111,7 @@ MIGRATIONS: tuple[dict[str, Sequence[str]], ...] = (
 def migrate(connection: Connection, place: str) -> bool:
     """Apply the next migration inside the transaction of ``connection``; False where all are applied.
 
-    Raises BadFile where the store is of a newer version than this program, or holds tables of something else.
+    Raises BadFile where the store is of a newer version than this program, or holds other tables.
     """
     database = connection.dialect.name
     if database == "postgresql":  # SQLite's transactions for writing exclude each other anyway

@@ -1,7 +1,7 @@
 """The store of measurements: SQLite by default, PostgreSQL by its URL, one code for both.
 
-SQLite runs in WAL mode: readers never wait, writers wait for each other, and a writer that is killed leaves at most
-the row behind that it was writing.
+SQLite runs in WAL mode: readers never wait, writers wait for each other, and a killed writer leaves at most the row
+that it was writing.
 """
 
 import json
@@ -50,15 +50,15 @@ from narformer.store.schema import DEVICES, ENVIRONMENTS, MEASUREMENTS, NETWORKS
 
 __all__ = ["ImportSummary", "Store"]
 
-PATIENCE_S = 30.0  # how long a writer waits for others
-SECRETS = ("password", "sslpassword", "passfile", "sslkey")  # of an address, besides the one before the @
+PATIENCE_S = 30.0  # time that a writer waits for others
+SECRETS = ("password", "sslpassword", "passfile", "sslkey")  # of an address, in addition to the one before the @
 LISTS = ("times_ns", "warmup_ns", "rounds")
 
 
 class Store:
-    """Measurements and their networks, at ``sqlite:///path`` or ``postgresql://...``; made if it does not exist.
+    """Measurements and their networks, at ``sqlite:///path`` or ``postgresql://...``; created if it does not exist.
 
-    Raises BadFile where there is something else or a newer store, MissingExtra without the driver of PostgreSQL.
+    Raises BadFile for another kind of file or a newer store, MissingExtra without the driver of PostgreSQL.
     """
 
     def __init__(self, url: str) -> None:
@@ -72,7 +72,7 @@ class Store:
             raise _broken(self.place, error) from None
 
     def add(self, measurement: Measurement, architecture: Architecture) -> bool:
-        """Keep a measurement and its network; False where the store holds this very measurement.
+        """Keep a measurement and its network; False where the store already holds it.
 
         Raises ValueError where the network is not the one measured or a field cannot be kept, MixedMachines where the
         device is another machine.
@@ -90,7 +90,7 @@ class Store:
         runtime: str | None = None,
         quantity: str | None = None,
     ) -> list[Measurement]:
-        """The measurements of a network, device, runtime and quantity; of all where one is not given; oldest first."""
+        """Measurements of a network, device, runtime and quantity (None matches all), oldest first."""
         conditions = _conditions(fingerprint, None if device is None else [device], runtime, quantity)
         query = _in_order().where(*conditions)
         with self._open() as connection:
@@ -118,13 +118,13 @@ class Store:
             return tuple(connection.scalars(query.order_by(NETWORKS.c.fingerprint).limit(limit)))
 
     def machine(self, device: str) -> Machine | None:
-        """The machine that a device's name stands for; None where the store does not know the name."""
+        """The machine that a device's name stands for; None where the name is not in the store."""
         with self._open() as connection:
             text = connection.scalar(select(DEVICES.c.machine).where(DEVICES.c.name == device))
         return None if text is None else _machine(text)
 
     def architecture(self, fingerprint: str) -> Architecture | None:
-        """The network with this fingerprint, in canonical form; None where the store does not know it."""
+        """The network with this fingerprint, in canonical form; None where it is not in the store."""
         with self._open() as connection:
             text = connection.scalar(select(NETWORKS.c.architecture).where(NETWORKS.c.fingerprint == fingerprint))
         return None if text is None else architecture_of(text)
@@ -148,9 +148,9 @@ class Store:
             return connection.scalar(select(func.count()).select_from(MEASUREMENTS)) or 0
 
     def export(self, path: Path) -> int:
-        """Write everything as JSON lines, the whole file or nothing; the number of measurements.
+        """Write everything as JSON lines, the whole file or nothing; returns the number of measurements.
 
-        Stores of the same content give the same bytes.
+        Stores with the same content give identical files.
         """
         with self._open() as connection:
             rows = connection.execute(select(NETWORKS).order_by(NETWORKS.c.fingerprint)).mappings()
@@ -160,11 +160,11 @@ class Store:
         return len(records)
 
     def import_(self, path: Path) -> ImportSummary:
-        """Add an export of another store, all of it or, where anything is wrong, nothing; duplicates are counted.
+        """Add an export of another store, all of it or, on any error, nothing; duplicates are counted.
 
-        Fingerprints of another canonical form are taken anew from the networks.
+        Fingerprints of another canonical form are computed again from the networks.
 
-        Raises BadFile where the file is damaged or untrue, MixedMachines where a device is another machine here.
+        Raises BadFile where the file is damaged or inconsistent, MixedMachines where a device is another machine here.
         """
         networks, measurements = exchange.read(path)
         with self._open(writes=True) as connection:
@@ -173,7 +173,7 @@ class Store:
         return ImportSummary(added, len(measurements) - added, fresh)
 
     def close(self) -> None:
-        """Give back the connections; the store may not be used any more."""
+        """Close the connections; the store must not be used afterwards."""
         self._engine.dispose()
 
     def __enter__(self) -> "Store":
@@ -188,7 +188,7 @@ class Store:
 
     @contextmanager
     def _open(self, writes: bool = False) -> Iterator[Connection]:
-        """A transaction. Raises BadFile where the database fails: the disk is full, the server gone."""
+        """A transaction. Raises BadFile where the database fails: a full disk, a missing server."""
         try:
             with (self._writing if writes else self._engine).begin() as connection:
                 yield connection
@@ -197,7 +197,7 @@ class Store:
 
 
 def _engine(url: str) -> tuple[str, Engine]:
-    """The place in words, without a password, and its engine."""
+    """The place as text, without a password, and its engine."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -218,12 +218,12 @@ def _engine(url: str) -> tuple[str, Engine]:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    """WAL, foreign keys, and transactions that begin when we say so (the driver would leave CREATE TABLE outside)."""
+    """WAL, foreign keys, and explicit transactions (the driver would leave CREATE TABLE outside)."""
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE_S * 1000)}")
     connection.execute("PRAGMA foreign_keys = ON")
     patience = time.monotonic() + PATIENCE_S
-    # Going over to WAL needs the file alone, and does not wait for it by itself.
+    # Switching to WAL needs exclusive access to the file, and does not wait for it by itself.
     while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -278,7 +278,7 @@ def _machine(text: str) -> Machine:
 
 
 def _add_row(connection: Connection, table: Table, **values: object) -> bool:
-    """Add a row; False where one of its key is there."""
+    """Add a row; False where its key exists."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     added = insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
     return connection.execute(added).first() is not None

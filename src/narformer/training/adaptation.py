@@ -1,14 +1,14 @@
-"""A predictor of latency made true for another device by a few measurements there.
+"""Adaptation of a latency predictor to another device by a few measurements there.
 
-What an operation, a byte and the start of a kernel take is learned anew, for all kernels, for each kind of them and
-for the cache, from the old values moved by one factor; what surrounds a kernel keeps its meaning. With a normal prior
-on the logarithms this is
+The times of an operation, a byte and the start of a kernel are learned again, for all kernels, for each kind of them
+and for the cache, starting from the old values times one factor; the corrections for the surroundings of a kernel stay.
+With a normal prior on the logarithms this is
 
   min_θ Σ_n 2 ρ((log ŷ_n - log y_n) / σ) + Σ_θ ((θ - θ_0) / τ_θ)²    σ error of a measurement, τ how far devices differ
 
-for each member by itself. ρ is a half of the square, linear beyond δ (Huber 1964): a measurement that went wrong, or a
-network that computes next to nothing, is not to move all others. Intervals come from predictions of networks that were
-left out in turn.
+for each member by itself. ρ is half the square, linear beyond δ (Huber 1964), so that a failed measurement, or a
+network that computes almost nothing, has little effect on all others. Intervals come from predictions of networks that
+were left out in turn.
 """
 
 import copy
@@ -32,7 +32,7 @@ __all__ = ["adapt", "check_adaptable"]
 
 ERROR = 0.05  # σ
 SPREADS = {"rates": 1.0, "apart": 0.3, "cache": 0.3}  # τ by the parameters of KernelSum
-FARTHEST = 3.0  # δ: errors of so many σ still count by their square
+FARTHEST = 3.0  # δ: errors up to this many σ count by their square
 STEPS, RATE = 200, 0.05
 FOLDS = 5
 

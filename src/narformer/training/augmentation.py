@@ -23,7 +23,7 @@ class Twins:
 
     cells:   K reordered cells
     first_M: row of each cell's first reordering; its others follow
-    count_M: how many reorderings each cell has
+    count_M: number of reorderings of each cell
     """
 
     cells: Cells
@@ -31,7 +31,7 @@ class Twins:
     count_M: NDArray[np.int64]
 
     def draw(self, originals: Cells, rng: np.random.Generator) -> Cells:
-        """One random reordering of each cell; a cell without any is its own twin."""
+        """One random reordering of each cell; a cell without reorderings is its own twin."""
         picked_M = self.first_M + (rng.random(len(originals)) * self.count_M).astype(np.int64)
         has_M = self.count_M > 0
         kind_MN, adj_MNN = originals.kind_MN.copy(), originals.adj_MNN.copy()
@@ -86,7 +86,7 @@ def twins(cells: Cells, rule: Rule) -> Twins:
 def twin_batches(
     cells: Cells, rule: Rule | Literal["none"], tokenizer: CellTokenizer
 ) -> Callable[[np.random.Generator], Batch] | None:
-    """What draws a batch of one twin of each cell; None for the rule ``none``."""
+    """A function that draws a batch of one twin of each cell; None for the rule ``none``."""
     if rule == "none":
         return None
     of_cells = twins(cells, rule)

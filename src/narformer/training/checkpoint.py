@@ -1,4 +1,4 @@
-"""The saved state of an unfinished run: tensors in safetensors, numbers in its header; replaced whole or not at all."""
+"""The saved state of an unfinished run: tensors in safetensors, numbers in its header; replaced atomically."""
 
 import json
 import time

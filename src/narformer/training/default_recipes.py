@@ -23,9 +23,9 @@ SPLIT_SEED = 0
 def recipe_for_table(
     table: Path, labels: Sequence[str] = (), recipe: Path | None = None, changes: Mapping[str, Any] | None = None
 ) -> tuple[Recipe, Dataset]:
-    """The recipe with the table in place of its data, and the table; by default our own predictor, for its size.
+    """The recipe with the table in place of its data, and the table; by default our own predictor.
 
-    The rows are split by chance with seed 0, those of one network together: a fifth tests, 200 or a fifth validate,
+    The rows are split at random with seed 0, those of one network together: a fifth tests, 200 or a fifth validate,
     the rest trains. Raises BadFile for the table, BadRecipe for the recipe or where the networks are too few.
     """
     sha256 = digest(table)
@@ -43,7 +43,7 @@ def recipe_for_store(
 ) -> tuple[Recipe, Dataset]:
     """The recipe that learns an attribute from a store, and its networks; split as ``recipe_for_table``.
 
-    condition: values of fields of ``store.measured`` that choose among several conditions
+    condition: values of fields of ``store.measured`` that select one of several conditions
     Raises as ``measured``; BadRecipe.
     """
     with open_store(store, new=False) as opened:

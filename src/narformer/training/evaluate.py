@@ -18,19 +18,19 @@ Rows = NDArray[np.int64]
 
 
 def evaluate(predictor: Predictor, dataset: Dataset, split: Split, progress: Progress = silent) -> dict[str, Scores]:
-    """Scores on the split's test rows, by the name of each attribute; those of fewer than two rows are left out.
+    """Scores on the split's test rows, by the name of each attribute; those with fewer than two rows are left out.
 
     tau:        against the test label, every test row that has it (the papers' number)
     tau_unseen: the same without rows trained on or selected with
-    tau_valid:  against the train label, where that is another one and every test row has it (the ceiling differs: see
+    tau_valid:  against the train label, where it differs and every test row has it (the ceiling differs, too: see
                 docs/protocols.md)
     tau_<part>: against the test label on a further named part of the split ("100")
-    tau_<part>_drawn: the same on average over DRAWS draws of as many unseen rows: a hundred cells are few to judge by
+    tau_<part>_drawn: the mean over DRAWS draws of as many unseen rows, since a hundred cells are a small sample
     mape, acc_10, acc_5: of unseen rows, for attributes whose errors are relative: mean absolute percentage error, and
                 the percentage of rows that are off by at most 10 and 5 %; mape_<part> and so on of a named part
     precision_1: share of the predicted best 1 % that is among the true best 1 %
-    coverage:   share of unseen rows with a train label, the one that is predicted, whose interval holds it; for
-                calibrated attributes. It holds the test label, another number, less often (``coverage_test``).
+    coverage:   share of unseen rows with a train label, the predicted one, whose interval contains it; for
+                calibrated attributes. The test label is contained less often (``coverage_test``).
     """
     wanted = np.unique(np.concatenate([split.test, *split.parts.values()]))
     answer = predictor.ask(dataset.rows(wanted), advance=_advance(len(wanted), progress))

@@ -1,4 +1,4 @@
-"""The one road of training: load, split, fit; from a recipe and a seed to a predictor that can be scored and saved."""
+"""The training pipeline: load, split, fit; from a recipe and a seed to a predictor that can be scored and saved."""
 
 import time
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ class Trained:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The facts of the run, which the predictor keeps."""
+        """The facts of the run, stored in the predictor."""
         return self.predictor.facts
 
 
@@ -48,8 +48,8 @@ def train(
 ) -> Trained:
     """Fit the recipe's predictor with this seed; a neural one resumes from ``folder`` after an interruption.
 
-    Raises BadRecipe where the data set does not hold what the recipe asks for, or the predictor cannot be fitted to
-    it; Diverged.
+    Raises BadRecipe where the data set lacks something that the recipe names, or the predictor cannot be fitted to it;
+    Diverged.
     """
     check_device(device)
     dataset, rows = divided(recipe.data, load_dataset(recipe.data) if dataset is None else dataset)
@@ -100,7 +100,7 @@ def _task(dataset: Dataset, rows: Split, seed: int, progress: Progress) -> Task:
 
 
 def _provenance(recipe: Recipe, seed: int, dataset: Dataset, rows: Split) -> dict[str, Any]:
-    """The facts that say where a predictor comes from."""
+    """The facts about the origin of a predictor."""
     one = len(dataset.train_labels) == 1
     return {
         "system": recipe.system,
@@ -122,7 +122,7 @@ def _provenance(recipe: Recipe, seed: int, dataset: Dataset, rows: Split) -> dic
 
 
 def _first_rows(dataset: Dataset, rows: Split) -> NDArray[np.int64]:
-    """Places among the validation rows by which errors are judged: one of each network whose rows are kept together."""
+    """Positions among the validation rows for error estimates: one of each network whose rows are kept together."""
     if rows.name != "holdout":
         return np.arange(len(rows.validation))
     return np.sort(np.unique(network_numbers(dataset, rows.validation), return_index=True)[1])
@@ -140,7 +140,9 @@ def divided(data: Data, dataset: Dataset) -> tuple[Dataset, Split]:
         if name not in dataset.labels:
             raise BadRecipe(f"data set '{dataset.name}' has no label '{name}'; it has {', '.join(dataset.labels)}")
     if len(labels) != len(test_labels) or len(set(labels)) < len(labels):
-        raise BadRecipe(f"found the labels {labels} and test labels {test_labels}; expected one of each, none twice")
+        raise BadRecipe(
+            f"found the labels {labels} and test labels {test_labels}; expected one of each, without repetition"
+        )
     dataset = replace(dataset, train_labels=labels, test_labels=test_labels)
     return dataset, split(dataset, data.split, data.train, data.split_seed, data.validation, data.unseen)
 

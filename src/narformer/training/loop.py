@@ -1,6 +1,6 @@
 """The one training loop of all neural models: batches of twins, warm-up, EMA, selection, resume.
 
-Chance is a function of (seed, epoch) alone, so a run that was interrupted and resumed ends with the same weights.
+Random numbers depend on (seed, epoch) alone, so a run that was interrupted and resumed ends with the same weights.
 """
 
 import time
@@ -24,7 +24,7 @@ from narformer.training import losses
 from narformer.training.checkpoint import Checkpoint
 from narformer.training.recipe import NeuralRecipe
 
-CHUNK = 64  # validation networks at once: large graphs would take gigabytes together
+CHUNK = 64  # validation networks at once: many large graphs would take gigabytes
 
 
 @dataclass(eq=False)
@@ -34,7 +34,7 @@ class Fit:
     target_MT: of each training network and attribute, NaN where it is not labelled
     validation_VT: the same of the validation networks, used to select only
     targets:   the way from targets to labels, of each attribute
-    twins:     draws another batch of the same networks for each epoch, where they have twins
+    twins:     draws another batch of the same networks in each epoch, if they have twins
     """
 
     recipe: NeuralRecipe
@@ -52,7 +52,7 @@ class Fit:
     epoch: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
-    pretraining: dict[str, float] = field(default_factory=dict)  # its facts, where the model was pre-trained
+    pretraining: dict[str, float] = field(default_factory=dict)  # its facts, if the model was pre-trained
     evolution: dict[str, Tensor] = field(default_factory=dict)  # the state of self-evolution, once it has begun
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class Fit:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps of one epoch; networks left over after the last full batch wait for another epoch."""
+        """Optimiser steps of one epoch; the remainder after the last full batch is left for another epoch."""
         return max(1, len(self.tokens) // self.recipe.training.batch)
 
     def run(self, progress: Progress = silent) -> None:
@@ -124,7 +124,7 @@ class Fit:
     def loss(self, y_BTE: Tensor, target_BT: Tensor) -> Tensor:
         """The mean over attributes of the recipe's loss on the networks that are labelled.
 
-        Predictions are (2B, T, E) where the second half are the twins. An attribute without a label in the batch adds
+        Predictions are (2B, T, E) where the second half are the twins. An attribute without labels in the batch adds
         nothing.
         """
         losses = []
@@ -152,7 +152,7 @@ class Fit:
         return loss
 
     def step(self, loss: Tensor) -> None:
-        """One step of the optimiser, and of the average where the recipe has one."""
+        """One step of the optimiser, and of the average if the recipe has one."""
         optimiser = self.recipe.optimiser
         loss.backward()  # type: ignore[no-untyped-call]
         if optimiser.clip is not None:
@@ -195,9 +195,9 @@ class Fit:
         return score
 
     def score(self, predicted_VT: NDArray[np.float64]) -> float:
-        """Of predicted targets on the validation networks, larger is better: τ, or the negative MAPE of labels.
+        """Score of predicted targets on the validation networks, larger is better: τ, or the negative MAPE of labels.
 
-        The mean over the attributes that at least two of them are labelled with; 0 where there is no such attribute.
+        The mean over attributes with at least two labels among them; 0 where there is no such attribute.
         """
         scores = []
         for t, target in enumerate(self.targets):
@@ -226,7 +226,7 @@ def stack(first: Batch | Packed, second: Batch | Packed) -> Batch | Packed:
     if isinstance(first, Packed) and isinstance(second, Packed):
         return packed([first, second])
     if not (isinstance(first, Batch) and isinstance(second, Batch)):
-        raise TypeError("found a Batch and a Packed one; expected two of one sort")
+        raise TypeError("found a Batch and a Packed one; expected two of one kind")
     longest = max(first.kind_BN.shape[1], second.kind_BN.shape[1])
     pairs = [(getattr(first.padded(longest), f.name), getattr(second.padded(longest), f.name)) for f in fields(Batch)]
     return Batch(*map(torch.cat, pairs))

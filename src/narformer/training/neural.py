@@ -37,9 +37,9 @@ Float = NDArray[np.float64]
 def fit_neural(
     recipe: NeuralRecipe, task: Task, folder: Path | None, device: str
 ) -> tuple[NeuralPredictor, dict[str, Any]]:
-    """The predictor and the facts of its fit; it resumes from ``folder`` where an interrupted run left its state.
+    """The predictor and the facts of its fit; it resumes from ``folder`` if an interrupted run left its state there.
 
-    Raises BadRecipe where tokenizer, model, targets and data do not go together; Diverged.
+    Raises BadRecipe where tokenizer, model, targets and data do not fit together; Diverged.
     """
     prepared = _prepared(recipe, task)
     fit = _fit(recipe, task, prepared, folder, device)
@@ -70,7 +70,7 @@ def fit_neural(
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """What all phases need: tokenizer, targets, and the training labels as targets, NaN where there is no label."""
+    """Inputs of all phases: tokenizer, targets, and the training labels as targets, NaN where there is no label."""
 
     tokenizer: Tokenizer
     targets: tuple[Target, ...]
@@ -98,7 +98,7 @@ def _prepared(recipe: NeuralRecipe, task: Task) -> _Prepared:
 
 
 def _fit(recipe: NeuralRecipe, task: Task, prepared: _Prepared, folder: Path | None, device: str) -> Fit:
-    """The fit before its first epoch: the model's scales set, and pre-trained where the recipe says so."""
+    """The fit before its first epoch: with the model's scales set, and pre-trained if the recipe states it."""
     tokenizer, model, cells = prepared.tokenizer, prepared.model, task.cells
     tokens = tokenizer.batch(task.training)
     model.standardise(tokens, torch.from_numpy(prepared.target_MT).float())
@@ -131,7 +131,7 @@ def _fit(recipe: NeuralRecipe, task: Task, prepared: _Prepared, folder: Path | N
 
 
 def _tokenizer(recipe: NeuralRecipe, task: Task) -> Tokenizer:
-    """The tokenizer. Raises BadRecipe where it, or a section, is not for the networks of the task."""
+    """The tokenizer. Raises BadRecipe where it, or a section, does not apply to the networks of the task."""
     cells = task.cells
     held, other = ("whole networks", "cells") if cells is None else ("cells", "whole networks")
     name, options = recipe.tokenizer.name, recipe.tokenizer.options
@@ -188,7 +188,7 @@ def _second_opinions(
 def _validation_facts(
     predictor: NeuralPredictor, task: Task, prepared: _Prepared, opinion_VTE: Float
 ) -> dict[str, Any]:
-    """τ of everything that is saved on the validation networks, and the mean absolute error of each attribute."""
+    """τ of the complete saved predictor on the validation networks, and the mean absolute error of each attribute."""
     taus, errors = [], {}
     for t, (attribute, target) in enumerate(zip(task.attributes, prepared.targets, strict=True)):
         known = np.flatnonzero(np.isfinite(prepared.target_VT[:, t]))
@@ -200,10 +200,10 @@ def _validation_facts(
 
 
 def check_targets(recipe: NeuralRecipe, target_M: NDArray[np.float64], head: str) -> None:
-    """Raise BadRecipe where targets (M,) are all alike, or outside of what the loss or the model's head can reach."""
+    """Raise BadRecipe where targets (M,) are all equal, or outside the range of the loss or the model's head."""
     low, high = target_M.min(), target_M.max()
     if low == high and len(target_M) > 1:
-        raise BadRecipe("[data] found one and the same label for all training networks; expected labels that differ")
+        raise BadRecipe("[data] found the same label for all training networks; expected labels that differ")
     found = f"[target] makes targets from {low:.4g} to {high:.4g}"
     if recipe.loss.regression == "relative" and low <= 0:
         raise BadRecipe(f"{found}; the relative loss divides by them: use transform 'none', or regression 'mse'")

@@ -1,8 +1,8 @@
-"""Pre-training on structure: before it sees a label, a model learns to tell what unlabelled cells are made of.
+"""Pre-training on structure: before training on labels, a model learns statistics of unlabelled cells.
 
-The targets are the statistics of cells/features.py, standardised; the layer that tells them is thrown away. One member
-learns them, and all members of the ensemble begin as its copies but for their last layer: what they share has no
-label in it, and costs an E-th.
+The targets are the statistics of cells/features.py, standardised; the layer that predicts them is discarded. One member
+learns them, and all members of the ensemble begin as copies of it, except for their last layer: the shared start
+contains no labels, and costs 1/E of pre-training all members.
 Letters: P cells of the pool, S statistics, E members, B cells of a step.
 """
 
@@ -47,7 +47,7 @@ def pretrain(
     errors = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**63)))
-        # in float32 whatever the recipe's precision: a single member is too small for bfloat16 to be faster
+        # always in float32: a single member is too small for bfloat16 to be faster
         first = Relational(replace(model.config, members=1, targets=1)).to(device).train()
         head = Members(1, model.config.width, target_PS.shape[1]).to(device)
         optimiser = torch.optim.AdamW(

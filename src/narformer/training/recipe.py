@@ -1,4 +1,4 @@
-"""A Recipe: everything that decides a training run except its seed, read from TOML; an unknown key stops it."""
+"""A Recipe: everything that determines a training run except its seed, read from TOML; unknown keys are refused."""
 
 import copy
 import hashlib
@@ -42,13 +42,13 @@ class Choice(BaseModel):
 
 
 class Data(Section):
-    """Which networks and labels: a source of the data folder or a table, a split of it, and how many train.
+    """Networks and labels: a source of the data folder or a table, a split of it, and the number of training networks.
 
     file:   a table in place of a source (data/table_file.py), from the current folder; its name is also ``name``
-    store:  a store of measurements in place of a source: a path or an address; condition: which of its measurements
-    unseen: a family that only tests, all of it
-    sha256: of the content of table or store, which stands for it in the recipe's hash; filled in where it is not stated
-    label:  what is learned, one label or a list of them; test_label: by which it is tested, one for each
+    store:  a store of measurements in place of a source: a path or an address; condition: selects its measurements
+    unseen: a family that is used for testing only
+    sha256: of the content of table or store, which replaces it in the recipe's hash; computed if it is not stated
+    label:  to learn, one label or a list of them; test_label: to test with, one for each
     """
 
     name: str
@@ -76,7 +76,7 @@ class Data(Section):
 
 
 class TargetSection(Section):
-    """How labels become what the model predicts: label x scale, then the transform fitted on training labels."""
+    """How labels become targets of the model: label x scale, then the transform fitted on training labels."""
 
     transform: Transform = "none"
     scale: float = 1.0
@@ -86,7 +86,7 @@ class Loss(Section):
     """regression + ranking λ1 · SR + consistency λ2 · AC + pairwise · logistic ranking loss.
 
     Consistency is between the twins of an augmentation; without one, between two dropouts (R-Drop, Liang et al. 2021).
-    pairs: ``equal`` counts all pairs alike, ``gap`` by how far their targets are apart
+    pairs: ``equal`` weights all pairs alike, ``gap`` by the difference of their targets
     """
 
     regression: Literal["mse", "absolute", "relative", "none"] = "mse"
@@ -97,7 +97,7 @@ class Loss(Section):
 
 
 class Augmentation(Section):
-    """Which reorderings of a cell's vertices twin it in training (training/augmentation.py)."""
+    """Reorderings of a cell's vertices that are its twins in training (training/augmentation.py)."""
 
     orderings: Literal["none", "swap", "first", "all", "unrestricted"] = "none"
 
@@ -118,11 +118,11 @@ class Optimiser(Section):
 
 
 class Training(Section):
-    """Length of the run and which weights it keeps.
+    """Length of the run and the choice of weights.
 
     selection: ``best`` keeps the weights with the best score on the validation networks, ``last`` the final ones;
                with an EMA both mean the averaged weights
-    score:     Kendall's τ, or for what has a unit the mean absolute percentage error
+    score:     Kendall's τ, or the mean absolute percentage error for attributes with a unit
     """
 
     epochs: int = Field(gt=0)
@@ -160,7 +160,7 @@ class GaussianProcessSection(Section):
 
 
 class Recipe(Section):
-    """One training run but for its seed: the data, and the predictor that is fitted to them.
+    """One training run except for its seed: the data, and the predictor that is fitted to them.
 
     ``predictor`` names an entry of PREDICTORS and its options. A neural one is a NeuralRecipe.
     """
@@ -179,7 +179,7 @@ class Recipe(Section):
 
     @staticmethod
     def of(content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None = None) -> "Recipe":
-        """The recipe with this content; ``origin`` is named where it does not validate."""
+        """The recipe with this content; errors name ``origin``."""
         content = _changed(content, origin, changes)
         data = content.get("data")
         if isinstance(data, dict) and isinstance(data.get("file"), str):
@@ -215,8 +215,8 @@ class Recipe(Section):
     def hash(self) -> str:
         """Twelve hex digits that change with anything that changes the run; a new key at its default does not.
 
-        A table or a store counts by its content, wherever it lies. A key that was renamed counts under its first name,
-        so that stored runs stay those of their recipe.
+        A table or a store counts by its content, not its path. A renamed key counts under its first name, so
+        that stored runs still match their recipe.
         """
         excluded: dict[str, Any] = {"system": True}
         if self.data.file is not None or self.data.store is not None:
@@ -227,7 +227,7 @@ class Recipe(Section):
 
 
 class NeuralRecipe(Recipe):
-    """The recipe of a neural predictor. Its phases, in this order; each is left out where its section is absent.
+    """The recipe of a neural predictor. Its phases, in this order; each is skipped if its section is absent.
 
     pretraining:      on the structure of unlabelled cells
     training:         the loop, with target, loss, augmentation and optimiser
@@ -270,7 +270,7 @@ def read_content(path: Path) -> dict[str, Any]:
 
 
 def _changed(content: dict[str, Any], origin: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A copy of the content with changes to dotted keys. Raises BadRecipe where a value stands for a section."""
+    """A copy of the content with changes to dotted keys. Raises BadRecipe for a value in place of a section."""
     content = copy.deepcopy(content)
     for key, value in (changes or {}).items():
         part = content

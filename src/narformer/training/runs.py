@@ -20,7 +20,7 @@ from narformer.training.recipe import NeuralRecipe, Recipe
 
 __all__ = ["Run", "find", "keep", "read_run", "run_name", "scored", "stored", "write_whole"]
 
-PHASES = ("pretraining", "gaussian_process", "self_evolution")  # of a training, timed by themselves
+PHASES = ("pretraining", "gaussian_process", "self_evolution")  # of a training, timed separately
 
 
 class Run(BaseModel):
@@ -29,8 +29,8 @@ class Run(BaseModel):
     n:              training networks
     scores:         of each attribute, as ``evaluate`` returns them; or milliseconds of a cost measurement
     validation_tau: best τ of the model on the validation networks during training
-    saved_tau:      τ on them of all that is saved, the Gaussian process included
-    machine, threads, torch, precision: where and how it was made; threads are those that torch used
+    saved_tau:      τ on them of the saved predictor, including the Gaussian process
+    machine, threads, torch, precision: where and how the run was made; threads: those of torch
     trained_on:     data, labels, split, and numbers of rows
     self_evolution: its rounds, where the recipe has them
     times_ms:       the single times of a cost measurement, in the order they were taken
@@ -104,7 +104,7 @@ class Run(BaseModel):
 
 
 def scored(trained: Trained, progress: Progress = silent) -> Run:
-    """The run of what was trained: its scores on the test rows, and the seconds of both. The facts get the scores."""
+    """The run of a training: its scores on the test rows, and the seconds of both. The facts get the scores."""
     recipe, facts = trained.recipe, trained.facts
     started = time.perf_counter()
     scores = evaluate(trained.predictor, trained.dataset, trained.split, progress)
@@ -133,7 +133,7 @@ def run_name(recipe: Recipe, seed: int) -> str:
 
 
 def find(results: Path, recipe: Recipe, seed: int) -> Run | None:
-    """The stored run of this recipe and seed. Raises BadFile where its file is damaged or another recipe's."""
+    """The stored run of this recipe and seed. Raises BadFile where its file is damaged or of another recipe."""
     paths = sorted((results / "runs").glob(f"*_{recipe.hash()}_{seed}.json"))
     return _read(paths[0], recipe) if paths else None
 
@@ -145,7 +145,7 @@ def stored(results: Path, recipe: Recipe) -> list[Run]:
 
 
 def keep(results: Path, recipe: Recipe, run: Run) -> Path:
-    """Store a run in place of an older one of the same recipe and seed; replaced whole or not at all."""
+    """Store a run in place of an older one of the same recipe and seed, atomically."""
     path = results / "runs" / f"{run_name(recipe, run.seed)}.json"
     for older in (results / "runs").glob(f"*_{run.recipe_hash}_{run.seed}.json"):
         if older != path:

@@ -4,7 +4,7 @@
 
 ȳ are pseudo-labels of the V validation cells. Their labels enter only through the scalars
 e_t = 1/V Σ_j (ŷ_j^t - y_j)², the evaluation score of the predictions ŷ^t of round t: geometrically, ȳ is sought
-where T spheres around past predictions meet. θ and ȳ descend, λ ascends, at the same time.
+at the intersection of T spheres around past predictions. θ and ȳ descend, λ ascends, simultaneously.
 The two sums are taken as means over a batch, so that α does not depend on how many cells there are; the first one is
 the recipe's loss, without twins.
 
@@ -32,7 +32,7 @@ class SelfEvolution:
     It changes the fit's model in place and resumes after whole rounds.
 
     pseudo_V: ȳ; predicted_TV: ŷ^t; error_T: e_t; multiplier_T: λ_t, one more of each per round
-    round_T3: what each round began with: e_t, the error of ȳ, τ on the validation cells
+    round_T3: values at the start of each round: e_t, the error of ȳ, τ on the validation cells
     """
 
     def __init__(self, fit: Fit, settings: Settings) -> None:
@@ -120,9 +120,9 @@ class SelfEvolution:
 
     @property
     def rounds(self) -> list[dict[str, float]]:
-        """What each round began with."""
+        """Values at the start of each round."""
         return [dict(zip(ROUND, map(float, row), strict=True)) for row in self.round_T3]
 
     def facts(self) -> dict[str, Any]:
-        """What happened: the rounds, and the seconds since it began or was resumed."""
+        """The rounds, and the seconds since the start or the resumption."""
         return {"self_evolution_rounds": self.rounds, "self_evolution_seconds": self.seconds}

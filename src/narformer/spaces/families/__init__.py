@@ -1,4 +1,4 @@
-"""The ten families of NNLQP (Liu et al. 2022) as whole networks, each known by family and number."""
+"""The ten families of NNLQP (Liu et al. 2022) as whole networks, each identified by family and number."""
 
 import re
 
@@ -46,7 +46,7 @@ def numbered(text: str) -> tuple[str, int] | None:
 def variants(family: Family, count: int) -> dict[int, Architecture]:
     """The first ``count`` different networks of a family by number, in its order.
 
-    A number whose network has the fingerprint of an earlier one is passed over. There may be fewer in all.
+    Numbers whose network has the fingerprint of an earlier one are skipped. A family may have fewer in total.
     """
     found: dict[str, int] = {}
     networks: dict[int, Architecture] = {}

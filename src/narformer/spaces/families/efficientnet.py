@@ -14,7 +14,7 @@ STAGES = (
     (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
 )
-EXPANSIONS = (3, 4, 6)  # MnasNet's, in whose space the network was found
+EXPANSIONS = (3, 4, 6)  # that of MnasNet, in whose space the network was found
 SQUEEZE = 4
 
 

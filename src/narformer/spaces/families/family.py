@@ -20,7 +20,7 @@ CLASSES = 1000
 
 
 class Family(Protocol):
-    """Networks of one kind, each known by a number."""
+    """Networks of one kind, each identified by a number."""
 
     @property
     def name(self) -> str:
@@ -30,12 +30,12 @@ class Family(Protocol):
         """The network of this number, the same on every machine. Raises BadArchitecture where it does not exist."""
 
     def numbers(self) -> Iterator[int]:
-        """Numbers in the order in which a set of the family takes them."""
+        """Numbers, in the order of a set of the family."""
 
 
 @dataclass(frozen=True)
 class VariedFamily:
-    """A family whose variants are drawn at random: number 0 is canonical, the others know no bound.
+    """A family whose variants are drawn at random: number 0 is canonical, the others are unbounded.
 
     ``draw`` adds a network, from input to classifier, to a drawing; of ``versions``, the first is canonical.
     """
@@ -53,9 +53,9 @@ class VariedFamily:
         return count()
 
     def drawn(self, number: int) -> tuple[Architecture, int]:
-        """The network of this number, and how many larger ones were drawn and refused before it.
+        """The network of this number, and the number of larger ones that were drawn and refused before it.
 
-        The version is drawn once, so that the bounds leave the versions as likely as they were.
+        The version is drawn once, so that the bounds do not change its probabilities.
         """
         if number < 0:
             raise BadArchitecture(f"found {number} as number of a {self.name}; expected 0 or more")

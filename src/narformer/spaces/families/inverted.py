@@ -28,7 +28,7 @@ class Block:
 
 
 def inverted_residual(net: VariedDrawing, x: int, block: Block) -> int:
-    """Draw one block; its kernels vary, its widths are as the block says."""
+    """Draw one block; its kernels vary, its widths are those of the block."""
     y = x
     if block.hidden:
         y = net.batch_norm(net.varied(y, block.hidden, 1), block.epsilon)
@@ -42,7 +42,7 @@ def inverted_residual(net: VariedDrawing, x: int, block: Block) -> int:
 
 
 def _gated(net: VariedDrawing, x: int, block: Block) -> int:
-    """Both convolutions see one value for each channel: a kernel has nothing to vary over."""
+    """Both convolutions read one value for each channel, so their kernels do not vary."""
     squeezed = net.conv(net.global_pool(x), block.gate, 1, bias=True)
     gate = net.conv(net.activation(block.squeeze_activation, squeezed), net.shape(x)[1], 1, bias=True)
     if block.gate_activation == "HardSigmoid":

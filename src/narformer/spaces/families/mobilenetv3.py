@@ -65,7 +65,7 @@ def draw(net: VariedDrawing, version: str) -> None:
 
 
 def squeezed(channels: int) -> int:
-    """A quarter of the channels, as the nearest multiple of 8 that does not take away more than a tenth."""
+    """A quarter of the channels, as the nearest multiple of 8 that removes at most a tenth."""
     rounded = max(8, (channels // 4 + 4) // 8 * 8)
     return rounded + 8 if 10 * rounded < 9 * (channels // 4) else rounded
 

@@ -1,7 +1,7 @@
 """The networks of NAS-Bench-201 (16 channels, 5 cells a stage, 32x32), numbered as in NNLQP's files.
 
 A number is the cell written in base 5: six digits, the first edge the most significant, a digit the place of its
-operation in DIGITS. That this is NNLQP's code was inferred from its latencies; the paper does not say it.
+operation in DIGITS. This code of NNLQP was inferred from its latencies; the paper does not state it.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def cell_of(number: int) -> Architecture:
 
 
 def number_of(cell: Architecture) -> int:
-    """The number of a cell. Raises BadArchitecture where it is no cell of NAS-Bench-201."""
+    """The number of a cell. Raises BadArchitecture where it is not a cell of NAS-Bench-201."""
     _SPACE.format(cell)
     number = 0
     for op in cell.ops[1:-1]:
@@ -40,7 +40,7 @@ def number_of(cell: Architecture) -> int:
 
 @dataclass(frozen=True)
 class NasBench201Family:
-    """Whole networks of cells; there is no canonical one, number 0 is the cell of six ``none``."""
+    """Whole networks of cells; without a canonical one: number 0 is the cell of six ``none``."""
 
     name: str = "nasbench201"
 
@@ -49,7 +49,7 @@ class NasBench201Family:
         return replace(_SPACE.unroll(cell_of(number)), name=f"{self.name}/{number}")
 
     def numbers(self) -> Iterator[int]:
-        """All cells whose output depends on the input, in random order, always the same."""
+        """All cells whose output depends on the input, in a fixed random order."""
         return (number for number in Chance(self.name, 0).shuffled(CELLS) if _alive(number))
 
 

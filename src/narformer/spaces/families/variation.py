@@ -1,9 +1,9 @@
 """Variations within a family: depth, expansion, and the width and kernel of every convolution.
 
 The recipe is that of nn-Meter (Zhang et al. 2021): widths are the canonical ones times 0.2, 0.3, ... or 1.8, kernels
-are 1, 3, 5 or 7. The 1x1 convolutions vary, too, as the latencies of NNLQP's variants (Liu et al. 2022) suggest of
-them. All is drawn from the raw words of PCG64, which numpy keeps as they are from version to version, so that a number
-means the same network everywhere.
+are 1, 3, 5 or 7. The 1x1 convolutions vary, too, as suggested by the latencies of NNLQP's variants (Liu et al.
+2022). Everything is drawn from the raw words of PCG64, which are the same in all versions of numpy, so that a number
+is the same network everywhere.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Chance:
         self._words = np.random.PCG64([number, *family.encode()])
 
     def pick(self, options: Sequence[T]) -> T:
-        """One of the options, each as likely."""
+        """One of the options, each with the same probability."""
         return options[int(self._words.random_raw()) % len(options)]
 
     def shuffled(self, count: int) -> list[int]:
@@ -35,10 +35,10 @@ class Chance:
 
 
 class VariedDrawing(Drawing):
-    """A network of a family being drawn; without chance it is the canonical one.
+    """A network of a family under construction; without random choices it is the canonical one.
 
     Every convolution of a varied network is padded so that stride 1 keeps the size. Widths that an Add ties together
-    are asked for once and used twice; a depthwise convolution has the width of its input.
+    are drawn once and used twice; a depthwise convolution has the width of its input.
     """
 
     def __init__(self, chance: Chance | None = None) -> None:
@@ -62,7 +62,7 @@ class VariedDrawing(Drawing):
         return self.conv(x, width, side, stride, pad=None if self.chance else pad, bias=bias)
 
     def varied_depthwise(self, x: int, kernel: int, stride: int = 1) -> int:
-        """A convolution of every channel by itself; its kernel varies."""
+        """A depthwise convolution; its kernel varies."""
         channels = self.shape(x)[1]
         return self.conv(x, channels, self.choose(kernel, KERNELS), stride, group=channels)
 
