@@ -85,17 +85,16 @@ class Attribute:
     def of_column(cls, name: str, note: str = "") -> "Attribute":
         """The attribute of a table's column, by the words of its name: ``latency_ms``, ``peak memory (MB)``.
 
-        The last word may be a unit; a word such as "latency" or "error" says which direction is better.
+        The last word may be a unit; a word such as "latency" or "error" decides which direction is better.
         """
         words = re.findall(r"[^\W\d_]+|%", name)
-        unit = next((unit for unit in _OF_UNIT if words and unit.lower() == words[-1].lower()), "")
-        if unit in ("s", "M", "B", "J") and len(words) < 2:  # a letter alone is a name, not a unit
+        last = words[-1] if len(words) > 1 else ""
+        unit = next((unit for unit in _OF_UNIT if last in (unit, _SPELT.get(unit))), "")
+        if "/" in name:  # "images/s" is not a time
             unit = ""
         found = cls.of(name, unit, note)
-        if unit:
-            return found
         kind = next((kind for word in words for kind in _OF_WORD if word.lower().startswith(kind)), None)
-        if kind is None:
+        if kind is None or (unit and _OF_WORD[kind][0] == found.better):
             return found
         better, relative, additive = _OF_WORD[kind]
         return replace(found, better=better, relative=relative, additive=additive)
@@ -124,6 +123,7 @@ _OF_UNIT: dict[str, _Kind] = {
     **dict.fromkeys(("B", "KB", "MB", "GB", "KiB", "MiB", "GiB"), _MEMORY),
     **dict.fromkeys(("%", "fraction"), _ACCURACY),
 }
+_SPELT = {unit: unit.lower() for unit in ("KB", "MB", "GB", "MACs", "FLOPs")}  # spelt so, too
 _OF_WORD: dict[str, _Kind] = {
     **dict.fromkeys(("latency", "latencies", "time", "energy", "flops", "macs", "params", "parameters"), _TIME),
     "memory": _MEMORY,

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from narformer.cells import Cells
 from narformer.errors import BadPredictor, BadRecipe
-from narformer.predictors.predictor import Predictor, unheard
+from narformer.predictors.predictor import FittedPredictor, unheard
 from narformer.predictors.target import Target
 
 
-class NearestPredictor(Predictor):
+class NearestPredictor(FittedPredictor):
     """Counts of operations of M training cells, (M, C), and their labels, (M, T)."""
 
     name = "nearest"

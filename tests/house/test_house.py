@@ -12,15 +12,14 @@ from scipy.stats import kendalltau
 from narformer import measure, spaces
 from narformer.measure import Measurement
 from narformer.network import cost
-from narformer.predictors import FITTED, PREDICTORS
+from narformer.predictors import PREDICTORS
 from narformer.spaces.families import FAMILIES
 from narformer.store import open_store
 
 
 def test_a_predictor_is_one_file_and_its_entry(addition, run, monkeypatch, tmp_path):
     nearest, chains = addition("nearest_predictor"), addition("chain_space")
-    for table in (PREDICTORS, FITTED):
-        monkeypatch.setitem(table, "nearest", nearest.NearestPredictor)
+    monkeypatch.setitem(PREDICTORS, "nearest", nearest.NearestPredictor)
     monkeypatch.setitem(spaces.SPACES, "chains", chains.Chains())
     texts = chains.table(tmp_path / "chains.csv")
     recipe = 'system = "nearest"\n[predictor]\nname = "nearest"\npower = 1\n'

@@ -8,10 +8,12 @@ from narformer.cells import Cells
 from narformer.errors import BadPredictor, BadRecipe
 from narformer.network.canonical import canonical
 from narformer.network.kernels import kernels
-from narformer.predictors import FITTED, PREDICTORS, Task
+from narformer.predictors import PREDICTORS, FittedPredictor, Task
 from narformer.predictors.saved import load, save
 from narformer.spaces.families import FAMILIES
 from narformer.spaces.nasbench101 import VOCABULARY, NasBench101
+
+FITTED = [name for name, kind in PREDICTORS.items() if issubclass(kind, FittedPredictor)]
 
 ATTRIBUTES = (Attribute.of("latency", "ms"), Attribute.of("energy", "mJ"))
 OPTIONS = {"cost-line": {"columns": ("flops",)}, "kernel-forest": {"trees": 2}}
@@ -48,10 +50,10 @@ def label_MT():
     return labels
 
 
-@pytest.fixture(params=list(FITTED))
+@pytest.fixture(params=FITTED)
 def fitted(request, label_MT):
     """A calibrated predictor, the networks that validate, and their labels."""
-    kind = FITTED[request.param]
+    kind = PREDICTORS[request.param]
     if request.param == "kernel-forest":
         pytest.importorskip("sklearn", reason="narformer[baselines] is not installed")
     given = task(request.param != "gaussian-process", label_MT)
@@ -110,7 +112,7 @@ def test_numbers_of_another_count_of_attributes_are_refused(fitted, tmp_path):
 
 def test_shares_of_kernels_add_up(label_MT):
     pytest.importorskip("sklearn", reason="narformer[baselines] is not installed")
-    kind = FITTED["kernel-forest"]
+    kind = PREDICTORS["kernel-forest"]
     predictor = kind.fit(task(True, label_MT), kind.Options(trees=2))
     network = FAMILIES["squeezenet"].variant(25)
     share_TK = predictor.shares(network)
@@ -121,7 +123,7 @@ def test_shares_of_kernels_add_up(label_MT):
 
 @pytest.mark.parametrize("name", FITTED)
 def test_what_it_does_not_read_is_refused(name, label_MT):
-    kind = FITTED[name]
+    kind = PREDICTORS[name]
     with pytest.raises(BadRecipe, match=rf"\[predictor\] '{name}' reads"):
         kind.fit(task(name == "gaussian-process", label_MT), kind.Options())
 
@@ -131,11 +133,11 @@ def test_what_it_does_not_read_is_refused(name, label_MT):
 def test_a_label_that_is_not_positive_is_named(name, label, label_MT):
     label_MT[7, 1] = label
     with pytest.raises(BadRecipe, match=rf"found the label {label:.4g} of 'energy'; expected positive ones"):
-        FITTED[name].fit(task(True, label_MT), FITTED[name].Options())
+        PREDICTORS[name].fit(task(True, label_MT), PREDICTORS[name].Options())
 
 
 @pytest.mark.parametrize("name", FITTED)
 def test_an_attribute_without_any_label_is_named(name, label_MT):
     label_MT[:20, 0] = np.nan
     with pytest.raises(BadRecipe, match="no training network with a label 'latency'"):
-        FITTED[name].fit(task(name != "gaussian-process", label_MT), FITTED[name].Options())
+        PREDICTORS[name].fit(task(name != "gaussian-process", label_MT), PREDICTORS[name].Options())

@@ -39,7 +39,7 @@ def predictions(folder: Path) -> list[list[float]]:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(HERE)))
 def test_a_predictor_of_this_format_is_read_and_predicts_as_it_did(folder: Path) -> None:
     expected = json.loads((folder / "predictions.json").read_text())
-    np.testing.assert_allclose(predictions(folder), np.reshape(expected, (3, -1)), rtol=1e-5)
+    np.testing.assert_allclose(predictions(folder), np.reshape(expected, (3, -1)), rtol=1e-6)
 
 
 def test_every_kind_of_predictor_has_a_folder_of_the_present_format() -> None:

@@ -10,7 +10,7 @@ import torch
 from narformer.attributes import Attribute
 from narformer.errors import BadRecipe
 from narformer.metrics import kendall_tau
-from narformer.predictors import FITTED, saved
+from narformer.predictors import PREDICTORS, saved
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.target import Target
 from narformer.spaces.nasbench201 import NasBench201
@@ -298,6 +298,6 @@ def test_a_predictor_that_is_fitted_at_once_learns_both(two, dataset):
     content["predictor"] = {"name": "gaussian-process", "steps": 20, "networks": 4, "absent": ["none"]}
     data = gappy(dataset)
     trained = train(Recipe.of(content, "here"), 0, data)
-    assert isinstance(trained.predictor, FITTED["gaussian-process"])
+    assert isinstance(trained.predictor, PREDICTORS["gaussian-process"])
     assert min(agree(trained, data).values()) > 0.4
     assert set(scored(trained).scores) == set(NAMES)

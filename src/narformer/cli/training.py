@@ -89,6 +89,9 @@ def _print_own(learned: "Learned", text: str) -> None:
         text,
     ]
     for name, scores in run.scores.items():
+        if "tau" not in scores:
+            lines.append(f"too few test networks have a label {name} to score it")
+            continue
         lines.append(f"Kendall τ of {name} on the {on['test']:,} test networks: {scores['tau']:.3f}")
         if "mape" in scores:
             lines.append(f"mean absolute error of {name} on them: {scores['mape']:.1f} %")

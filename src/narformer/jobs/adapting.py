@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narformer.attributes import Attribute
-from narformer.errors import BadRecipe, lookup
-from narformer.jobs.known_predictors import load_predictor
+from narformer.errors import BadPredictor, BadRecipe, lookup
+from narformer.jobs.known_predictors import load_predictor, predictors
 from narformer.jobs.measuring import Plan, measure
-from narformer.measure import condition
+from narformer.measure import RUNTIMES, condition
 from narformer.metrics import mape
 from narformer.network.cost import cost
 from narformer.predictors import saved
@@ -26,12 +26,6 @@ EACH = 5  # maximum number of probes of a family
 HELD_OUT = 5  # one probe in five of a family is held out, to measure the error only
 LOOKED_AT, MOST_FLOPS = 60, 8e9  # probes are the small ones of these, so that all take minutes
 REPEATS, ROUNDS, WARMUP = 20, 4, 1  # of the Plan
-# The shipped predictor that is nearest to each runtime.
-SHIPPED = {
-    "ort": "latency_ort",
-    "openvino": "latency_openvino-float32",
-    "openvino-float32": "latency_openvino-float32",
-}
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,7 @@ def adapt(
     ``progress`` are the runtime, then "adapt".
     """
     if predictor is None:
-        predictor = lookup(SHIPPED, runtime, "runtime")
+        predictor = _shipped(runtime)
     loaded = load_predictor(predictor)
     check_adaptable(loaded)
     saved.check_folder(out)  # not after minutes of measuring
@@ -105,6 +99,15 @@ def adapt(
     adapted.facts = dict(loaded.facts) | {"adapted": vars(result) | {"from": predictor}}
     saved.save(adapted, out)
     return result
+
+
+def _shipped(runtime: str) -> str:
+    """The shipped predictor of latency that was measured on this runtime. Raises UnknownName, BadPredictor."""
+    title = lookup(RUNTIMES, runtime, "runtime").title
+    for entry in predictors():
+        if any(a.condition.runtime == title and a.unit == "ms" for a in entry.attributes):
+            return entry.name
+    raise BadPredictor(f"no predictor that ships was measured on {title}; name one with --predictor")
 
 
 def _held_out(names: list[str]) -> NDArray[np.bool_]:

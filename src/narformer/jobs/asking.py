@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from narformer.errors import BadArchitecture, BadFile, BadPredictor, UnknownName, printable
-from narformer.jobs.cells import read_cells, texts_of
+from narformer.jobs.cells import read_cells, texts_of, without_input
 from narformer.jobs.known_predictors import load_predictor, suited
 from narformer.jobs.networks import LISTS, is_network, read_network
 from narformer.network import Architecture
@@ -63,14 +63,13 @@ def ask(
     some of several whole networks cannot be read, BadArchitecture names them after all others were answered.
     """
     check_device(device)
-    texts = [str(net) for net in nets if isinstance(net, str | Path)]
-    names = predictors or suited([text for text in texts if not is_store(text)] or ["resnet/0"])
+    nets = without_input(nets)
+    names = predictors or suited(nets)
     loaded = {name: load_predictor(name).to(device) for name in names}
     spaces = {predictor.space if predictor.vocabulary else "" for predictor in loaded.values()}
     if len(spaces) > 1:
-        raise BadPredictor(
-            f"found predictors of {' and '.join(sorted(s or 'whole networks' for s in spaces))}; ask them separately"
-        )
+        found = " and ".join(sorted(space or "whole networks" for space in spaces))
+        raise BadPredictor(f"found predictors of {found}; ask them separately")
     if spaces == {""}:
         yield from _networks(nets, loaded, dims, shapes)
         return

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from narformer.cells.columns import Cells
 from narformer.data.table_file import FIRST
@@ -14,7 +15,9 @@ from narformer.network import Architecture
 from narformer.spaces import SPACES, recognised
 from narformer.spaces.space import Space
 
-__all__ = ["first_text", "read_cells", "texts_of"]
+__all__ = ["Line", "first_text", "read_cells", "texts_of", "without_input"]
+
+T = TypeVar("T")
 
 LARGEST_LIST = 2**28  # bytes of a file of cells
 LONGEST_NAME = 255  # characters of a file's name
@@ -34,7 +37,7 @@ def read_cells(nets: Sequence[object], space: Space) -> Cells:
         if isinstance(net, Architecture):
             architectures.append(net)
             continue
-        for where, text in texts_of(str(net)):
+        for where, text in texts_of(net if isinstance(net, str) else str(net)):
             try:
                 architectures.append(space.parse(text))
             except BadArchitecture as error:
@@ -42,6 +45,26 @@ def read_cells(nets: Sequence[object], space: Space) -> Cells:
     if not architectures:
         raise BadArchitecture("no cell was given: give texts, files of them, '-' for standard input, or a space's name")
     return Cells.of(architectures, space.vocabulary)
+
+
+class Line(str):
+    """A text that was read from standard input, with the place where it stood."""
+
+    where: str
+
+
+def without_input(nets: Sequence[T]) -> list[T | Line]:
+    """The same, with the lines of standard input, which can be read once, in place of ``-``."""
+    given: list[T | Line] = []
+    for net in nets:
+        if net != "-":
+            given.append(net)
+            continue
+        for where, text in texts_of("-"):
+            line = Line(text)
+            line.where = where
+            given.append(line)
+    return given
 
 
 def first_text(item: str) -> str:
@@ -54,6 +77,8 @@ def first_text(item: str) -> str:
 
 def texts_of(item: str) -> list[tuple[str, str]]:
     """(where, text) of each cell, or of each network in a list, that one argument stands for."""
+    if isinstance(item, Line):
+        return [(item.where, str(item))]
     if item == "-":
         return _lines("standard input", sys.stdin.read())
     if recognised(item):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from narformer.cells import Cells
 from narformer.data import load as load_data
 from narformer.data import split as split_data
 from narformer.data.dataset import Dataset, Split
@@ -16,6 +17,7 @@ from narformer.jobs.known_predictors import load_predictor
 from narformer.predictors import Predictor
 from narformer.predictors.devices import check_device
 from narformer.progress import Progress, silent
+from narformer.store import is_store, measured, open_store
 from narformer.training.evaluate import Scores
 from narformer.training.evaluate import evaluate as score
 from narformer.training.experiment import load_dataset
@@ -35,8 +37,8 @@ def evaluate(
 ) -> dict[str, Scores]:
     """Scores of each attribute of a saved predictor; data, split and training size default to those of its training.
 
-    data: a data set's name, or the path of a table. The table of the training is recognised at any path; in another
-        table all rows are test rows, unless a split is named.
+    data: a data set's name, the path of a table, or a store. The table of the training is recognised at any path; in
+        another one, or in a store, all rows are test rows, unless a split is named.
 
     ``tau_unseen`` leaves out the rows that the predictor was trained on or selected with, whatever the split; on data
     other than its own they are unknown, and the score is left out. Raises BadPredictor for data of another space, or
@@ -46,19 +48,46 @@ def evaluate(
     loaded = load_predictor(predictor).to(device)
     own = loaded.facts.get("trained_on") or {}
     dataset = _dataset(loaded, predictor, data)
-    if dataset.space != loaded.space:
-        raise BadPredictor(f"'{predictor}' predicts cells of {loaded.space}; '{dataset.name}' holds {dataset.space}")
+    cells = isinstance(dataset.architectures, Cells)
+    if cells == loaded.reads_networks or (cells and dataset.space != loaded.space):
+        reads = "whole networks" if loaded.reads_networks else f"cells of {loaded.space}"
+        holds = f"cells of {dataset.space}" if cells else "whole networks"
+        raise BadPredictor(f"'{predictor}' predicts {reads}; '{dataset.name}' holds {holds}")
     at_home = own.get("data") == dataset.name
     if at_home:
         dataset = replace(dataset, train_labels=_labels(own["label"]), test_labels=_labels(own["test_label"]))
-    elif len(dataset.train_labels) != len(loaded.attributes):
-        names = tuple(attribute.name for attribute in loaded.attributes)
-        dataset = replace(dataset, train_labels=names, test_labels=names)
-    rows = _rows(dataset, own, at_home, (split, train, seed), every=data is not None and is_table(data))
+    else:
+        dataset = _with_labels_of(loaded, predictor, dataset)
+    rows = _rows(
+        dataset, own, at_home, (split, train, seed), every=data is not None and (is_table(data) or is_store(data))
+    )
     scores = score(loaded, dataset, rows, progress)
     if at_home:
         return scores
     return {name: {k: v for k, v in of_one.items() if k != "tau_unseen"} for name, of_one in scores.items()}
+
+
+def _with_labels_of(loaded: Predictor, predictor: str, dataset: Dataset) -> Dataset:
+    """The data set with the labels that the predictor's attributes are judged by, when it was trained on other data.
+
+    They are the labels of the same names, or of a predictor of one attribute the set's own. Raises BadPredictor where
+    a label is missing, or its unit is another one.
+    """
+    names = tuple(attribute.name for attribute in loaded.attributes)
+    if set(names) <= dataset.labels.keys():
+        dataset = replace(dataset, train_labels=names, test_labels=names)
+    if len(dataset.train_labels) != len(names):
+        raise BadPredictor(
+            f"'{predictor}' predicts {', '.join(names)}; '{dataset.name}' has {', '.join(dataset.labels)}"
+        )
+    for attribute, label in zip(loaded.attributes, dataset.test_labels, strict=True):
+        unit = dataset.attributes[label].unit
+        if attribute.unit and unit and attribute.unit != unit:
+            found = f"'{label}' in {unit}"
+            raise BadPredictor(
+                f"'{predictor}' predicts {attribute.name} in {attribute.unit}; '{dataset.name}' has {found}"
+            )
+    return dataset
 
 
 def _rows(
@@ -86,6 +115,9 @@ def _dataset(loaded: Predictor, predictor: str, data: str | None) -> Dataset:
     trained: dict[str, Any] = (loaded.facts.get("recipe") or {}).get("data") or {}
     if data is None and trained.get("store"):
         return load_dataset(Data.model_validate(trained))
+    if data is not None and is_store(data):
+        with open_store(data, new=False) as opened:
+            return measured(opened, loaded.attributes[0].name, **trained.get("condition", {}))
     path: str | None = trained.get("file") if data is None else data
     if path is None or not is_table(path):
         return load_data(data or own.get("data", loaded.space))

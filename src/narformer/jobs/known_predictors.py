@@ -8,10 +8,12 @@ from typing import Any
 from narformer.attributes import Attribute
 from narformer.errors import BadPredictor, lookup
 from narformer.jobs.cells import first_text
-from narformer.jobs.networks import may_be_network
+from narformer.jobs.networks import is_network, may_be_network
+from narformer.network import Architecture
 from narformer.predictors import Predictor, saved
 from narformer.predictors.manifest import Facts, Manifest, read_manifest
 from narformer.spaces import SPACES, recognised
+from narformer.store import is_store
 
 __all__ = ["DEFAULT", "PRETRAINED", "Shipped", "load_predictor", "predictors", "suited"]
 
@@ -65,21 +67,28 @@ def load_predictor(name: str) -> Predictor:
     return saved.load(_folder(name))
 
 
-def suited(nets: Sequence[str]) -> tuple[str, ...]:
+def suited(nets: Sequence[object]) -> tuple[str, ...]:
     """The shipped predictors for these: all for whole networks, or those of the space of the cells.
 
     Raises BadPredictor where there is no such predictor.
     """
     shipped = _manifests()
-    if all(may_be_network(net) for net in nets):
+    if all(_is_network(net) for net in nets):
         found = sorted((n for n, m in shipped.items() if _of_networks(m)), key=lambda name: name != DEFAULT)
     else:
-        spaces = {_spaces(net) for net in nets}
+        spaces = {_spaces(str(net)) for net in nets}
         found = [name for name, manifest in shipped.items() if spaces == {(manifest.space,)}]
     if not found:
         known = ", ".join(shipped)
         raise BadPredictor(f"no shipped predictor fits these; name one with --predictor: {known}, or a folder")
     return tuple(found)
+
+
+def _is_network(net: object) -> bool:
+    """Whether a net, or the first line of a list, is a whole network."""
+    if not isinstance(net, str | Path):
+        return not (isinstance(net, Architecture) and all(op.shape is None for op in net.ops))
+    return is_store(str(net)) or may_be_network(str(net)) or is_network(first_text(str(net)))
 
 
 def _spaces(net: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from narformer.attributes import Attribute
+from narformer.errors import BadPredictor
 from narformer.jobs.asking import Asked, Net, ask
 from narformer.jobs.inspection import CONVENTIONS
 from narformer.jobs.networks import read_network
@@ -86,7 +87,8 @@ class NetworkPrediction:
 
 def predictions(asked: Asked) -> tuple[NetworkPrediction, ...]:
     """Every attribute of a whole network by every predictor that was asked about it."""
-    assert asked.source is not None
+    if asked.source is None:
+        raise BadPredictor("found cells; expected a whole network: cells are ranked")
     read = _Read(asked.source)
     return tuple(
         _prediction(read, name, asked.predictors[name], answer, t)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from narformer.errors import lookup
+from narformer.errors import BadPredictor, lookup
 from narformer.jobs.asking import Asked
 from narformer.jobs.known_predictors import load_predictor
 from narformer.predictors import Answer, Predictor
@@ -78,7 +78,8 @@ def rank(asked: Asked, best: int | None = None, ascending: bool | None = None, b
     """
     name, answer = next(iter(asked.answers.items()))
     predictor, space = asked.predictors[name], asked.space
-    assert space is not None
+    if space is None:
+        raise BadPredictor(f"'{name}' was asked about a whole network; expected cells, which can be ranked")
     known = {attribute.name: t for t, attribute in enumerate(answer.attributes)}
     t = 0 if by is None else lookup(known, by, f"attribute of '{name}'")
     attribute = answer.attributes[t]

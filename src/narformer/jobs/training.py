@@ -97,6 +97,8 @@ def _learned(run: Run, folder: Path, dataset: Dataset | None, space: str) -> Lea
 def _recipe(recipe: Path | None, changes: dict[str, Any] | None, material: Material) -> tuple[Recipe, Dataset | None]:
     if material.table is not None and material.store is not None:
         raise BadRecipe("found both a table and a store; expected one of --data and --store")
+    if material.condition and material.store is None:
+        raise BadRecipe("--where chooses among the measurements of a store: name one with --store")
     if material.table is not None:
         return recipe_for_table(material.table, material.labels, recipe, changes)
     if material.store is not None:

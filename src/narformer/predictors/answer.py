@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narformer.attributes import Attribute
+from narformer.errors import lookup
 from narformer.predictors.calibration import Calibration
 
 __all__ = ["Answer"]
@@ -51,8 +52,8 @@ class Answer:
         return tuple(None if calibration is None else calibration.level for calibration in self.calibrations)
 
     def place(self, name: str) -> int:
-        """The column of an attribute."""
-        return [attribute.name for attribute in self.attributes].index(name)
+        """The column of an attribute. Raises UnknownName."""
+        return lookup({attribute.name: t for t, attribute in enumerate(self.attributes)}, name, "attribute")
 
     def beats(
         self, first: Sequence[int] | NDArray[np.int64], second: Sequence[int] | NDArray[np.int64], t: int = 0

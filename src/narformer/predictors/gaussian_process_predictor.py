@@ -18,7 +18,7 @@ from narformer.errors import BadPredictor, BadRecipe
 from narformer.network.graph import Architecture
 from narformer.predictors.build import make_tokenizer
 from narformer.predictors.gaussian_process import PREFIX, GaussianProcess, GaussianProcessFacts, with_prefix
-from narformer.predictors.predictor import Advance, Common, Predictor, unheard
+from narformer.predictors.predictor import Advance, Common, FittedPredictor, unheard
 from narformer.predictors.target import Target, Transform
 from narformer.predictors.task import Task
 from narformer.progress import Progress
@@ -30,7 +30,7 @@ CHUNK = 2048  # cells after which progress is reported
 POOL = 2**15  # unlabelled cells, drawn once: too many to be memorised in training
 
 
-class GaussianProcessPredictor(Predictor):
+class GaussianProcessPredictor(FittedPredictor):
     """A Gaussian process for each of T attributes of cells, without any network."""
 
     name = "gaussian-process"

@@ -18,7 +18,7 @@ from narformer.network.canonical import canonical
 from narformer.network.graph import Architecture
 from narformer.predictors.forest import Forest
 from narformer.predictors.kernel_forest import COLUMNS, REST, TREES, KernelForest
-from narformer.predictors.predictor import Advance, Common, Predictor, unheard
+from narformer.predictors.predictor import Advance, Common, FittedPredictor, unheard
 from narformer.predictors.target import Target
 from narformer.predictors.task import Task
 
@@ -35,7 +35,7 @@ class ForestSize(BaseModel):
     nodes: int = Field(gt=0, le=2**27)
 
 
-class KernelForestPredictor(Predictor):
+class KernelForestPredictor(FittedPredictor):
     """A KernelForest for each of T additive attributes of whole networks, whose labels are positive."""
 
     name = "kernel-forest"

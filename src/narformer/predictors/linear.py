@@ -20,7 +20,7 @@ from typing_extensions import Unpack
 from narformer.errors import BadArchitecture, BadPredictor, BadRecipe, lookup
 from narformer.network.cost import Cost, cost
 from narformer.network.graph import Architecture
-from narformer.predictors.predictor import Advance, Common, Predictor, unheard
+from narformer.predictors.predictor import Advance, Common, FittedPredictor, unheard
 from narformer.predictors.target import Target
 from narformer.predictors.task import Task
 
@@ -89,8 +89,11 @@ class CostLine:
         return f"{self.intercept:.3g} ms{''.join(terms)}, at least {self.floor:.3g} ms"
 
 
-class CostLinePredictor(Predictor):
-    """A CostLine for each of T attributes of whole networks, whose labels are positive."""
+class CostLinePredictor(FittedPredictor):
+    """A CostLine for each of T attributes of whole networks, whose labels are positive.
+
+    It has no shares of layers: intercept and floor belong to none of them.
+    """
 
     name = "cost-line"
 

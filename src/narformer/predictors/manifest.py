@@ -168,6 +168,12 @@ class Manifest(BaseModel):
             raise ValueError(
                 f"found {len(self.targets)} targets and {len(self.calibrations)} calibrations for {count} attributes"
             )
+        names = [attribute.name for attribute in self.attributes]
+        if len(set(names)) < count:
+            raise ValueError(f"found the attributes {', '.join(names)[:200]}; expected names of their own")
+        label = self.facts.get("trained_on", {}).get("label", names)
+        if len([label] if isinstance(label, str) else label) != count:
+            raise ValueError(f"found the labels {str(label)[:200]} for {count} attributes")
         return self
 
 

@@ -15,13 +15,16 @@ from torch import Tensor
 from typing_extensions import TypedDict, Unpack
 
 from narformer.attributes import Attribute
+from narformer.cells import Cells
+from narformer.errors import BadArchitecture
 from narformer.network.graph import Architecture
 from narformer.predictors.answer import Answer
 from narformer.predictors.calibration import Calibration
 from narformer.predictors.domain import CellDomain, NetworkDomain
 from narformer.predictors.target import Target
+from narformer.predictors.task import Task
 
-__all__ = ["Advance", "Common", "Predictor", "unheard"]
+__all__ = ["Advance", "Common", "FittedPredictor", "Predictor", "unheard"]
 
 Float = NDArray[np.float64]
 Advance: TypeAlias = Callable[[int], None]
@@ -120,7 +123,13 @@ class Predictor(ABC):
         return self.values(self.opinions(architectures, advance))
 
     def ask(self, architectures: Sequence[Architecture], advance: Advance = unheard) -> Answer:
-        """Predictions, intervals and the domain. Raises as ``opinions``."""
+        """Predictions, intervals and the domain. Raises as ``opinions``; BadArchitecture for a cell as a network."""
+        if self.reads_networks and not isinstance(architectures, Cells):
+            cell = next((a for a in architectures if all(op.shape is None for op in a.ops)), None)
+        else:
+            cell = architectures[0] if self.reads_networks and len(architectures) else None
+        if cell is not None:
+            raise BadArchitecture(f"found a cell of {len(cell)} operations without shapes; expected whole networks")
         opinion_NTE = self.opinions(architectures, advance)
         low_NT, high_NT = self.intervals(opinion_NTE)
         answer = Answer(self.attributes, self.values(opinion_NTE), low_NT, high_NT, self.calibrations, opinion_NTE)
@@ -155,3 +164,20 @@ class Predictor(ABC):
             rows = np.flatnonzero(np.isfinite(label_VT[:, t]))
             calibrations.append(Calibration.fit(opinion_VTE[rows, t], target.forward(label_VT[rows, t])))
         self.calibrations = tuple(calibrations)
+
+
+class FittedPredictor(Predictor):
+    """A predictor that is fitted at once, without training in steps.
+
+    Options: of its section [predictor] in a recipe, beside the name
+    """
+
+    Options: ClassVar[type[BaseModel]]
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, task: Task, options: Any) -> Self:
+        """The predictor of every attribute of the task, not calibrated yet.
+
+        options: an instance of ``Options``. Raises BadRecipe where the networks or labels do not suit it.
+        """

@@ -62,7 +62,10 @@ def _recipe(data: dict[str, Any], dataset: Dataset, recipe: Path | None, changes
     """The recipe with this section [data] and the split of ``holdout``."""
     train, validation = portions(dataset)
     cells = dataset.architectures if isinstance(dataset.architectures, Cells) else None
-    if recipe is None:
+    chosen = str((changes or {}).get("predictor.name", "neural"))
+    if recipe is None and chosen != "neural":
+        content: dict[str, Any] = {"system": chosen, "predictor": {"name": chosen}}
+    elif recipe is None:
         content = _default("default_networks" if cells is None else "default_cells", train)
         if cells is None:
             _check_positive(dataset)

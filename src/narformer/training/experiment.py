@@ -13,7 +13,7 @@ from narformer.data.dataset import Dataset, Split
 from narformer.data.table_file import read_table_file
 from narformer.errors import BadFile, BadRecipe
 from narformer.metrics import kendall_tau
-from narformer.predictors import FITTED, Predictor, Task
+from narformer.predictors import Predictor, Task
 from narformer.predictors.devices import check_device
 from narformer.progress import Progress, silent
 from narformer.store import content_digest, measured, open_store
@@ -65,9 +65,10 @@ def train(
 
 
 def _fit_at_once(recipe: Recipe, task: Task) -> tuple[Predictor, dict[str, Any]]:
-    """The predictor of FITTED with its intervals, and the seconds it took."""
+    """The predictor with its intervals, and the seconds it took."""
     started = time.perf_counter()
-    predictor: Predictor = FITTED[recipe.predictor.name].fit(task, recipe.options())  # type: ignore[arg-type]
+    kind, options = recipe.fitting()
+    predictor: Predictor = kind.fit(task, options)
     seconds = time.perf_counter() - started
     opinion_VTE = predictor.opinions(task.validation)
     predictor.calibrate(opinion_VTE[task.judged_V], task.label_VT[task.judged_V])
@@ -158,5 +159,10 @@ def load_dataset(data: Data) -> Dataset:
     with open_store(data.store, new=False) as opened:
         dataset = measured(opened, data.labels[0], **data.condition)
     if content_digest(dataset) != data.sha256:
-        raise BadFile(opened.place, "other measurements than when the recipe was made", f"content {data.sha256}")
+        raise BadFile(
+            opened.place,
+            "other measurements than when the recipe was made",
+            "the same ones",
+            f"Train again, or name it: --data {data.store}",
+        )
     return dataset

@@ -14,7 +14,7 @@ from narformer.data.splits import VALIDATION
 from narformer.data.table_file import digest
 from narformer.errors import BadRecipe, NarformerError, lookup
 from narformer.models import MODELS
-from narformer.predictors import FITTED, PREDICTORS
+from narformer.predictors import PREDICTORS, FittedPredictor
 from narformer.predictors.build import check_options
 from narformer.predictors.target import Transform
 from narformer.tokens import TOKENIZERS
@@ -200,14 +200,17 @@ class Recipe(Section):
 
     def check(self) -> None:
         """Raises BadRecipe or UnknownName for options that the predictor does not have."""
-        self.options()
+        self.fitting()
 
-    def options(self) -> BaseModel:
-        """The options of a predictor that is fitted at once, for its ``fit``. Raises UnknownName, BadRecipe."""
-        lookup(PREDICTORS, self.predictor.name, "predictor")
-        kind = lookup(FITTED, self.predictor.name, "predictor that is fitted at once")
+    def fitting(self) -> tuple[type[FittedPredictor], BaseModel]:
+        """The kind of predictor that is fitted at once, and its options. Raises UnknownName, BadRecipe."""
+        kind = lookup(PREDICTORS, self.predictor.name, "predictor")
+        if not issubclass(kind, FittedPredictor):
+            raise BadRecipe(
+                f"[predictor] '{self.predictor.name}' is trained in steps: give its sections [model] and so on"
+            )
         try:
-            return kind.Options(**self.predictor.options)
+            return kind, kind.Options(**self.predictor.options)
         except ValidationError as error:
             first = error.errors()[0]
             raise BadRecipe(f"[predictor] {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
