@@ -123,6 +123,14 @@ def test_the_command_tells_it_in_words_and_in_json(folder, tmp_path, monkeypatch
 
 
 def test_every_runtime_has_a_shipped_predictor_to_adapt():
-    shipped = {entry.name for entry in jobs.predictors()}
-    assert set(adapting.SHIPPED) == set(RUNTIMES)
-    assert set(adapting.SHIPPED.values()) <= shipped
+    shipped = {entry.name: entry for entry in jobs.predictors()}
+    found = {runtime: adapting._shipped(runtime) for runtime in RUNTIMES}
+    assert found == {
+        "ort": "latency_ort",
+        "openvino": "latency_openvino-float32",
+        "openvino-float32": "latency_openvino-float32",
+    }
+    for runtime, name in found.items():
+        assert shipped[name].attributes[0].condition.runtime == RUNTIMES[runtime].title
+    with pytest.raises(UnknownName, match="no runtime is called 'abacus'"):
+        adapting._shipped("abacus")

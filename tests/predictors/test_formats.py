@@ -12,7 +12,7 @@ import pytest
 
 from narformer.attributes import Attribute, Condition
 from narformer.cells import Cells
-from narformer.predictors import FITTED, PREDICTORS, NeuralPredictor, Predictor, Target, Task
+from narformer.predictors import PREDICTORS, NeuralPredictor, Predictor, Target, Task
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.predictors.gaussian_process import GaussianProcess
 from narformer.predictors.manifest import read_manifest
@@ -113,7 +113,7 @@ def _fitted(name: str) -> Predictor:
         judged_V=np.arange(12),
         seed=0,
     )
-    predictor = FITTED[name].fit(task, FITTED[name].Options(**options))
+    predictor = PREDICTORS[name].fit(task, PREDICTORS[name].Options(**options))
     predictor.calibrate(predictor.opinions(others), label_MT[-12:])
     return predictor
 
