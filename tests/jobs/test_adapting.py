@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from narformer import jobs
 from narformer.attributes import Condition
 from narformer.cli import app
-from narformer.errors import BadPredictor, BadRecipe
+from narformer.errors import BadPredictor, BadRecipe, UnknownName
 from narformer.jobs import adapting
 from narformer.measure import RUNTIMES
 from narformer.network.cost import cost

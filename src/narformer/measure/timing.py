@@ -58,7 +58,7 @@ class Measurement:
     fingerprint: of the network; ``name`` is for people
     device:      name of the machine, and the precision it computes in: "Xeon, 2 cores, bfloat16"
     dtype:       the precision alone
-    times_ns:    in the order in which they were taken, round by round; integers in ``unit``, so nanoseconds for a
+    times_ns:    in the order in which they were taken, round by round; in ``unit``: integer nanoseconds for a
                  latency
     warmup_ns:   times of the warm-up runs before them
     rounds:      number of times in each round
@@ -79,8 +79,8 @@ class Measurement:
     threads: int
     batch: int
     dtype: str
-    times_ns: tuple[int, ...]
-    warmup_ns: tuple[int, ...]
+    times_ns: tuple[float, ...]
+    warmup_ns: tuple[float, ...]
     rounds: tuple[int, ...]
     others: float | None
     date: str
@@ -309,12 +309,12 @@ def _runs(session: Session, clock: Clock, seconds: float) -> Iterator[int]:
         yield time_ns
 
 
-def _narrow(times_ns: Sequence[int], width: float) -> bool:
+def _narrow(times_ns: Sequence[float], width: float) -> bool:
     bounds = _interval(times_ns, 0.95)
     return bounds is not None and bounds[1] - bounds[0] <= width * median(times_ns)
 
 
-def _interval(times_ns: Sequence[int], confidence: float) -> tuple[int, int] | None:
+def _interval(times_ns: Sequence[float], confidence: float) -> tuple[float, float] | None:
     rank = _rank(len(times_ns), confidence)
     if rank is None:
         return None

@@ -96,7 +96,9 @@ def measurement_of(record: object) -> Measurement:
     instructions = tuple(_each(inside["instructions"], str))
     versions = tuple((name, version) for name, version in (_each(pair, str, 2) for pair in outside["versions"]))
     machine = Machine(**{**inside, "instructions": instructions})
-    numbers = {key: tuple(_each(values[key], int)) for key in ("times_ns", "warmup_ns", "rounds")}
+    whole = values["quantity"] == LATENCY
+    numbers: dict[str, tuple[float, ...]] = {key: _amounts(values[key], whole) for key in ("times_ns", "warmup_ns")}
+    numbers["rounds"] = tuple(_each(values["rounds"], int))
     if not all(0 <= t < MOST_NS for t in numbers["times_ns"] + numbers["warmup_ns"]):
         raise ValueError(f"a time that is not within 0 to {MOST_NS} ns")
     if not all(1 <= values[key] <= MOST_COUNT for key in ("threads", "batch")):
@@ -175,6 +177,15 @@ def _scalar(value: object) -> int | float | str:
     if isinstance(value, int | float | str) and _is(value, int | float | str):
         return value
     raise ValueError(f"{_shown(value)} where a number, a text or a list of whole numbers belongs")
+
+
+def _amounts(values: object, whole: bool) -> tuple[float, ...]:
+    """Values of a quantity: whole numbers for nanoseconds, any numbers for others."""
+    if whole:
+        return tuple(_each(values, int))
+    if not isinstance(values, list) or not all(_is(value, int | float) for value in values):
+        raise ValueError(f"{_shown(values)} where a list of numbers belongs")
+    return tuple(values)
 
 
 def _each(values: object, kind: type[T], count: int | None = None) -> list[T]:
