@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from narformer.cli.measuring import Place
-from narformer.cli.terminal import Json, bars_shown, err, jobs_with, out, print_json
+from narformer.cli.terminal import Json, bars_shown, err, out, print_json, start
 
 
 def adapt(
@@ -30,7 +30,9 @@ def adapt(
 
     Example: narformer adapt --runtime ort --out runs/here
     """
-    jobs = jobs_with(None)
+    start(None)
+    from narformer import jobs
+
     with bars_shown() as bars:
         done = jobs.adapt(predictor, save_to, runtime, threads, device, each, store, bars)
     if as_json:

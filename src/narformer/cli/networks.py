@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.bar import Bar
@@ -13,6 +13,10 @@ from rich.text import Text
 
 from narformer.cli.measuring import Dims, Shapes, bound
 from narformer.cli.terminal import Json, amount, err, out, print_json
+
+if TYPE_CHECKING:
+    from narformer.jobs import Inspection
+    from narformer.jobs.inspection import Part
 
 
 def inspect(
@@ -40,7 +44,7 @@ def inspect(
 LAYERS, ROWS = 10, 20  # rows of an inspection, unless all are requested
 
 
-def _print_inspection(found: Any, everything: bool) -> None:
+def _print_inspection(found: "Inspection", everything: bool) -> None:
     """Totals with their conventions, then layers, kinds and modules. Names are Text: markup is not interpreted."""
     head = Table.grid(padding=(0, 2))
     head.add_column(style="bold", no_wrap=True)
@@ -80,7 +84,7 @@ def _first(lines: list[tuple[str, str]], most: int, everything: bool) -> list[tu
 COUNTS = {"macs": "MACs", "flops": "FLOPs"}
 
 
-def _print_layers(found: Any, unit: str, everything: bool) -> None:
+def _print_layers(found: "Inspection", unit: str, everything: bool) -> None:
     ranked = found.ranked()
     shown = ranked if everything else ranked[:LAYERS]
     title = f"{len(shown):,} of {len(ranked):,} layers, most {COUNTS[unit]} first"
@@ -106,7 +110,7 @@ def _print_layers(found: Any, unit: str, everything: bool) -> None:
     out.print(table)
 
 
-def _print_parts(title: str, parts: Sequence[Any], unit: str) -> None:
+def _print_parts(title: str, parts: Sequence["Part"], unit: str) -> None:
     table = Table(title=f"by {title}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(title, overflow="fold")
     for heading in ("layers", "MACs", "FLOPs", "params", "bytes", f"% {COUNTS[unit]}"):

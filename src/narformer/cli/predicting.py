@@ -10,7 +10,7 @@ from rich.table import Table
 
 from narformer.cli.measuring import Dims, Shapes, bound
 from narformer.cli.network_screens import print_networks
-from narformer.cli.terminal import Device, Json, Threads, bars_shown, err, jobs_with, out, print_json
+from narformer.cli.terminal import Device, Json, Threads, bars_shown, err, out, print_json, start
 from narformer.errors import NarformerError, lookup
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def predict(
 
     Example: narformer predict model.onnx --predictor runs/mine
     """
-    jobs = jobs_with(threads)
+    start(threads)
+    from narformer import jobs
+
     chosen = () if predictor is None else (predictor,)
     with bars_shown() as bars:
         groups = jobs.ask(nets, chosen, *bound(dim, input_), device, bars)

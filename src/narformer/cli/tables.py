@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from narformer.cli.terminal import Json, Threads, bars_shown, err, jobs_with, out, print_json
+from narformer.cli.terminal import Json, Threads, bars_shown, err, out, print_json, start
+
+if TYPE_CHECKING:
+    from narformer.papers.results import Cell, TableResult
+    from narformer.papers.tables import Metric
 
 COLOURS = {
     "reproduced": "green",
@@ -40,7 +44,8 @@ def table(
 
     Example: narformer table narformer_v2/nasbench201 --row "NAR-Former V2" --size 781 --seeds 1 --fresh
     """
-    jobs = jobs_with(threads)
+    start(threads)
+    from narformer import jobs
     from narformer.papers import TABLES, read_table
 
     if name is None:
@@ -64,7 +69,7 @@ def table(
     _print_table(result, results)
 
 
-def _print_table(result: Any, results: Path) -> None:
+def _print_table(result: "TableResult", results: Path) -> None:
     """Printed number, ours as mean ± sd, status; then seeds and seconds."""
     from narformer.papers.page import DIGITS
 
@@ -88,7 +93,7 @@ def _print_table(result: Any, results: Path) -> None:
         out.print(f"All columns, seeds and differences: {page}", highlight=False)
 
 
-def _text(cell: Any, digits: Mapping[Any, int]) -> str:
+def _text(cell: "Cell | None", digits: Mapping["Metric", int]) -> str:
     """The text of a cell in the terminal."""
     if cell is None:
         return "-"

@@ -19,17 +19,16 @@ Device = Annotated[str, typer.Option(help="cpu, or cuda where there is one.")]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 
 
-def jobs_with(threads: int | None) -> Any:
-    """The jobs, imported now; ``threads`` CPU threads for all of them."""
+def start(threads: int | None) -> None:
+    """Import torch and the jobs, which takes a second, with a sign of it; ``threads`` CPU threads for all of them."""
     waiting = err.status("starting", spinner="dots") if err.is_terminal else nullcontext()
     with waiting:
         import torch
 
-        from narformer import jobs
+        from narformer import jobs  # noqa: F401 imported while the sign is shown
 
         if threads is not None:
             torch.set_num_threads(threads)
-    return jobs
 
 
 @contextmanager

@@ -15,15 +15,16 @@ from narformer.cli.terminal import (
     Threads,
     bars_shown,
     err,
-    jobs_with,
     out,
     print_json,
     print_scores,
+    start,
     trained_on,
 )
 
 if TYPE_CHECKING:
     from narformer.jobs import Learned
+    from narformer.jobs.training import Run
 
 FEW = 30  # with fewer test networks, the Kendall τ of random scores has a standard deviation above .12
 
@@ -55,7 +56,9 @@ def train(
 
     Example: narformer train --store measurements.sqlite --where runtime=ort --out runs/mine
     """
-    jobs = jobs_with(threads)
+    start(threads)
+    from narformer import jobs
+
     material = jobs.Material(data, store, tuple(label or ()), _settings(where or [], "--where", "runtime=ort"))
     changes = _settings(change or [], "--set", "training.epochs=50")
     with bars_shown() as bars:
@@ -114,7 +117,7 @@ def _record(learned: "Learned") -> dict[str, Any]:
     return record
 
 
-def _time(run: Any) -> str:
+def _time(run: "Run") -> str:
     """'47 s (25 s of it pre-training)'."""
     phase = f" ({run.seconds_pretraining:.0f} s of it pre-training)" if run.seconds_pretraining else ""
     return f"{run.seconds_training:.0f} s{phase}"
@@ -134,7 +137,9 @@ def evaluate(
 
     Example: narformer evaluate nasbench201
     """
-    jobs = jobs_with(threads)
+    start(threads)
+    from narformer import jobs
+
     with bars_shown() as bars:
         scores = jobs.evaluate(predictor, data, split, n, seed, device, bars)
     if as_json:
@@ -148,7 +153,10 @@ def predictors(as_json: Json = False) -> None:
 
     Example: narformer predictors
     """
-    found = jobs_with(None).predictors()
+    start(None)
+    from narformer import jobs
+
+    found = jobs.predictors()
     if as_json:
         print_json([entry.record() for entry in found])
         return

@@ -34,7 +34,7 @@ class Which:
     row: str | None = None
     size: int | None = None
     unseen: str | None = None
-    variant: Variant = "quick"
+    variant: str = "quick"
     data: str | None = None
 
 
@@ -54,7 +54,8 @@ def table(
     fresh: train them even if stored. Raises BadRecipe where the table has no such number.
     """
     printed = read_table(name) if which.data is None else _of_source(read_table(name), which.data)
-    lookup(dict.fromkeys(get_args(Variant)), which.variant, "kind of recipe")
+    variants: dict[str, Variant] = {name: name for name in get_args(Variant)}
+    variant = lookup(variants, which.variant, "kind of recipe")
     rows = [printed.row(which.row)] if which.row is not None else [r for r in printed.rows if r.recipe is not None]
     pairs = [(r, setting) for r in rows for setting in printed.settings(r)]
     wanted = [(r, s) for r, s in pairs if which.size in (None, s.n) and which.unseen in (None, s.unseen)]
@@ -67,7 +68,7 @@ def table(
     for r, setting in wanted if seeds else ():
         for seed in range(seeds):
             report = partial(_report, progress, f"{r.system} {setting} seed {seed}")
-            run_row(printed, r, setting, seed, place, which.variant, report)
+            run_row(printed, r, setting, seed, place, variant, report)
             write_all(results)
     return assemble(printed, results)
 

@@ -16,7 +16,7 @@ from narformer.training.default_recipes import recipe_for_store, recipe_for_tabl
 from narformer.training.recipe import Recipe
 from narformer.training.runs import Run, read_run, scored, write_whole
 
-__all__ = ["Learned", "Material", "train"]
+__all__ = ["Learned", "Material", "Run", "train"]
 
 
 @dataclass(frozen=True)
