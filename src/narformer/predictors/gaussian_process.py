@@ -118,7 +118,7 @@ class GaussianProcess(nn.Module):
         config = cls.Config(
             cells=len(cells), vertices=cells.kind_MN.shape[1], kinds=C, features=len(spread_F), networks=K, width=D
         )
-        expert = cls(config)
+        process = cls(config)
         held = {
             "kind": cells.kind_MN,
             "adj": cells.adj_MNN,
@@ -130,9 +130,9 @@ class GaussianProcess(nn.Module):
             "share": np.array([0.5, 0.5]),
         }
         for name, value in held.items():
-            expert.get_buffer(name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
-        expert._fit(torch.from_numpy(target_n) - expert.center, steps, advance)
-        return expert
+            process.get_buffer(name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
+        process._fit(torch.from_numpy(target_n) - process.center, steps, advance)
+        return process
 
     def _fit(self, target_n: Tensor, steps: int, advance: Callable[[int], None]) -> None:
         G = len(self._held)
@@ -335,7 +335,7 @@ def _kernel(distances: Iterable[Tensor], amplitude: Tensor, length_2G: Tensor) -
 
 
 def _shares(both_V2: NDArray[np.float64], target_V: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2,) shares of the model and of the expert; halves where neither helps.
+    """(2,) shares of the model and of the process; halves where neither helps.
 
     Large errors count linearly, not squared: otherwise a single failed training would decide.
     """
