@@ -51,6 +51,28 @@ def test_a_cell_of_a_space_without_a_shipped_predictor_is_one_line(wrong: Callab
     assert "name one with --predictor" in wrong("predict", cell)
 
 
+@pytest.mark.parametrize("name", ["nets.txt", "nets.csv", "nets.json", "-"])
+def test_lists_and_standard_input_find_their_predictors(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whole networks in every kind of list, and cells in a pipe, need no option."""
+    nets = ["squeezenet/0", "squeezenet/1"]
+    contents = {"nets.csv": "architecture,x\nsqueezenet/0,1\nsqueezenet/1,2\n", "nets.json": json.dumps(nets)}
+    (tmp_path / "nets").write_text(contents.get(name, "\n".join(nets)))
+    if name == "-":
+        monkeypatch.setattr("sys.stdin", (tmp_path / "nets").open())
+        words = ["-"]
+    else:
+        (tmp_path / "nets").rename(tmp_path / name)
+        words = [str(tmp_path / name)]
+    listed = json.loads(run("predict", *words, "--json").stdout)
+    assert listed == json.loads(run("predict", *nets, "--json").stdout)
+    (tmp_path / "cells").write_text("\n".join(CELLS["nasbench101"]))
+    monkeypatch.setattr("sys.stdin", (tmp_path / "cells").open())
+    piped = json.loads(run("predict", "-", "--json").stdout)
+    assert piped == json.loads(run("predict", *CELLS["nasbench101"], "--json").stdout)
+
+
 # --- attributes that are no times ---
 
 
@@ -298,3 +320,30 @@ def test_a_store_that_is_not_there_is_one_line(wrong: Callable[..., str], energy
     missing = tmp_path / "missing.sqlite"
     assert "no such file" in wrong("predict", str(missing), "-p", energy)
     assert not missing.exists()
+
+
+def test_other_attributes_are_not_scored_by_mistake(wrong: Callable[..., str], tmp_path: Path, energy: str) -> None:
+    """Energy against milliseconds, or against cells, is one line."""
+    assert "predicts energy in mJ; 'ten-families' has 'latency_ort' in ms" in wrong(
+        "evaluate", energy, "--data", "ten-families"
+    )
+    (tmp_path / "c.csv").write_text(f"architecture,energy\n{CELLS['nasbench201'][0]},1\n")
+    assert "predicts whole networks" in wrong("evaluate", energy, "--data", str(tmp_path / "c.csv"))
+
+
+def test_an_attribute_with_hardly_any_label_does_not_end_in_a_traceback(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    space, rng = SPACES["nasbench201"], np.random.default_rng(0)
+    rows = [f"{space.format(space.sample(rng))},{rng.normal():.3f},{5.0 if n < 12 else ''}" for n in range(60)]
+    rows = [row if row.endswith(",") else f"{row}"[:-3] + f"{rng.normal():.3f}" for row in rows]
+    (tmp_path / "t.csv").write_text("architecture,a,b\n" + "\n".join(rows) + "\n")
+    words = ["--data", tmp_path / "t.csv", "--label", "a", "--label", "b", "--set", "predictor.name=gaussian-process"]
+    shown = run("train", *map(str, words), "--set", "predictor.steps=3", "--out", str(tmp_path / "run"))
+    assert shown.returncode == 0, shown.stderr
+    assert "gaussian-process trained on" in shown.stdout
+
+
+def test_where_is_for_stores(wrong: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("architecture,x\nsqueezenet/0,1\n")
+    assert "--where chooses among" in wrong("train", "--data", str(tmp_path / "t.csv"), "--where", "runtime=ort")

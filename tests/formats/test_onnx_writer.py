@@ -8,6 +8,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from narformer.errors import BadArchitecture
+from narformer.formats import onnx_reader
 from narformer.formats.onnx_writer import to_onnx
 from narformer.network import Architecture, Op, canonical, cost, fingerprint
 from narformer.spaces import SPACES
@@ -85,7 +86,7 @@ def test_the_checker_accepts_it_and_a_runtime_runs_it(name, number):
 
 @pytest.mark.parametrize(("name", "number"), NETWORKS)
 def test_it_is_read_back_as_the_same_network(name, number):
-    importer = pytest.importorskip("narformer.formats.onnx_reader")
+    importer = onnx_reader
     network = FAMILIES[name].variant(number)
     back = importer.read_onnx(to_onnx(network, "none"))
     assert fingerprint(back.architecture) == fingerprint(network)
@@ -93,14 +94,14 @@ def test_it_is_read_back_as_the_same_network(name, number):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_canonical_form_is_written_and_read_back_too(name):
-    importer = pytest.importorskip("narformer.formats.onnx_reader")
+    importer = onnx_reader
     network = FAMILIES[name].variant(SOME_CELL if name == "nasbench201" else 1)
     back = importer.read_onnx(to_onnx(canonical(network), "none"))
     assert fingerprint(back.architecture) == fingerprint(network)
 
 
 def test_a_cell_with_none_is_read_back_as_the_same_network():
-    importer = pytest.importorskip("narformer.formats.onnx_reader")
+    importer = onnx_reader
     network = FAMILIES["nasbench201"].variant(0)
     assert fingerprint(importer.read_onnx(to_onnx(network, "none")).architecture) == fingerprint(network)
 
