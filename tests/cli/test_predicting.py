@@ -324,8 +324,18 @@ def test_a_store_that_is_not_there_is_one_line(wrong: Callable[..., str], energy
 
 def test_other_attributes_are_not_scored_by_mistake(wrong: Callable[..., str], tmp_path: Path, energy: str) -> None:
     """Energy against milliseconds, or against cells, is one line."""
-    assert "predicts energy in mJ; 'ten-families' has 'latency_ort' in ms" in wrong(
+    assert "predicts energy, accuracy; 'ten-families' has latency_ort" in wrong(
         "evaluate", energy, "--data", "ten-families"
+    )
+    one = CostLinePredictor(
+        [CostLine(("flops",), (2.0,), 1.0, 0.5)],
+        attributes=(Attribute.of("energy", "mJ"),),
+        space="networks",
+        targets=(Target("log"),),
+    )
+    save(one, tmp_path / "one")
+    assert "predicts energy in mJ; 'ten-families' has 'latency_ort' in ms" in wrong(
+        "evaluate", str(tmp_path / "one"), "--data", "ten-families"
     )
     (tmp_path / "c.csv").write_text(f"architecture,energy\n{CELLS['nasbench201'][0]},1\n")
     assert "predicts whole networks" in wrong("evaluate", energy, "--data", str(tmp_path / "c.csv"))
