@@ -202,7 +202,7 @@ def test_two_labels_with_gaps_by_the_command_line(
     assert [len(line) for line in lines] == [5] * 120
     assert "Did you mean 'b (ms)'" in wrong("predict", str(gaps), "-p", place, "--by", "b (m)")
     monkeypatch.setattr(type(terminal.out), "is_terminal", True)
-    assert "b (ms) ms" in run("predict", str(gaps), "-p", place, "-n", "2").stdout
+    assert "b (ms)" in run("predict", str(gaps), "-p", place, "-n", "2").stdout
 
 
 @pytest.mark.parametrize("empty", ["", "  "])
@@ -337,7 +337,7 @@ def test_other_attributes_are_not_scored_by_mistake(wrong: Callable[..., str], t
     assert "predicts energy in mJ; 'ten-families' has 'latency_ort' in ms" in wrong(
         "evaluate", str(tmp_path / "one"), "--data", "ten-families"
     )
-    (tmp_path / "c.csv").write_text(f"architecture,energy\n{CELLS['nasbench201'][0]},1\n")
+    (tmp_path / "c.csv").write_text(f"architecture,energy,accuracy\n{CELLS['nasbench201'][0]},1,1\n")
     assert "predicts whole networks" in wrong("evaluate", energy, "--data", str(tmp_path / "c.csv"))
 
 

@@ -114,7 +114,7 @@ def _print_ranking(answer: "Ranking", best: int | None, as_json: bool) -> None:
     table = Table(title=title, title_justify="left")
     sure, label = answer.confidence is not None, escape(answer.label or "labels")
     intervals = [f"{answer.confidence:.0%} of {label}", "beats next"] if sure else []
-    others = [escape(f"{other.attribute} {other.unit}".strip()) for other in answer.ranked[0].also]
+    others = [escape(_heading(other.attribute, other.unit)) for other in answer.ranked[0].also]
     for heading in ("rank", escape(answer.unit or "value"), *intervals, *others):
         table.add_column(heading, justify="right", overflow="fold")
     table.add_column("cell", overflow="fold")
@@ -125,6 +125,11 @@ def _print_ranking(answer: "Ranking", best: int | None, as_json: bool) -> None:
         out.print(f"* {LARGER}", style="yellow", highlight=False)
     if not best and len(answer.ranked) < answer.scored:
         out.print(f"the best {SHOWN}; --best for another number, --json or a pipe for all", highlight=False)
+
+
+def _heading(attribute: str, unit: str) -> str:
+    """The attribute with its unit, unless its name holds the unit."""
+    return attribute if unit in attribute else f"{attribute} {unit}"
 
 
 def _cells(entry: "Ranked", sure: bool) -> list[str]:

@@ -88,6 +88,7 @@ def _print_own(learned: "Learned", text: str) -> None:
     lines = [
         f"{on['data']}: {learned.rows:,} networks{of_space}; {learned.repeated:,} repeat an earlier row",
         *(f"{count:,} of them have no {name}" for name, count in learned.unlabelled.items()),
+        *([f"{learned.unused:,} of them have no label and are not used"] if learned.unused else []),
         f"split: {on['train']:,} train, {on['validation']:,} validate, {on['test']:,} test",
         text,
     ]
@@ -95,7 +96,8 @@ def _print_own(learned: "Learned", text: str) -> None:
         if "tau" not in scores:
             lines.append(f"too few test networks have a label {name} to score it")
             continue
-        lines.append(f"Kendall τ of {name} on the {on['test']:,} test networks: {scores['tau']:.3f}")
+        tested = "test networks that have it" if name in learned.unlabelled else f"{on['test']:,} test networks"
+        lines.append(f"Kendall τ of {name} on the {tested}: {scores['tau']:.3f}")
         if "mape" in scores:
             lines.append(f"mean absolute error of {name} on them: {scores['mape']:.1f} %")
     lines += [f"saved to {learned.predictor}", f"predict with it: narformer predict {asked} --predictor {folder}"]
@@ -113,6 +115,7 @@ def _record(learned: "Learned") -> dict[str, Any]:
             "space": learned.space,
             "repeated": learned.repeated,
             "unlabelled": dict(learned.unlabelled),
+            "unused": learned.unused,
         }
     return record
 

@@ -41,6 +41,7 @@ class Learned:
 
     rows, repeated, unlabelled: numbers of rows of the user's own data: all, those that repeat the network of an earlier
         row, and those without each label; None and empty for a recipe's source
+    unused: number of rows without any of the labels
     """
 
     run: Run
@@ -49,6 +50,7 @@ class Learned:
     rows: int | None = None
     repeated: int | None = None
     unlabelled: Mapping[str, int] = field(default_factory=dict)
+    unused: int = 0
 
 
 def train(
@@ -91,7 +93,8 @@ def _learned(run: Run, folder: Path, dataset: Dataset | None, space: str) -> Lea
     labels: Sequence[str] = dataset.train_labels
     missing = {name: len(dataset) - len(dataset.having([name])) for name in labels}
     unlabelled = {name: count for name, count in missing.items() if count}
-    return Learned(run, folder / "predictor", space, len(dataset), repeated(dataset), unlabelled)
+    unused = len(dataset) - len(dataset.having(labels))
+    return Learned(run, folder / "predictor", space, len(dataset), repeated(dataset), unlabelled, unused)
 
 
 def _recipe(recipe: Path | None, changes: dict[str, Any] | None, material: Material) -> tuple[Recipe, Dataset | None]:

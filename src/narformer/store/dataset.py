@@ -44,11 +44,12 @@ def measured(store: Store, attribute: str = LATENCY, **filters: str | int | None
     medians: dict[str, list[float]] = {}
     for m in found:
         medians.setdefault(m.fingerprint, []).append(m.median_ms if attribute == LATENCY else m.median)
+    names = {m.fingerprint: m.name for m in found}
     architectures = []
     for print_ in sorted(medians):
         architecture = store.architecture(print_)
         assert architecture is not None  # a measurement refers to its network
-        architectures.append(architecture)
+        architectures.append(replace(architecture, name=names[print_]))
     unit, values = ("ms", "times") if attribute == LATENCY else (found[0].unit, "values")
     return Dataset(
         name=f"store: {attribute}, {where}",
