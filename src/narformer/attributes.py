@@ -88,7 +88,7 @@ class Attribute:
         The last word may be a unit; a word such as "latency" or "error" decides which direction is better.
         """
         words = re.findall(r"[^\W\d_]+|%", name)
-        last = words[-1] if len(words) > 1 else ""
+        last = words[-1] if words and (len(words) > 1 or len(words[0]) > 1) else ""  # "s" alone is a name, not a unit
         unit = next((unit for unit in _OF_UNIT if last in (unit, _SPELT.get(unit))), "")
         if "/" in name:  # "images/s" is not a time
             unit = ""

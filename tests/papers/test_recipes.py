@@ -6,7 +6,7 @@ import pytest
 
 from narformer.errors import BadRecipe, UnknownName
 from narformer.papers import RECIPES, TABLES, Setting, read_recipe, read_table, recipes, row_recipe
-from narformer.predictors import FITTED
+from narformer.predictors import PREDICTORS, FittedPredictor
 from narformer.training.recipe import NeuralRecipe
 
 # METHODS: constants by system; epochs by space
@@ -96,7 +96,7 @@ def test_every_recipe_is_one_of_cells_of_latency_or_fitted_at_once():
     for name in fitted:
         recipe = read_recipe(name, "paper", 9, changes={"data.name": "ten-families", "data.unseen": "vgg"})
         assert not isinstance(recipe, NeuralRecipe)
-        assert recipe.predictor.name in FITTED
+        assert issubclass(PREDICTORS[recipe.predictor.name], FittedPredictor)
         assert (recipe.data.train, recipe.data.unseen) == (9, "vgg")
 
 

@@ -91,7 +91,7 @@ def _neural() -> NeuralPredictor:
 
 
 def _fitted(name: str) -> Predictor:
-    """The predictor of FITTED after a task of two attributes, of which one has a gap."""
+    """The fitted predictor after a task of two attributes, of which one has a gap."""
     rng, space = np.random.default_rng(0), SPACES["nasbench101"]
     if name == "gaussian-process":
         networks, of = Cells.of([space.sample(rng) for _ in range(36)], space.vocabulary), space.name
