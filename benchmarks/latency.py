@@ -30,7 +30,7 @@ from narformer.jobs.asking import Asked
 from narformer.jobs.predicting import predictions
 from narformer.measure import environment
 from narformer.models import Model
-from narformer.network import canonical
+from narformer.network.canonical import canonical_and_origins
 from narformer.predictors import NeuralPredictor, Target
 from narformer.predictors.build import make_model, make_tokenizer
 from narformer.spaces.families import FAMILIES
@@ -60,8 +60,9 @@ def predictor(system: str) -> dict[str, NeuralPredictor]:
 def answers(data: bytes | Path, loaded: dict[str, NeuralPredictor]) -> None:
     """Everything from a file to the answer that people see."""
     source = read_onnx(data)
-    form = canonical(source.architecture)
-    predictions(Asked([form], source, None, loaded, {name: one.ask([form]) for name, one in loaded.items()}))
+    form, origins = canonical_and_origins(source.architecture)
+    answers = {name: one.ask([form]) for name, one in loaded.items()}
+    predictions(Asked([form], source, None, loaded, answers, origins))
 
 
 def file_to_answer_ms(repeats: int = 15) -> float:

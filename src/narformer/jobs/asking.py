@@ -13,7 +13,7 @@ from narformer.jobs.cells import read_cells, texts_of, without_input
 from narformer.jobs.known_predictors import load_predictor, suited
 from narformer.jobs.networks import LISTS, is_network, read_network
 from narformer.network import Architecture
-from narformer.network.canonical import canonical
+from narformer.network.canonical import canonical_and_origins
 from narformer.network.source_network import SourceNetwork
 from narformer.predictors import Answer, Predictor
 from narformer.predictors.devices import check_device
@@ -37,6 +37,8 @@ class Asked:
     space:      of the cells; None for a whole network
     predictors: by their names
     answers:    of each predictor, by its name
+    origins:    of each operation of a whole network in canonical form, the one of ``source``
+                that it came from
     """
 
     networks: Sequence[Architecture]
@@ -44,6 +46,7 @@ class Asked:
     space: Space | None
     predictors: Mapping[str, Predictor]
     answers: Mapping[str, Answer]
+    origins: Sequence[int | None] = ()
 
 
 def ask(
@@ -109,7 +112,7 @@ def _networks(
     for net in listed:
         try:
             source = _source(net, dims, shapes)
-            form = canonical(source.architecture)  # once for all predictors
+            form, origins = canonical_and_origins(source.architecture)  # once for all predictors
             if all(op.kind == "Input" for op in form.ops):
                 raise BadArchitecture(f"'{printable(form.name)}' holds no operation that takes any time")
             answers = {name: predictor.ask([form]) for name, predictor in loaded.items()}
@@ -118,7 +121,7 @@ def _networks(
                 raise
             refused.append(str(error))
             continue
-        yield Asked([form], source, None, loaded, answers)
+        yield Asked([form], source, None, loaded, answers, origins)
     if refused:
         raise BadArchitecture("; ".join(refused))
 

@@ -13,7 +13,8 @@ from narformer.errors import BadPredictor
 from narformer.jobs.asking import Asked, Net, ask
 from narformer.jobs.inspection import CONVENTIONS
 from narformer.jobs.networks import read_network
-from narformer.network.canonical import canonical_and_origins, fingerprint_of
+from narformer.network import Architecture
+from narformer.network.canonical import fingerprint_of
 from narformer.network.cost import cost
 from narformer.network.kernels import kernels
 from narformer.network.source_network import Coverage, SourceNetwork
@@ -89,7 +90,7 @@ def predictions(asked: Asked) -> tuple[NetworkPrediction, ...]:
     """Every attribute of a whole network by every predictor that was asked about it."""
     if asked.source is None:
         raise BadPredictor("found cells; expected a whole network: cells are ranked")
-    read = _Read(asked.source)
+    read = _Read(asked.source, asked.networks[0], asked.origins)
     return tuple(
         _prediction(read, name, asked.predictors[name], answer, t)
         for name, answer in asked.answers.items()
@@ -131,10 +132,9 @@ def predict_module(
 class _Read:
     """A network, and everything that several predictions of it share."""
 
-    def __init__(self, source: SourceNetwork) -> None:
-        self.source = source
+    def __init__(self, source: SourceNetwork, form: Architecture, origins: Sequence[int | None]) -> None:
+        self.source, self.form, self._origins = source, form, origins
         self.counted = cost(source.architecture)
-        self.form, self._origins = canonical_and_origins(source.architecture)
         self.kernels = kernels(self.form)
         self.fingerprint = fingerprint_of(self.form)
 

@@ -25,6 +25,7 @@ FORM = 3  # version of the fingerprint: raise it when the canonical form of any 
 # Maximum number of trial refinements. Networks of many long identical branches reach it. The remaining vertices of
 # equal colour are then treated as interchangeable, which they are in such networks.
 TRIALS = 1000
+DONE = "_canonical"  # marks a canonical form, which need not be computed again
 
 T = TypeVar("T")
 
@@ -34,9 +35,9 @@ def canonical(architecture: Architecture) -> Architecture:
 
     The rules of ``canonical_rules`` are applied. Operations that return their input are dropped. Exception: an Identity
     or Dropout stays, as Identity, if it marks a value as an output that other operations also read.
-    Operations that are not in the op table are kept unchanged.
+    Operations that are not in the op table are kept unchanged. A canonical form is returned as it is.
     """
-    return canonical_and_origins(architecture)[0]
+    return architecture if DONE in architecture.__dict__ else canonical_and_origins(architecture)[0]
 
 
 def canonical_and_origins(architecture: Architecture) -> tuple[Architecture, tuple[int | None, ...]]:
@@ -47,6 +48,7 @@ def canonical_and_origins(architecture: Architecture) -> tuple[Architecture, tup
         rank = {vertex: position for position, vertex in enumerate(order)}
         edges = tuple([(rank[i], rank[j]) for i, j in plain.edges])
         form = Architecture(tuple([plain.ops[v] for v in order]), edges, architecture.name, plain.slots)
+        form.__dict__[DONE] = True
         return form, tuple([origins[v] if origins[v] < len(architecture) else None for v in order])
 
 
