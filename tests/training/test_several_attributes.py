@@ -132,9 +132,9 @@ def test_the_loss_of_several_is_the_mean_over_what_is_labelled(content, weights,
     torch.testing.assert_close(found, torch.stack(parts).mean(), atol=0, rtol=1e-6)
     slope_BTE = torch.autograd.grad(found, y_BTE)[0]
     assert slope_BTE.isfinite().all()
-    told_BT = target_BT.isfinite().repeat(twins, 1)
-    assert not slope_BTE[~told_BT].any(), "what is not labelled moves nothing"
-    assert slope_BTE[told_BT].any()
+    labelled_BT = target_BT.isfinite().repeat(twins, 1)
+    assert not slope_BTE[~labelled_BT].any(), "what is not labelled moves nothing"
+    assert slope_BTE[labelled_BT].any()
 
 
 @pytest.mark.parametrize("weights", LOSSES, ids=str)

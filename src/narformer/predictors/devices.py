@@ -36,8 +36,11 @@ class ShapesOnly(TorchFunctionMode):
 
 
 def check_device(device: str) -> None:
-    """Raise BadRecipe where torch has no such device, or this machine does not have one."""
+    """Raise BadRecipe, with torch's reason, where torch has no such device or this machine does not have one."""
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise BadRecipe(f"there is no device '{device}' here: use cpu, or cuda where torch finds one") from None
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # a driver that is too old, or a torch built for CPUs only: the user can mend it if it is named
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
+        found = f"there is no device '{device}' here ({reason})"
+        raise BadRecipe(f"{found}: use cpu, or cuda where torch finds one") from None
