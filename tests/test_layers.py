@@ -75,6 +75,7 @@ OWNERS = {
         "formats/onnx_guard.py",
         "formats/onnx_ops.py",
         "formats/onnx_values.py",
+        "formats/onnx_initializers.py",
         "formats/onnx_writer.py",
     },
     "onnxruntime": {"measure/onnx_runtime.py"},

@@ -118,7 +118,7 @@ def test_stripped_of_weights_it_keeps_their_names_and_shapes_only(name):
     file = to_onnx(network, "none")
     weights = [t for t in onnx.load_from_string(file).graph.initializer if "zero" not in t.name and t.dims]
     assert not any(t.raw_data or t.float_data for t in weights)
-    assert sum(prod(t.dims) for t in weights) == cost(network).stored_N.sum()
+    assert sum(prod(t.dims) for t in weights) == cost(network).weights_N.sum()
     assert len(file) < 100_000
 
 

@@ -72,7 +72,8 @@ def test_resnet50_as_json() -> None:
     assert found["inputs"] == [["gpu_0/data_0", [1, 3, 224, 224]]]
     assert [shape for _, shape in found["outputs"]] == [[1, 1000]]
     assert len(found["fingerprint"]) == 64
-    assert set(found["conventions"]) == {"macs", "flops", "params", "activation_bytes"}
+    assert set(found["conventions"]) == {"macs", "flops", "params", "constants", "stored_bytes", "activation_bytes"}
+    assert (found["constants"], found["stored_bytes"]) == (53_120, 4 * (25_557_032 + 53_120))
     stem = found["layers"][1]
     assert (stem["kind"], stem["shape"], stem["macs"]) == ("Conv", [1, 64, 112, 112], 118_013_952)
 

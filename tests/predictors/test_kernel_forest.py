@@ -45,7 +45,7 @@ def known(network):
     for kernel, kind in zip(kernels(network), table.kind_K, strict=True):
         inside = list(kernel.vertices)
         sources = [s for s, t in network.edges if t in inside and s not in inside]
-        moved = sum(np.prod(network.ops[v].shape) for v in (*sources, inside[-1])) + counted.stored_N[inside].sum()
+        moved = sum(np.prod(network.ops[v].shape) for v in (*sources, inside[-1])) + counted.weights_N[inside].sum()
         each, per_gflop, per_megabyte = RATES.get(str(kind), RATES[""])
         times.append(each + per_gflop * counted.flops_N[inside].sum() / 1e9 + per_megabyte * 4 * moved / 1e6)
     return sum(times), np.array(times)

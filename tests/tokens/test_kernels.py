@@ -23,7 +23,7 @@ def test_kernels_together_cost_what_the_network_costs(name):
     network = first(name)
     graph, counted = KernelTokenizer().network(network), cost(network)
     assert np.expm1(column(graph, "flops")).sum() == pytest.approx(counted.flops, rel=1e-4)
-    stored = 4 * np.nansum(counted.stored_N)
+    stored = 4 * np.nansum(counted.weights_N)
     assert np.expm1(column(graph, "bytes of weights")).sum() == pytest.approx(stored, rel=1e-4)
     assert not column(graph, "not counted").any()
     assert graph.x_NF.isfinite().all()

@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 
+from narformer.formats.trained import decided
 from narformer.network.graph import Op, Value
 from narformer.network.mutable_graph import MutableGraph
-from narformer.network.ops import filled
+from narformer.network.ops import DESCRIBED_FROM, filled
 from narformer.network.source_network import Coverage, SourceNetwork
+from narformer.network.tensors import ConstantOperand, Tensor
+from narformer.network.weights import WEIGHTS, implied
 
 __all__ = ["Builder", "Constant", "Operand", "Shape", "same_padding", "slices"]
 
@@ -18,21 +22,22 @@ Shape = tuple[int, ...]
 class Constant:
     """A value that does not depend on an input: weight, scalar, shape. ``values`` is set if they are few and known.
 
-    code: the bytes of the array that holds the values, empty if there is no array; comparing bytes is much faster than
-          comparing values
+    tensors: the stored tensors that it is computed from
+    certain: whether the source states which tensors are trained; else kind and slot of the reader decide
+    code:    the bytes of the array that holds the values, empty if there is no array; comparing bytes is much faster
+             than comparing values
     """
 
     shape: Shape | None
     values: Sequence[int | float] | None = None
+    tensors: tuple[Tensor, ...] = ()
+    certain: bool = False
     code: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def count(self) -> int:
         """Number of values; 1 if the shape is not known."""
-        total = 1
-        for size in self.shape or ():
-            total *= size
-        return total
+        return prod(self.shape or ())
 
     @property
     def scalar(self) -> int | float | None:
@@ -43,6 +48,24 @@ class Constant:
 Operand = int | Constant | None
 
 
+def _content(constant: ConstantOperand) -> tuple[object, ...]:
+    tensors = constant.tensors
+    return constant.slot, constant.shape, sum(t.count for t in tensors), {replace(t, count=0) for t in tensors}
+
+
+def listed_constants(kind: str, operands: Sequence[Operand], described: int) -> tuple[ConstantOperand, ...]:
+    """The constants of an operation, except scalars that are not trained, and those that its attributes hold."""
+    found = []
+    for slot, operand in enumerate(operands):
+        if not isinstance(operand, Constant):
+            continue
+        tensors = operand.tensors if operand.certain else decided(kind, slot, operand.tensors, operand.count)
+        small = operand.count == 1 if slot < described else operand.values is not None and kind not in WEIGHTS
+        if not small or any(tensor.trained for tensor in tensors):
+            found.append(ConstantOperand(slot, operand.shape, tensors))
+    return tuple(found)
+
+
 @dataclass
 class Builder:
     """A network under construction, with the names of its vertices; operands are vertices, constants or None."""
@@ -51,22 +74,47 @@ class Builder:
     names: dict[int, tuple[str, str]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     label: tuple[str, str] = ("", "")  # name and module of the operations that are added next
+    tensors: int = 0  # number of tensors that have an identity
+
+    def identified(self, tensor: Tensor) -> Tensor:
+        """The tensor with an identity of its own."""
+        self.tensors += 1
+        return replace(tensor, identity=self.tensors)
 
     def add(
         self, kind: str, shape: Shape | None, operands: Sequence[Operand], attributes: Mapping[str, Value] | None = None
     ) -> int:
-        """Add a vertex. Constant operands become the attribute ``constant``, and a single scalar also ``value``."""
+        """Add a vertex with its constants.
+
+        The number of values in constants that the attributes do not describe becomes the attribute ``constant``, and a
+        single scalar also ``value``. Weights that the kind implies are left out.
+        """
         values: dict[str, Value] = dict(attributes or {})
-        constants = [operand for operand in operands if isinstance(operand, Constant)]
+        described = DESCRIBED_FROM.get(kind, len(operands))
+        constants = [operand for operand in operands[:described] if isinstance(operand, Constant)]
         if constants:
             values["constant"] = sum(constant.count for constant in constants)
             scalar = constants[0].scalar if len(constants) == 1 else None
             if scalar is not None:
                 values.setdefault("value", float(scalar))
         op = filled(Op.of(kind, shape, **values))
-        vertex = self.graph.add(op, [(slot, v) for slot, v in enumerate(operands) if isinstance(v, int)])
+        vertices = [(slot, v) for slot, v in enumerate(operands) if isinstance(v, int)]
+        listed = listed_constants(op.kind, operands, described)
+        if listed and not self._implied(op, vertices, listed):
+            op = replace(op, constants=listed)
+        vertex = self.graph.add(op, vertices)
         self.names[vertex] = self.label
         return vertex
+
+    def _implied(self, op: Op, vertices: list[tuple[int, int]], constants: tuple[ConstantOperand, ...]) -> bool:
+        """Whether the constants are the weights that kind and shapes imply."""
+        shapes = {slot: shape for slot, v in vertices if (shape := self.graph.ops[v].shape) is not None}
+        if op.kind not in WEIGHTS or op.shape is None or len(shapes) < len(vertices):
+            return False
+        try:
+            return [*map(_content, implied(op, shapes))] == [*map(_content, constants)]
+        except (ValueError, IndexError, KeyError, ZeroDivisionError):
+            return False
 
     def copy(self, part: "Builder", operands: Iterable[int]) -> list[int]:
         """Add the vertices of another builder; return the vertex for each of its vertices, ``operands`` first.

@@ -1,14 +1,16 @@
 """Translates ONNX operations to the op table: attributes are read from the node or from its constant inputs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import onnx
 
 from narformer.formats.builder import Builder, Constant, Operand, Shape, same_padding, slices
+from narformer.formats.trained import decided
 from narformer.network.graph import Value
-from narformer.network.ops import ALIASES, OPS
+from narformer.network.ops import ALIASES, DESCRIBED_FROM, OPS
+from narformer.network.tensors import Tensor
 
 __all__ = ["OWN_KINDS", "Call", "Given", "outputs"]
 
@@ -16,18 +18,6 @@ OWN_KINDS = ("Input", "Take", "Zero")  # kinds of the op table that are not ONNX
 ENTRIES = 64  # longest attribute of an unknown operation that is kept
 
 Given = int | float | str | tuple[int | float, ...]
-
-# Constant inputs from this slot on are attributes or are counted by the rule of the kind; others are ``constant``.
-_STATED_FROM = {
-    "Reshape": 1, "Expand": 1, "Tile": 1, "Slice": 1, "Clip": 1, "Pad": 1, "Squeeze": 1, "Unsqueeze": 1, "Resize": 1,
-    "Upsample": 1, "TopK": 1, "Dropout": 1, "Trilu": 1, "OneHot": 1, "CumSum": 1, "Split": 1, "Gather": 1,
-    "GatherElements": 1, "GatherND": 1, "ReverseSequence": 1, "Compress": 1, "Conv": 1, "ConvTranspose": 1,
-    "ConvInteger": 1, "QLinearConv": 1, "BatchNormalization": 1, "LSTM": 1, "GRU": 1, "RNN": 1, "QuantizeLinear": 1,
-    "DequantizeLinear": 1, "Shrink": 1, "GroupNormalization": 3,
-    **{kind: 1 for kind in OPS if kind.startswith("Reduce")},
-}  # fmt: skip
-_STATED_SLOTS = {"ScatterElements": (1,), "ScatterND": (1,)}
-_DROPPED_SLOTS = {"LSTM": (4,), "GRU": (4,), "RNN": (4,)}  # lengths of the sequences
 
 
 @dataclass
@@ -93,14 +83,7 @@ def _plain(call: Call, builder: Builder, **attributes: Value | None) -> int:
         if value is not None and _simple(value):
             values[name] = value  # type: ignore[assignment]
     values |= {name: value for name, value in attributes.items() if value is not None}
-    stated, slots = _STATED_FROM.get(call.kind, 99), _STATED_SLOTS.get(call.kind, ())
-    operands = [
-        None
-        if (isinstance(operand, Constant) and (slot >= stated or slot in slots)) or slot in _DROPPED_SLOTS.get(kind, ())
-        else operand
-        for slot, operand in enumerate(call.operands)
-    ]
-    return builder.add(kind, call.out[0], operands, values)
+    return builder.add(kind, call.out[0], call.operands, values)
 
 
 def _simple(value: object) -> bool:
@@ -152,27 +135,38 @@ def _transposed_padding(
 
 
 def _gemm(call: Call, builder: Builder) -> int:
-    x, weight = call.operands[0], call.operands[1]
+    left, right = (
+        _turned(call.operands[0], call.given.get("transA")),
+        _turned(call.operands[1], call.given.get("transB")),
+    )
     offset = call.operands[2] if len(call.operands) > 2 else None
-    bias = int(isinstance(offset, Constant) and offset.count > 1)
-    turned: dict[str, Value] = {"trans_a": 1} if call.given.get("transA") else {}
-    if isinstance(x, Constant):
-        turned = {} if call.given.get("transB") else {"trans_a": 1}
-        vertex = builder.add("MatMul", call.out[0], [x, weight], turned)
+    turned: dict[str, Value] = {"trans_a": 1} if call.given.get("transA") and isinstance(left, int) else {}
+    if isinstance(left, Constant):
+        turned = {"trans_b": 1} if call.given.get("transB") else {}
+        vertex = builder.add("MatMul", call.out[0], [left, right], turned)
     else:
-        constant = isinstance(weight, Constant)
-        vertex = builder.add("Gemm", call.out[0], [x, None if constant else weight], {"bias": bias, **turned})
+        bias = offset if isinstance(offset, Constant) and offset.count > 1 else None
+        if bias is not None and call.out[0] is not None and bias.count == call.out[0][-1]:
+            bias = replace(bias, shape=call.out[0][-1:])
+        operands = [left, right, bias]
+        vertex = builder.add("Gemm", call.out[0], operands, {"bias": int(bias is not None), **turned})
     if isinstance(offset, int):
         vertex = builder.add("Add", call.out[0], [vertex, offset])
     return vertex
 
 
+def _turned(operand: Operand, given: Given | None) -> Operand:
+    """The operand; a constant that the node transposes has its logical shape."""
+    if given and isinstance(operand, Constant) and operand.shape is not None:
+        return replace(operand, shape=operand.shape[::-1])
+    return operand
+
+
 def _matmul(call: Call, builder: Builder) -> int:
-    left, right = call.operands[0], call.operands[3 if call.kind == "QLinearMatMul" else 1]
-    if call.kind == "MatMul" and isinstance(right, Constant) and len(right.shape or ()) == 2:
-        return builder.add("Gemm", call.out[0], [left], {"bias": 0})
-    turned: dict[str, Value] = {"trans_a": 1} if isinstance(left, Constant) else {}
-    return builder.add(call.kind, call.out[0], [left, right], turned)
+    left, right = call.operands[0], call.operands[1]
+    if call.kind == "MatMul" and isinstance(right, Constant) and len(right.shape or ()) == 2 and isinstance(left, int):
+        return builder.add("Gemm", call.out[0], [left, right], {"bias": 0})
+    return _plain(call, builder)
 
 
 def _softmax(call: Call, builder: Builder) -> int:
@@ -341,6 +335,20 @@ _ELEMENTWISE = {
 }  # fmt: skip
 
 
+_FROM_SHAPES = ("Shape", "Size", "ConstantOfShape", "EyeLike", "Range")  # their outputs hold nothing of their operands
+
+
+def _derived(call: Call) -> list[Constant]:
+    """The outputs of a node that does not depend on an input, computed from the tensors of its operands."""
+    tensors: dict[Tensor, None] = {}
+    certain, described = True, DESCRIBED_FROM.get(call.kind, len(call.operands))
+    for slot, operand in enumerate(call.operands if call.kind not in _FROM_SHAPES else ()):
+        if isinstance(operand, Constant) and (slot < described or operand.values is None):
+            tensors.update({t: None for t in decided(call.kind, slot, operand.tensors) if t.count > 1 or t.trained})
+            certain = certain and (operand.certain or call.kind == "DequantizeLinear")
+    return [Constant(shape, tensors=tuple(tensors), certain=certain and bool(tensors)) for shape in call.out]
+
+
 def _constant_out(call: Call) -> bool:
     return call.kind in ("Shape", "Size") or all(not isinstance(operand, int) for operand in call.operands)
 
@@ -351,7 +359,7 @@ _SPECIAL: dict[str, Callable[[Call, Builder], int]] = {
         _window,
     ),
     "Gemm": _gemm,
-    **dict.fromkeys(("MatMul", "MatMulInteger", "QLinearMatMul"), _matmul),
+    "MatMul": _matmul,
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
     **dict.fromkeys(("ArgMax", "ArgMin", "GatherElements", "ScatterElements"), _axis(0)),
     "Concat": _axis(1),
@@ -375,7 +383,7 @@ def outputs(call: Call, builder: Builder) -> Sequence[Operand]:
         call.out[0] = _shape_of(call)
     if _constant_out(call):
         builder.dropped["constant"] += 1
-        return [Constant(shape) for shape in call.out]
+        return _derived(call)
     if call.kind == "Split":
         return split(call, builder)
     first = translate(call, builder)

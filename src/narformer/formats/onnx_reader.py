@@ -21,6 +21,7 @@ from narformer.errors import BadArchitecture, BadFile, printable
 from narformer.formats import onnx_guard as guard
 from narformer.formats import onnx_wire as wire
 from narformer.formats.builder import Builder, Constant, Operand, Shape
+from narformer.formats.onnx_initializers import DTYPES, Initializers
 from narformer.formats.onnx_ops import OWN_KINDS, Call, outputs
 from narformer.formats.onnx_values import evaluate, given, shape_of, stored
 from narformer.garbage_collection import collection_paused
@@ -32,7 +33,6 @@ __all__ = ["read_onnx"]
 DOMAINS = ("", "ai.onnx")
 MODULE_KEY = "pkg.torch.onnx.name_scopes"  # a list of texts: outermost module first, name of the operation last
 KIND = re.compile(r"[^A-Za-z0-9_.:-]")
-FORMATS = {1: "float32", 2: "uint8", 3: "int8", 10: "float16", 11: "float64", 16: "bfloat16"}  # of TensorProto
 PARTS = 1000  # number of cached translations; more than networks need
 PLACE = "operand"  # placeholder for a vertex that a node reads
 
@@ -84,7 +84,7 @@ def _precision(graph: onnx.GraphProto) -> str:
         sizes[tensor.data_type] += prod(tensor.dims)
     for value in graph.input if not sizes.total() else ():
         sizes[value.type.tensor_type.elem_type] += 1
-    return FORMATS.get(max(sizes, key=lambda format_: sizes[format_], default=0), "")
+    return DTYPES.get(max(sizes, key=lambda format_: sizes[format_], default=0), "")
 
 
 def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -176,7 +176,7 @@ class _Reading:
         self.values: dict[str, Operand] = {"": None}
         self.shapes: dict[str, Shape | None] = {}
         self.arrays: dict[str, NDArray[np.generic]] = {}  # small constants, from which shapes are computed
-        self.read: set[str] = set()  # names of all values that are read
+        self.reads: Counter[str] = Counter()  # how often each value is read
         self.parts: dict[Hashable, _Part] = {}
         self.tensors = {tensor.name: tensor for tensor in self.graph.initializer}
 
@@ -188,21 +188,19 @@ class _Reading:
             if written not in alike:
                 alike[written] = shape_of(value, self.path)
             self.shapes[value.name] = alike[written]
-        for tensor in self.graph.initializer:
-            self.shapes[tensor.name] = tuple(tensor.dims)
-            self.values[tensor.name] = Constant(tuple(tensor.dims))
-        for sparse in self.graph.sparse_initializer:
-            self.shapes[sparse.values.name] = tuple(sparse.dims)
-            self.values[sparse.values.name] = Constant(tuple(sparse.dims))
+        nodes = [(node, list(node.input), guard.taken(node)) for node in self.graph.node]  # guard.check has sorted them
+        self.reads.update(value.name for value in self.graph.output)
+        for _, names, taken in nodes:
+            self.reads.update(names)
+            self.reads.update(taken)
+        del self.reads[""]
+        self.stored = Initializers(self.graph, self.reads, self.builder)
+        self.values.update(self.stored.constants)
+        self.shapes.update({stored: constant.shape for stored, constant in self.stored.constants.items()})
         for value in self.graph.input:
             if value.name not in self.values:
                 self.builder.label = (printable(value.name), "")
                 self.values[value.name] = self.builder.add("Input", self.shapes[value.name], [])
-        nodes = [(node, list(node.input), guard.taken(node)) for node in self.graph.node]  # guard.check has sorted them
-        self.read = {value.name for value in self.graph.output}
-        for _, names, taken in nodes:
-            self.read.update(names, taken)
-        self.read.discard("")
         for node, names, taken in nodes:
             self._read(node, names, taken)
         ends = [self.values[value.name] for value in self.graph.output]
@@ -221,7 +219,7 @@ class _Reading:
             operands,
             tuple([shapes.get(name) for name in names]),
             tuple([shapes.get(name) for name in written]) or (None,),
-            tuple([name in self.read for name in written]) or (False,),
+            tuple([name in self.reads for name in written]) or (False,),
         )
         label = node.name
         self.builder.label = (printable(label or (written[0] if written else "")), _module(node, label))
@@ -230,7 +228,7 @@ class _Reading:
             if isinstance(result, int):
                 self.values[name], shapes[name] = vertices[result], part.builder.graph.ops[result].shape
             else:
-                self.values[name] = result
+                self.values[name] = self._constant(node, name, result) if isinstance(result, Constant) else result
         if part.results and isinstance(part.results[0], Constant) and written:
             known = [self.arrays.get(name) for name in node.input]
             array = evaluate(node, part.call.shapes, known, part.call.out[0])
@@ -248,7 +246,7 @@ class _Reading:
         """The translation of a node, which does not depend on the vertices it reads; cached for equal nodes."""
         kind = self._kind(node)
         texts = tuple([a.SerializeToString() for a in node.attribute])
-        sorts = tuple([(o.shape, o.code or repr(o.values)) if isinstance(o, Constant) else o is None for o in operands])
+        sorts = tuple([_sort(o) if isinstance(o, Constant) else o is None for o in operands])
         key = (kind, texts, sorts, shapes, out, read)
         if key not in self.parts:
             attributes = {a.name: value for a in node.attribute if (value := given(a)) is not None}
@@ -264,6 +262,14 @@ class _Reading:
             self.parts[key] = _Part(call, places, outputs(call, places))
         return self.parts[key]
 
+    def _constant(self, node: onnx.NodeProto, name: str, constant: Constant) -> Constant:
+        """The constant that a node writes; its tensors get an identity if it is read several times."""
+        if node.op_type == "Constant":
+            constant = self.stored.in_node(node, constant)
+        if self.reads[name] < 2 or not constant.tensors:
+            return constant
+        return replace(constant, tensors=tuple([self.stored.identify(tensor) for tensor in constant.tensors]))
+
     def _look_at(self, name: str) -> None:
         """Load the contents of a stored tensor, if it is small, when it is first read."""
         array = stored(self.tensors.pop(name))
@@ -274,13 +280,19 @@ class _Reading:
         self.arrays[name], self.shapes[name] = array, array.shape
         # The bytes of an array of objects are addresses, not values.
         code = b"" if array.dtype.hasobject else array.dtype.str.encode() + array.tobytes()
-        self.values[name] = Constant(array.shape, array.reshape(-1).tolist(), code)
+        known = self.values.get(name)
+        tensors, certain = (known.tensors, known.certain) if isinstance(known, Constant) else ((), False)
+        self.values[name] = Constant(array.shape, array.reshape(-1).tolist(), tensors, certain, code)
 
     def _kind(self, node: onnx.NodeProto) -> str:
         kind, domain = KIND.sub("?", node.op_type[:80]), node.domain
         if domain in DOMAINS and kind not in OWN_KINDS:
             return kind
         return f"{KIND.sub('?', domain[:80]) or 'onnx'}.{kind}"
+
+
+def _sort(constant: Constant) -> Hashable:
+    return constant.shape, constant.code or repr(constant.values), constant.tensors, constant.certain
 
 
 def _check_groups(node: onnx.NodeProto, call: Call, path: str | Path) -> None:

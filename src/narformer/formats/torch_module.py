@@ -17,6 +17,7 @@ from narformer.formats.builder import Builder, Constant, Operand, Shape
 from narformer.formats.torch_call import Call, Lazy
 from narformer.formats.torch_ops import ATEN
 from narformer.network.source_network import SourceNetwork
+from narformer.network.tensors import Tensor
 
 __all__ = ["trace_module"]
 
@@ -49,17 +50,40 @@ def trace_module(
     finally:
         for part in training:
             part.training = True
-    imported = _imported(program, name or type(module).__name__)
+    imported = _imported(program, module, name or type(module).__name__)
     sizes: Counter[str] = Counter()
     for tensor in list(module.parameters()) or example_inputs:
         sizes[str(tensor.dtype).removeprefix("torch.")] += tensor.numel()
     return replace(imported, precision=max(sizes, key=lambda format_: sizes[format_], default=""))
 
 
-def _imported(program: torch.export.ExportedProgram, name: str) -> SourceNetwork:
+def _stored(module: torch.nn.Module, program: torch.export.ExportedProgram, builder: Builder) -> dict[str, Constant]:
+    """The parameters and buffers by the names of their placeholders; a tensor under several names is one tensor."""
+    tensors: dict[str, Any] = dict(program.constants)
+    tensors |= dict(module.named_buffers(remove_duplicate=False))
+    tensors |= dict(module.named_parameters(remove_duplicate=False))
+    readers = {node.name: len(node.users) for node in program.graph.nodes if node.op == "placeholder"}
+    specs = [(spec, tensors.get(spec.target or "")) for spec in program.graph_signature.input_specs]
+    uses: Counter[int] = Counter()
+    for spec, value in specs:
+        uses[id(value)] += readers.get(spec.arg.name, 0)
+    found: dict[str, Constant] = {}
+    one: dict[int, Tensor] = {}
+    for spec, value in specs:
+        if isinstance(value, torch.Tensor):
+            dtype = str(value.dtype).removeprefix("torch.")
+            stored = Tensor(value.numel(), dtype, isinstance(value, torch.nn.Parameter))
+            if uses[id(value)] > 1:
+                stored = one.get(id(value)) or one.setdefault(id(value), builder.identified(stored))
+            found[spec.arg.name] = Constant(tuple(value.shape), tensors=(stored,), certain=True)
+    return found
+
+
+def _imported(program: torch.export.ExportedProgram, module: torch.nn.Module, name: str) -> SourceNetwork:
     signature = program.graph_signature
     given = {spec.arg.name for spec in signature.input_specs if spec.kind == InputKind.USER_INPUT}
     builder = Builder()
+    stored = _stored(module, program, builder)
     values: dict[str, Any] = {}
     count = 0
     for node in program.graph.nodes:
@@ -67,7 +91,8 @@ def _imported(program: torch.export.ExportedProgram, name: str) -> SourceNetwork
         builder.label = (printable(node.name), _module(node))
         if node.op == "placeholder":
             inside = node.name in given
-            values[node.name] = builder.add("Input", shape, []) if inside else Constant(shape)
+            constant = stored.get(node.name, Constant(shape))
+            values[node.name] = builder.add("Input", shape, []) if inside else constant
         elif node.op == "call_function":
             count += 1
             values[node.name] = _value(node, shape, values, builder)
@@ -95,7 +120,10 @@ def _value(node: torch.fx.Node, shape: Any, values: Mapping[str, Any], builder: 
     operands = [value for n in node.all_input_nodes for value in _flat(values[n.name])]
     if not any(isinstance(operand, int) for operand in operands):
         builder.dropped["constant"] += 1
-        return Constant(shape if not isinstance(shape, list) else None)
+        tensors = dict.fromkeys(t for operand in operands if isinstance(operand, Constant) for t in operand.tensors)
+        if len(node.users) > 1:
+            tensors = dict.fromkeys(tensor if tensor.identity else builder.identified(tensor) for tensor in tensors)
+        return Constant(shape if not isinstance(shape, list) else None, tensors=tuple(tensors), certain=True)
     if not isinstance(target, torch._ops.OpOverload):
         return builder.add(f"torch.{getattr(target, '__name__', 'unknown')}", None, operands)
     packet = target._schema.name.removeprefix("aten::").rstrip("_")

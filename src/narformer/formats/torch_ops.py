@@ -1,8 +1,9 @@
 """Translates PyTorch operations (ATen, as in the output of ``torch.export``) to the op table."""
 
+from dataclasses import replace
 from typing import Any
 
-from narformer.formats.builder import Constant, Shape, same_padding
+from narformer.formats.builder import Constant, Operand, Shape, same_padding
 from narformer.formats.torch_call import Call, Lazy, Translation, both, scalar, wide
 from narformer.formats.torch_layout_ops import MOVES
 from narformer.network.graph import Value
@@ -21,14 +22,13 @@ def _conv(call: Call) -> int:
     else:
         pads = both(wide(0 if call["padding"] == "valid" else call["padding"], axes))
     extra = wide(call["output_padding"] or 0, axes) if transposed else (0,)
-    dynamic = call["weight"] if isinstance(call["weight"], int) else None
     image, out = call["input"], call.out
     alone = out is not None and len(out) == axes + 1  # one image without a batch
     if alone:
         image, out = call.add("Unsqueeze", [image], (1, *call.shapes["input"]), axes=(0,)), (1, *out)
     found = call.add(
         "ConvTranspose" if transposed else "Conv",
-        [image, dynamic],
+        [image, call["weight"], call["bias"]],
         out,
         kernel_shape=tuple(weights[2:]),
         strides=strides,
@@ -42,27 +42,35 @@ def _conv(call: Call) -> int:
 
 
 def _linear(call: Call) -> int:
-    dynamic = call["weight"] if isinstance(call["weight"], int) else None
-    return call.add("Gemm", [call["input"], dynamic], bias=int(call["bias"] is not None))
+    if not isinstance(call["input"], int):
+        product = call.add("MatMul", [call["input"], _turned(call["weight"])])
+        return product if call["bias"] is None else call.add("Add", [product, call["bias"]])
+    return call.add("Gemm", [call["input"], _turned(call["weight"]), call["bias"]], bias=int(call["bias"] is not None))
+
+
+def _turned(weight: Any) -> Any:
+    """A constant weight (out, in) as the (in, out) of a product."""
+    return replace(weight, shape=weight.shape[::-1]) if isinstance(weight, Constant) and weight.shape else weight
 
 
 def _product(call: Call) -> int:
     left, right = ("self", "other") if call["other"] is not None else ("self", "mat2")
-    if isinstance(call[right], Constant) and len(call.shapes[right]) == 2:
-        return call.add("Gemm", [call[left]], bias=0)
-    turned = 1 if isinstance(call[left], Constant) else None
-    return call.add("MatMul", [call[left], call[right]], trans_a=turned)
+    if isinstance(call[right], Constant) and isinstance(call[left], int) and len(call.shapes[right]) == 2:
+        return call.add("Gemm", [call[left], call[right]], bias=0)
+    return call.add("MatMul", [call[left], call[right]])
 
 
 def _addmm(call: Call) -> int:
     left, right = ("mat1", "mat2") if call["mat1"] is not None else ("batch1", "batch2")
-    if isinstance(call[right], Constant) and isinstance(call["self"], Constant) and left == "mat1":
-        return call.add("Gemm", [call[left]], bias=1)
+    constants = isinstance(call[right], Constant) and isinstance(call["self"], Constant)
+    if constants and isinstance(call[left], int) and left == "mat1":
+        return call.add("Gemm", [call[left], call[right], call["self"]], bias=1)
     return call.add("Add", [call.add("MatMul", [call[left], call[right]]), call["self"]])
 
 
 def _batch_norm(call: Call) -> int:
-    return call.add("BatchNormalization", [call["input"]], epsilon=float(call["eps"]))
+    operands = [call["input"], call["weight"], call["bias"], call["running_mean"], call["running_var"]]
+    return call.add("BatchNormalization", operands, epsilon=float(call["eps"]))
 
 
 def _norm(kind: str) -> Translation:
@@ -198,6 +206,25 @@ def _attention(call: Call) -> int:
     return call.add("Attention", operands, is_causal=int(bool(call["is_causal"])))
 
 
+def _weights(call: Call, layer: int, both: int) -> list[Operand]:
+    """The operands of one layer from slot 1 on; torch lists w_ih, w_hh, the offsets and w_hr for each direction."""
+    size = len(call["params"]) // call["num_layers"]
+    each = size // both
+    params, sizes = (given[layer * size : (layer + 1) * size] for given in (call["params"], call.shapes["params"]))
+    names = ["w", "r", *(["b", "b"] if call["has_biases"] else [])]
+    names += ["p"] * (each - len(names))
+    found: list[Operand] = [None] * 8
+    for slot, name in ((1, "w"), (2, "r"), (3, "b"), (8, "p")):
+        places = [d * each + k for d in range(both) for k, own in enumerate(names) if own == name]
+        if places and all(isinstance(params[place], Constant) for place in places):
+            rows = sum(sizes[place][0] for place in places) // both
+            shape = (both, rows, *sizes[places[0]][1:])
+            found[slot - 1] = Constant(
+                shape, tensors=tuple(t for place in places for t in params[place].tensors), certain=True
+            )
+    return found
+
+
 def _recurrent(kind: str) -> Translation:
     """One ONNX operation per layer: (steps, batch, features) in, (steps, directions, batch, hidden) out."""
 
@@ -206,27 +233,29 @@ def _recurrent(kind: str) -> Translation:
         shape: Shape = call.shapes["input"]
         steps, batch = (shape[1], shape[0]) if first else shape[:2]
         both = 2 if call["bidirectional"] else 1
-        hidden = call.out[1][-1]
+        hidden = call.out[-1][-1]
+        width = call.out[1][-1]  # of the state, which torch can project
         x = call["input"]
         if first:
             x = call.add("Transpose", [x], (steps, batch, shape[2]), perm=(1, 0, 2))
         layers = []
-        for _ in range(call["num_layers"]):
+        for layer in range(call["num_layers"]):
             vertex = call.add(
                 kind,
-                [x],
-                (steps, both, batch, hidden),
+                [x, *_weights(call, layer, both)],
+                (steps, both, batch, width),
                 hidden_size=hidden,
+                projection_size=width if width != hidden else None,
                 direction="bidirectional" if both == 2 else "forward",
                 bias=int(call["has_biases"]),
                 linear_before_reset=1 if kind == "GRU" else None,
             )
             layers.append(vertex)
-            y = call.add("Transpose", [vertex], (steps, batch, both, hidden), perm=(0, 2, 1, 3))
-            x = call.add("Reshape", [y], (steps, batch, both * hidden))
-        last = (both, batch, hidden)
+            y = call.add("Transpose", [vertex], (steps, batch, both, width), perm=(0, 2, 1, 3))
+            x = call.add("Reshape", [y], (steps, batch, both * width))
 
         def final(k: int) -> int:
+            last = (both, batch, call.out[k][-1])
             parts = [call.add("Take", [vertex], last, index=k) for vertex in layers]
             return call.add("Concat", parts, call.out[k], axis=0)
 

@@ -17,7 +17,9 @@ LEVELS = 16  # of a module path; deeper modules count for the sixteenth
 CONVENTIONS = {
     "macs": "multiply-adds of convolutions and matrix products, for the whole batch",
     "flops": "as NNLQP counts: a product of length n is 2n - 1, a bias 1, elementwise 1 per value, Relu and moves 0",
-    "params": "trained values; the running mean and variance of a BatchNormalization are not among them",
+    "params": "values that training changes; a tensor that several layers read counts once",
+    "constants": "other stored values: running means and variances, tables of positions, masks",
+    "stored_bytes": "of both, in the types that the network stores",
     "activation_bytes": "read and written, weights not among them; a value is 4 bytes, a view moves nothing",
 }
 
@@ -35,7 +37,8 @@ class Layer:
     shape: tuple[int, ...] | None
     macs: int | None
     flops: int | None
-    params: int | None
+    params: int
+    stored_bytes: int
     read_bytes: int | None
     written_bytes: int | None
     share: float
@@ -51,6 +54,7 @@ class Part:
     macs: int
     flops: int
     params: int
+    stored_bytes: int
     read_bytes: int
     written_bytes: int
     share: float
@@ -82,6 +86,8 @@ class Inspection:
     macs: int
     flops: int
     params: int
+    constants: int
+    stored_bytes: int
     activation_bytes: int
     conventions: Mapping[str, str]
     layers: tuple[Layer, ...]
@@ -120,6 +126,8 @@ def inspect(
         macs=counted.macs,
         flops=counted.flops,
         params=counted.params,
+        constants=counted.constants,
+        stored_bytes=counted.stored_bytes,
         activation_bytes=counted.activation_bytes,
         conventions=CONVENTIONS,
         layers=layers,
@@ -130,7 +138,8 @@ def inspect(
 
 def _layers(network: SourceNetwork, counted: Cost) -> tuple[Layer, ...]:
     rank, total = (counted.macs_N, counted.macs) if counted.macs else (counted.flops_N, counted.flops)
-    sizes = (counted.macs_N, counted.flops_N, counted.params_N, counted.read_N, counted.written_N)
+    stored = (counted.params_N, counted.stored_bytes_N)
+    sizes = (counted.macs_N, counted.flops_N, *stored, counted.read_N, counted.written_N)
     columns = ([None if isnan(size) else int(size) for size in column.tolist()] for column in sizes)
     shares = [0.0 if isnan(size) or not total else size / total for size in rank.tolist()]
     kinds = [op.kind for op in network.architecture.ops]
@@ -150,7 +159,10 @@ def _parts(names: Iterable[Iterable[str]], layers: Iterable[Layer]) -> tuple[Par
     sums: dict[str, list[int]] = {}
     shares: dict[str, float] = {}
     for its_names, layer in zip(names, layers, strict=True):
-        counts = (layer.macs, layer.flops, layer.params, layer.read_bytes, layer.written_bytes)
+        counts = (
+            *(layer.macs, layer.flops, layer.params),
+            *(layer.stored_bytes, layer.read_bytes, layer.written_bytes),
+        )
         row = (1, int(None in counts), *(count or 0 for count in counts))
         for name in its_names:
             sums[name] = [a + b for a, b in zip(sums.get(name, (0,) * len(row)), row, strict=True)]

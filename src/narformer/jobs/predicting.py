@@ -73,6 +73,8 @@ class NetworkPrediction:
     macs: int
     flops: int
     params: int
+    constants: int
+    stored_bytes: int
     activation_bytes: int
     conventions: Mapping[str, str]
     better: str = "lower"
@@ -196,6 +198,8 @@ def _prediction(read: _Read, name: str, predictor: Predictor, answer: Answer, t:
         macs=counted.macs,
         flops=counted.flops,
         params=counted.params,
+        constants=counted.constants,
+        stored_bytes=counted.stored_bytes,
         activation_bytes=counted.activation_bytes,
         conventions=CONVENTIONS,
         better=attribute.better,

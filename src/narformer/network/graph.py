@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from narformer.errors import BadArchitecture
+from narformer.network.tensors import ConstantOperand
 
 Value = int | float | str | tuple[int, ...]
 
@@ -16,12 +17,14 @@ class Op:
 
     ``kind`` is a name of the op table (``Conv``) or a symbol of a cell space (``conv3x3-bn-relu``);
     ``attributes`` are (name, value) pairs sorted by name; ``shape`` is the output shape, batch first,
-    or None if it is not known (cell symbols do not have one).
+    or None if it is not known (cell symbols do not have one). ``constants`` are the operands that are not vertices,
+    in the order of their slots. Weights that follow from kind and shapes (``weights``) may be left out.
     """
 
     kind: str
     attributes: tuple[tuple[str, Value], ...] = ()
     shape: tuple[int, ...] | None = None
+    constants: tuple[ConstantOperand, ...] = ()
 
     @classmethod
     def of(cls, kind: str, shape: tuple[int, ...] | None = None, **attributes: Value) -> "Op":

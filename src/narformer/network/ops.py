@@ -9,8 +9,10 @@ values in operands that are not vertices (weights, scalars), and ``value``, the 
   and a bias is one addition. Relu, Clip, MaxPool, comparisons and operations that only move values count 0. Other
   elementwise operations count one per output value. NNLQP counts one side of the window of a GlobalAveragePool, and the
   output of a ReduceMean; here the whole window counts;
-* params are trained values; stored adds the running mean and variance of BatchNormalization (4 C in all);
-* a value is four bytes. An operation reads its inputs once and writes its output once; a view moves nothing.
+* params are values that training changes; running means and variances, tables and masks are constants. A tensor counts
+  once, for the first operation that reads it; its bytes are those of the type that the network stores;
+* attention meets every key that its shapes state: a causal mask saves nothing;
+* a value of an activation is four bytes. An operation reads its inputs once and writes its output once; a view moves nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +22,7 @@ from narformer.network import counting as count
 from narformer.network.counting import VALUE_BYTES, Rule, Shape
 from narformer.network.graph import Op, Value
 
-__all__ = ["ALIASES", "OPS", "VALUE_BYTES", "Kind", "Rule", "Shape", "filled"]
+__all__ = ["ALIASES", "DESCRIBED_FROM", "OPS", "VALUE_BYTES", "Kind", "Rule", "Shape", "filled"]
 
 Default = Value | None | Callable[[Op], Value]
 
@@ -32,7 +34,7 @@ class Kind:
     attributes:  name -> default; a function computes it from the operation; None means no default
     aliases:     other names of the same kind
     commutative: whether the order of its operands does not matter
-    macs, flops, params, stored, read, written: its costs, counted as above; read and written in bytes
+    macs, flops, read, written: its costs, counted as above; read and written in bytes
     """
 
     attributes: Mapping[str, Default] = field(default_factory=dict)
@@ -40,8 +42,6 @@ class Kind:
     commutative: bool = False
     macs: Rule = count.nothing
     flops: Rule = count.nothing
-    params: Rule = count.constant_params
-    stored: Rule | None = None  # None: as params
     read: Rule = count.read_all
     written: Rule = count.written
 
@@ -79,7 +79,7 @@ def _view(**attributes: Default) -> Kind:
 
 
 def _conv() -> Kind:
-    return Kind(_CONV, macs=count.conv_macs, flops=count.conv_flops, params=count.conv_params)
+    return Kind(_CONV, macs=count.conv_macs, flops=count.conv_flops)
 
 
 def _reduction(**attributes: Default) -> Kind:
@@ -91,7 +91,6 @@ def _recurrent(**attributes: Default) -> Kind:
         {"hidden_size": None, "direction": "forward", "bias": 1, "layout": 0, **attributes},
         macs=count.recurrent_macs,
         flops=count.recurrent_flops,
-        params=count.recurrent_params,
     )
 
 
@@ -118,21 +117,20 @@ OPS: dict[str, Kind] = {
         {**_CONV, "output_padding": None},
         macs=count.transposed_macs,
         flops=count.transposed_flops,
-        params=count.transposed_params,
     ),
     "Gemm": Kind(
         {"bias": 1},
         aliases=("Linear",),
         macs=count.product_macs,
         flops=count.product_flops,
-        params=count.gemm_params,
     ),
     "MatMul": _product(),
     "MatMulInteger": _product(),
     "QLinearMatMul": _product(),
-    "LSTM": _recurrent(),
+    "LSTM": _recurrent(projection_size=None),
     "GRU": _recurrent(linear_before_reset=0),
     "RNN": _recurrent(),
+    "Einsum": Kind({"equation": None}, macs=count.einsum_macs, flops=count.einsum_flops),
     "Attention": Kind(
         {"is_causal": 0, "q_num_heads": None, "kv_num_heads": None},
         macs=count.attention_macs,
@@ -143,8 +141,6 @@ OPS: dict[str, Kind] = {
         {"epsilon": 1e-5},
         aliases=("BatchNorm", "SpatialBN"),
         flops=count.norm_flops,
-        params=count.norm_params,
-        stored=count.norm_stored,
     ),
     "LayerNormalization": Kind({"axis": -1}, flops=count.layer_norm_flops),
     "RMSNormalization": Kind({"axis": -1}, flops=count.norm_flops),
@@ -227,6 +223,21 @@ OPS: dict[str, Kind] = {
 
 ALIASES: dict[str, str] = {alias: name for name, kind in OPS.items() for alias in kind.aliases}
 
+# Constants from this slot on are weights that the kind implies, or are described by the attributes. Constants before it
+# are counted in the attribute ``constant``.
+DESCRIBED_FROM = {
+    **dict.fromkeys(
+        (
+            *("Reshape", "Expand", "Tile", "Slice", "Clip", "Pad", "Squeeze", "Unsqueeze", "Resize", "TopK", "Dropout"),
+            *("Trilu", "OneHot", "CumSum", "Split", "Gather", "GatherElements", "GatherND", "ReverseSequence"),
+            *("Compress", "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "BatchNormalization", "Gemm"),
+            *("LSTM", "GRU", "RNN", "QuantizeLinear", "DequantizeLinear", "Shrink", "ScatterElements", "ScatterND"),
+            *(kind for kind in OPS if kind.startswith("Reduce")),
+        ),
+        1,
+    ),
+    "GroupNormalization": 3,
+}
 
 _DEFAULTS = {
     name: tuple((attribute, default) for attribute, default in kind.attributes.items() if default is not None)

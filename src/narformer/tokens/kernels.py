@@ -62,7 +62,7 @@ class KernelTokenizer(NetworkTokenizer):
         operands = [[source for _, source in pairs] for pairs in architecture.operands()]
         home = {vertex: row for row, kernel in enumerate(found) for vertex in (*kernel.vertices, *kernel.repeated)}
         edges = sorted({(home[s], home[t]) for s, t in architecture.edges if s in home and home[s] != home[t]})
-        columns = np.nan_to_num(np.stack([counted.flops_N, counted.stored_N]))
+        columns = np.nan_to_num(np.stack([counted.flops_N, counted.weights_N]))
         rows = [_features(architecture, kernel, operands, columns, counted.unknown) for kernel in found]
         kinds = [_told_apart(_kind(architecture, k.anchor), row) for k, row in zip(found, rows, strict=True)]
         return Packed(
