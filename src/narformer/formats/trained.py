@@ -7,6 +7,7 @@ integers and truth values do not; the slots below are exceptions.
 from dataclasses import replace
 
 from narformer.network.tensors import Tensor
+from narformer.network.weights import RUNNING
 
 __all__ = ["decided"]
 
@@ -20,7 +21,7 @@ TRAINED: dict[str, tuple[int, ...]] = {
     "DequantizeLinear": (0,),
 }
 NOT_TRAINED: dict[str, tuple[int, ...]] = {
-    "BatchNormalization": (3, 4),
+    **RUNNING,
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), (1, 2)),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul"), (1, 2, 4, 5, 6, 7)),
     **dict.fromkeys(("ConvInteger", "MatMulInteger"), (2, 3)),
@@ -34,8 +35,8 @@ def decided(kind: str, slot: int, tensors: tuple[Tensor, ...], count: int = 0) -
 
     Weights of ``count`` values that a file does not store but computes, such as zeros, count as if they were stored.
     """
-    if not tensors and count and slot in TRAINED.get(kind, ()):
-        return (Tensor(count),)
+    if not tensors and count and slot in (*TRAINED.get(kind, ()), *RUNNING.get(kind, ())):
+        return (Tensor(count, trained=slot not in RUNNING.get(kind, ())),)
     if slot in TRAINED.get(kind, ()):
         return tuple(replace(tensor, trained=tensor.dtype not in ("bool", "int64")) for tensor in tensors)
     if slot in NOT_TRAINED.get(kind, ()):

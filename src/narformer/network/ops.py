@@ -12,7 +12,8 @@ values in operands that are not vertices (weights, scalars), and ``value``, the 
 * params are values that training changes; running means and variances, tables and masks are constants. A tensor counts
   once, for the first operation that reads it; its bytes are those of the type that the network stores;
 * attention meets every key that its shapes state: a causal mask saves nothing;
-* a value of an activation is four bytes. An operation reads its inputs once and writes its output once; a view moves nothing.
+* a value of an activation is four bytes. An operation reads its inputs once and writes its output once; a view moves
+  nothing.
 """
 
 from collections.abc import Callable, Mapping
