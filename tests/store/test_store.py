@@ -11,6 +11,7 @@ import pytest
 from narformer.errors import BadFile, MissingExtra, MixedMachines
 from narformer.measure import Environment, Machine, Measurement
 from narformer.network import Architecture, Op, canonical, fingerprint
+from narformer.network.tensors import ConstantOperand, Tensor
 from narformer.store import ImportSummary, Store
 from narformer.store.records import architecture_of, architecture_text, measurement_of, measurement_record
 
@@ -306,6 +307,23 @@ def test_fingerprints_of_another_canonical_form_are_taken_anew(lines, tmp_path):
 def test_records_are_read_back():
     assert measurement_of(measurement_record(taken())) == taken()
     assert architecture_of(architecture_text(net())) == canonical(net())
+
+
+def test_constants_of_a_network_are_read_back():
+    table = ConstantOperand(1, (16, 4), (Tensor(64, "float16", False, 3), Tensor(4, "int4")))
+    ops = (Op.of("Input", (1, 16, 4)), replace(Op.of("Add", (1, 16, 4), constant=64), constants=(table,)))
+    network = canonical(Architecture(ops, ((0, 1),)))
+    assert [tensor.dtype for tensor in network.ops[1].constants[0].tensors] == ["float16", "int4"]
+    assert architecture_of(architecture_text(network)) == network
+
+
+@pytest.mark.parametrize(
+    "constants", [[[1, [4], [[4, "float32", 1]]]], [["1", [4], []]], [[1, "4", []]], [4], [[1, [4], [[-4, "", 1, 0]]]]]
+)
+def test_constants_that_are_none_are_refused(constants):
+    text = json.dumps({"ops": [["Input", {}, [4]], ["Add", {}, [4], constants]], "edges": [[0, 1]], "slots": []})
+    with pytest.raises(ValueError, match="belongs"):
+        architecture_of(text)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):

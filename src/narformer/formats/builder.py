@@ -116,6 +116,20 @@ class Builder:
         except (ValueError, IndexError, KeyError, ZeroDivisionError):
             return False
 
+    def _settle(self) -> None:
+        """Take the identity from tensors that only one operation of the network reads."""
+        ops = [(v, op) for v, op in self.graph.ops.items() if op.constants]
+        uses = Counter(
+            identity
+            for _, op in ops
+            for identity in {t.identity for constant in op.constants for t in constant.tensors if t.identity}
+        )
+        for v, op in ops if 1 in uses.values() else ():
+            if any(uses[t.identity] == 1 for constant in op.constants for t in constant.tensors if t.identity):
+                constants = _one_use(op.constants, uses)
+                implied_ = self._implied(op, self.graph.operands[v], constants)
+                self.graph.ops[v] = replace(op, constants=() if implied_ else constants)
+
     def copy(self, part: "Builder", operands: Iterable[int]) -> list[int]:
         """Add the vertices of another builder; return the vertex for each of its vertices, ``operands`` first.
 
@@ -134,6 +148,7 @@ class Builder:
         """The result. Raises BadArchitecture if the operations close a cycle."""
         before = len(self.graph.ops)
         self.graph.keep(outputs)
+        self._settle()
         kept = sum(v in self.names for v in self.graph.ops)
         if before > kept:
             self.dropped["dead"] += before - kept
@@ -143,6 +158,15 @@ class Builder:
         return SourceNetwork(
             architecture, coverage, tuple(label[0] for label in labels), tuple(label[1] for label in labels)
         )
+
+
+def _one_use(constants: tuple[ConstantOperand, ...], uses: Counter[int]) -> tuple[ConstantOperand, ...]:
+    return tuple(
+        replace(
+            constant, tensors=tuple(t if uses[t.identity] > 1 else replace(t, identity=0) for t in constant.tensors)
+        )
+        for constant in constants
+    )
 
 
 def slices(shape: Shape, axes: Sequence[int], starts: Sequence[int], ends: Sequence[int], steps: Sequence[int]) -> Op:

@@ -18,6 +18,7 @@ from narformer.garbage_collection import collection_paused
 from narformer.network.canonical_rules import unified
 from narformer.network.graph import Architecture, Op
 from narformer.network.ops import filled
+from narformer.network.tensors import ConstantOperand
 
 __all__ = ["FORM", "canonical", "canonical_and_origins", "fingerprint", "fingerprint_of"]
 
@@ -47,7 +48,8 @@ def canonical_and_origins(architecture: Architecture) -> tuple[Architecture, tup
         order = _canonical_order(plain)
         rank = {vertex: position for position, vertex in enumerate(order)}
         edges = tuple([(rank[i], rank[j]) for i, j in plain.edges])
-        form = Architecture(tuple([plain.ops[v] for v in order]), edges, architecture.name, plain.slots)
+        ops = _numbered_tensors([plain.ops[v] for v in order])
+        form = Architecture(tuple(ops), edges, architecture.name, plain.slots)
         form.__dict__[DONE] = True
         return form, tuple([origins[v] if origins[v] < len(architecture) else None for v in order])
 
@@ -62,6 +64,21 @@ def fingerprint_of(form: Architecture) -> str:
     ops = ",".join(_each_once(lambda op: _json([op.kind, op.attributes, op.shape]), form.ops))
     text = f"[{FORM},[{ops}],{_json(form.edges)},{_json(form.slots)}]"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _numbered_tensors(ops: list[Op]) -> list[Op]:
+    """The operations with the identities of tensors numbered in the order of their first use."""
+    numbers: dict[int, int] = {0: 0}
+
+    def numbered(constant: ConstantOperand) -> ConstantOperand:
+        tensors = [replace(t, identity=numbers.setdefault(t.identity, len(numbers))) for t in constant.tensors]
+        return replace(constant, tensors=tuple(tensors))
+
+    shared = [any(t.identity for constant in op.constants for t in constant.tensors) for op in ops]
+    return [
+        replace(op, constants=tuple(map(numbered, op.constants))) if numbering else op
+        for op, numbering in zip(ops, shared, strict=True)
+    ]
 
 
 def _each_once(function: Callable[[Op], T], ops: Sequence[Op]) -> list[T]:

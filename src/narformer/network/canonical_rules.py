@@ -22,6 +22,8 @@ from narformer.network import composite_operations as composites
 from narformer.network.graph import Architecture, Op
 from narformer.network.mutable_graph import MutableGraph
 from narformer.network.ops import OPS
+from narformer.network.tensors import Tensor
+from narformer.network.weights import implied
 
 __all__ = ["unified"]
 
@@ -51,6 +53,9 @@ def unified(architecture: Architecture) -> tuple[Architecture, list[int]]:
             graph.ops[vertex] = replace(op, attributes=tuple(a for a in op.attributes if a[0] != "value"))
         if op.kind in OPS and OPS[op.kind].commutative:
             graph.operands[vertex] = [(0, source) for _, source in graph.operands[vertex]]
+            if op.constants:
+                constants = tuple(replace(constant, slot=0) for constant in op.constants)
+                graph.ops[vertex] = replace(graph.ops[vertex], constants=constants)
     return graph.drawn(architecture.name)
 
 
@@ -140,7 +145,13 @@ def take_constant(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 def _take_bias(graph: MutableGraph, vertex: int, op: Op, source: int, layer: Op) -> bool:
     attributes = {**dict(layer.attributes), "bias": 1}
-    graph.become(vertex, Op.of(layer.kind, op.shape, **attributes), graph.operands[source])
+    whole = Op.of(layer.kind, op.shape, **attributes)
+    added = [replace(c, slot=2) for c in op.constants] if op.kind == "Add" else []
+    if layer.constants or any(tensor != Tensor(tensor.count) for c in added for tensor in c.tensors):
+        shapes = {slot: shape for slot, v in graph.operands[source] if (shape := graph.ops[v].shape) is not None}
+        known = {c.slot: c for c in (*implied(whole, shapes), *added, *layer.constants)}
+        whole = replace(whole, constants=tuple(known[slot] for slot in sorted(known)))
+    graph.become(vertex, whole, graph.operands[source])
     return True
 
 
@@ -161,7 +172,8 @@ def take_padding(graph: MutableGraph, vertex: int, op: Op) -> bool:
         return False
     total = tuple(a + b for a, b in zip(pads, (*begin[2:], *end[2:]), strict=True))
     attributes = {**dict(op.attributes), "pads": total}
-    graph.become(vertex, Op.of(op.kind, op.shape, **attributes), [(0, graph.operands[source][0][1]), *weights])
+    whole = replace(Op.of(op.kind, op.shape, **attributes), constants=op.constants)
+    graph.become(vertex, whole, [(0, graph.operands[source][0][1]), *weights])
     return True
 
 
@@ -173,7 +185,8 @@ def undo(graph: MutableGraph, vertex: int, op: Op) -> bool:
     attributes = dict(op.attributes)
     if isinstance(value, int | float):
         attributes["value"] = -value if op.kind == "Sub" else 1 / value if value else float("inf")
-    graph.ops[vertex] = Op.of("Add" if op.kind == "Sub" else "Mul", op.shape, **attributes)
+    undone = Op.of("Add" if op.kind == "Sub" else "Mul", op.shape, **attributes)
+    graph.ops[vertex] = replace(undone, constants=op.constants)
     return True
 
 

@@ -17,6 +17,7 @@ from math import pi, prod, sqrt
 
 from narformer.network.graph import Op
 from narformer.network.mutable_graph import MutableGraph
+from narformer.network.tensors import ConstantOperand, Tensor
 
 GATES = {"Sigmoid": "Swish", "HardSigmoid": "HardSwish"}
 
@@ -123,9 +124,12 @@ def layer_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
     axes = graph.ops[variance].get("axes")
     if under(graph, terms[1], "ReduceMean") != terms[0] or not isinstance(axes, tuple):
         return False
-    return _becomes(
-        graph, vertex, terms[0], "LayerNormalization", axis=min(axes) - len(op.shape), constant=2 * int(str(offset))
-    )
+    kept = [replace(c, slot=slot) for slot, v in ((1, scaled), (2, vertex)) for c in graph.ops[v].constants]
+    plain = all(tensor == Tensor(tensor.count) for constant in kept for tensor in constant.tensors)
+    attributes = {"axis": min(axes) - len(op.shape), "constant": 2 * int(str(offset))}
+    _becomes(graph, vertex, terms[0], "LayerNormalization", **attributes)
+    graph.ops[vertex] = replace(graph.ops[vertex], constants=() if plain else tuple(kept))
+    return True
 
 
 def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
@@ -135,11 +139,13 @@ def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
     if outer is None or scores is None or graph.ops[outer[0]].get("axis") not in (-1, len(op.shape or ()) - 1):
         return False
     constant: dict[str, int] = {}
+    masks: tuple[ConstantOperand, ...] = ()
     mask: int | None = None
     if graph.ops[scores].kind == "Add":
         given = graph.ops[scores].get("constant")
         if isinstance(given, int):
             constant["constant"] = given
+            masks = tuple(replace(c, slot=3) for c in graph.ops[scores].constants)
             scores = graph.operands[scores][0][1]
         else:
             terms = pair(graph, scores) or (scores, scores)
@@ -154,7 +160,8 @@ def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
     if keys is None:
         return False
     operands = [(0, query), (1, keys), (2, outer[1])] + ([(3, mask)] if mask is not None else [])
-    graph.become(vertex, Op.of("Attention", op.shape, is_causal=0, **constant), operands)
+    whole = replace(Op.of("Attention", op.shape, is_causal=0, **constant), constants=masks)
+    graph.become(vertex, whole, operands)
     return True
 
 

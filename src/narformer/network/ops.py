@@ -258,4 +258,4 @@ def filled(op: Op) -> Op:
     for attribute, given in attributes.items():
         if type(given) is float:
             attributes[attribute] = float(f"{given:.6g}")  # as precise as the float32 that files hold
-    return Op(name, tuple(sorted(attributes.items())), op.shape)
+    return Op(name, tuple(sorted(attributes.items())), op.shape, op.constants)

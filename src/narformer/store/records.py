@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from narformer.errors import BadArchitecture
 from narformer.measure import LATENCY, Environment, Machine, Measurement
 from narformer.network import Architecture, Op, canonical
+from narformer.network.tensors import ConstantOperand, Tensor
 
 __all__ = [
     "Record",
@@ -124,7 +125,7 @@ def measurement_of(record: object) -> Measurement:
 def architecture_text(architecture: Architecture) -> str:
     """The JSON of a network in canonical form, without its name."""
     form = canonical(architecture)
-    ops = [[op.kind, dict(op.attributes), op.shape] for op in form.ops]
+    ops = [[op.kind, dict(op.attributes), op.shape, *([_listed(op)] if op.constants else [])] for op in form.ops]
     return written({"ops": ops, "edges": form.edges, "slots": form.slots})
 
 
@@ -133,16 +134,41 @@ def architecture_of(text: str) -> Architecture:
     values = checked(json.loads(text), {"ops": list, "edges": list, "slots": list}, "a network")
     ops = []
     for entry in values["ops"]:
-        kind, attributes, shape = entry if isinstance(entry, list) and len(entry) == 3 else ("", None, None)
+        is_op = isinstance(entry, list) and len(entry) in (3, 4)
+        kind, attributes, shape, *constants = entry if is_op else ("", None, None)
         if not _is(kind, str) or not isinstance(attributes, dict) or not all(_is(key, str) for key in attributes):
             raise ValueError(f"{_shown(entry)} where an operation belongs: its kind, attributes and shape")
         plain = {key: tuple(_each(v, int)) if isinstance(v, list) else _scalar(v) for key, v in attributes.items()}
-        ops.append(Op(kind, tuple(sorted(plain.items())), None if shape is None else tuple(_each(shape, int))))
+        operands = tuple(map(_constant, _each(constants[0], list))) if constants else ()
+        ops.append(Op(kind, tuple(sorted(plain.items())), _shape(shape), operands))
     edges = tuple((int(source), int(target)) for source, target in (_each(edge, int, 2) for edge in values["edges"]))
     try:
         return Architecture(tuple(ops), edges, slots=tuple(_each(values["slots"], int)))
     except BadArchitecture as error:
         raise ValueError(str(error)) from None
+
+
+def _listed(op: Op) -> list[list[object]]:
+    """The constants of an operation: slot, shape, and the count, type, training and identity of each tensor."""
+    tensors = [[[t.count, t.dtype, int(t.trained), t.identity] for t in c.tensors] for c in op.constants]
+    return [[c.slot, c.shape, listed] for c, listed in zip(op.constants, tensors, strict=True)]
+
+
+def _constant(entry: list[Any]) -> ConstantOperand:
+    slot, shape, tensors = entry if len(entry) == 3 else (None, None, None)
+    found = []
+    for tensor in _each(tensors, list):
+        count, dtype, trained, identity = tensor if len(tensor) == 4 else (-1, "", 0, 0)
+        if not (_is(dtype, str) and all(_is(number, int) and number >= 0 for number in (count, trained, identity))):
+            raise ValueError(f"{_shown(tensor)} where a stored tensor belongs: count, type, trained (0 or 1), identity")
+        found.append(Tensor(count, dtype, bool(trained), identity))
+    if not isinstance(slot, int) or slot < 0:
+        raise ValueError(f"{_shown(slot)} where the slot of a constant belongs")
+    return ConstantOperand(slot, _shape(shape), tuple(found))
+
+
+def _shape(shape: object) -> tuple[int, ...] | None:
+    return None if shape is None else tuple(_each(shape, int))
 
 
 def checked(record: object, wanted: Mapping[str, type | UnionType], noun: str) -> Record:
