@@ -259,7 +259,7 @@ def test_nodes_that_are_alike_keep_their_operands_and_the_types_of_their_values(
     assert [repr(op.get("k")) for op in network.ops[1:3]] == ["1", "1.0"]
     assert network.operands()[3:6] == (((0, 1), (1, 2)), ((0, 2), (1, 1)), ((0, 2), (1, 2)))
     assert network.ops[3] is network.ops[4]
-    monkeypatch.setattr("narformer.formats.onnx_reader.PARTS", 1)
+    monkeypatch.setattr("narformer.formats.onnx_pass.PARTS", 1)
     assert read() == network
 
 

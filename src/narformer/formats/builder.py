@@ -54,13 +54,14 @@ def _content(constant: ConstantOperand) -> tuple[object, ...]:
 
 
 def listed_constants(kind: str, operands: Sequence[Operand], described: int) -> tuple[ConstantOperand, ...]:
-    """The constants of an operation, except scalars that are not trained, and those that its attributes hold."""
+    """The constants of an operation, except a single scalar that is not trained, and those that its attributes hold."""
     found = []
+    scalars = sum(operand.count for operand in operands[:described] if isinstance(operand, Constant)) == 1
     for slot, operand in enumerate(operands):
         if not isinstance(operand, Constant):
             continue
         tensors = operand.tensors if operand.certain else decided(kind, slot, operand.tensors, operand.count)
-        small = operand.count == 1 if slot < described else operand.values is not None and kind not in WEIGHTS
+        small = scalars if slot < described else operand.values is not None and kind not in WEIGHTS
         if not small or any(tensor.trained for tensor in tensors):
             found.append(ConstantOperand(slot, operand.shape, tensors))
     return tuple(found)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 
-from narformer.errors import BadFile
+from narformer.errors import BadFile, printable
 from narformer.formats.onnx_wire import NODES
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "absurd",
     "body_of",
     "check",
+    "check_dims",
     "check_shape",
     "external",
     "functions_expanded",
@@ -241,10 +242,15 @@ def check_shape(value: onnx.ValueInfoProto, path: str | Path) -> None:
     if not value.type.HasField("tensor_type"):
         return
     sizes = [d.dim_value for d in value.type.tensor_type.shape.dim if d.HasField("dim_value")]
+    check_dims(value.name, sizes, path)
+
+
+def check_dims(name: str, sizes: Sequence[int], path: str | Path) -> None:
+    """Refuse a value whose sizes are out of range. Raises BadFile."""
     if absurd(sizes):
         raise BadFile(
             path,
-            f"the value {value.name[:80]!r} of dimensions {_list(sizes)}",
+            f"the value {printable(name[:80])!r} of dimensions {_list(sizes)}",
             f"dimensions of 0 to {DIM:,}, at most 2**48 values in all",
         )
 

@@ -65,7 +65,8 @@ class Initializers:
         """The tensor with an identity of its own, if it has none yet."""
         return tensor if tensor.identity else self._builder.identified(tensor)
 
-    def in_node(self, node: onnx.NodeProto, constant: Constant) -> Constant:
+    @staticmethod
+    def in_node(node: onnx.NodeProto, constant: Constant) -> Constant:
         """The output of a node Constant, with the tensor that the node stores."""
         for attribute in node.attribute:
             if attribute.name == "value":

@@ -190,6 +190,7 @@ OPS: dict[str, Kind] = {
     "TopK": Kind({"axis": -1}),
     # operations that move values
     "Concat": Kind({"axis": 1}),
+    "ConcatFromSequence": Kind({"axis": 0, "new_axis": 0}),
     "Slice": _move(axes=None, starts=None, ends=None, steps=None),
     "Transpose": _move(perm=None),
     "Pad": Kind({"mode": "constant", "pads": None}),

@@ -1,0 +1,210 @@
+"""If, Loop and Scan of ONNX: their bodies are read in place of the node.
+
+A branch whose condition is constant, and a loop whose trip count is constant, are followed: the graph holds the
+operations that run. Otherwise the larger branch, or one pass of the loop, is read, and a vertex of the node's kind
+stays, so that the network is known to cost more or less than is counted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from narformer.errors import BadFile, NarformerError, printable
+from narformer.formats.builder import Constant, Operand, slices
+from narformer.formats.onnx_shapes import Typed
+from narformer.network.graph import Value
+
+if TYPE_CHECKING:
+    from narformer.formats.onnx_pass import Reading
+
+__all__ = ["FOLLOWED", "follow"]
+
+MOST_PASSES = 1_000  # of a loop without a trip count, whose condition is constant in every pass
+TRUE = np.asarray(True)
+MOST_NODES = 50_000  # in the bodies that are read; longer loops are read once
+
+
+@dataclass(frozen=True)
+class Result:
+    """A value outside of a body that is handed in or out."""
+
+    operand: Operand
+    typed: Typed
+    array: NDArray[np.generic] | None = None
+
+
+def follow(reading: "Reading", node: onnx.NodeProto) -> None:
+    """Read an If, Loop or Scan. Raises BadFile if its body does not fit its inputs and outputs."""
+    bodies = {attribute.name: attribute.g for attribute in node.attribute if attribute.HasField("g")}
+    try:
+        results, certain = FOLLOWED[node.op_type](reading, node, bodies)
+    except NarformerError:
+        raise
+    except (KeyError, IndexError, ValueError):
+        found = f"{node.op_type} {printable(node.name)!r} whose body does not fit its inputs and outputs"
+        raise BadFile(reading.path, found, "a valid ONNX model", "Export the model again.") from None
+    reading.label(node)
+    for position, (name, result) in enumerate(zip(node.output, results, strict=False)):
+        operand = result.operand
+        if not certain and position == 0:
+            operand = reading.builder.add(node.op_type, result.typed.shape, [operand])
+        _put(reading, name, Result(operand, result.typed, result.array))
+    for name in node.output[len(results) :]:
+        _put(reading, name, Result(Constant(None), Typed()))
+    reading.builder.dropped["followed"] += certain
+
+
+def _if(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.GraphProto]) -> tuple[list[Result], bool]:
+    reading.operand(node.input[0])
+    condition = reading.arrays.get(node.input[0])
+    if condition is not None and condition.size == 1:
+        return _body(reading, bodies["then_branch" if condition.item() else "else_branch"], {}), True
+    return _body(reading, max(bodies.values(), key=lambda body: len(body.node)), {}), False
+
+
+def _loop(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.GraphProto]) -> tuple[list[Result], bool]:
+    body = bodies["body"]
+    count, start, *state_names = [_get(reading, name) for name in node.input]
+    state, carried = list(state_names), len(state_names)
+    trips = MOST_PASSES if not node.input[0] else _whole(count.array)
+    certain = trips is not None and (not node.input[1] or start.array is not None)
+    goes_on = not node.input[1] or start.array is None or bool(start.array.item())
+    if trips is None or (node.input[0] and trips * len(body.node) > MOST_NODES - reading.followed):
+        trips, certain = 1, False
+    reading.looped(body)
+    scanned: list[list[Result]] = [[] for _ in body.output[1 + carried :]]
+    once: list[Result] = []
+    step = 0
+    while step < trips and goes_on:
+        names = [value.name for value in body.input]
+        now = np.asarray(step, np.int64)
+        given = [
+            Result(Constant((), (step,)), Typed((), 7), now),
+            Result(Constant((), (1,)), Typed((), 9), TRUE),
+        ]
+        going, *out = _body(reading, body, dict(zip(names, [*given, *state], strict=False)))
+        state = out[:carried]
+        for values, result in zip(scanned, out[carried:], strict=True):
+            values.append(result)
+        step += 1
+        reading.label(node)
+        once = once or [*state, *(_stacked(reading, values, 0) for values in scanned)]
+        goes_on = going.array is not None and bool(going.array.reshape(-1)[0])
+        if (
+            going.array is None
+            or (goes_on and step == MOST_PASSES and not node.input[0])
+            or reading.followed > MOST_NODES
+        ):
+            return once, False
+    reading.label(node)
+    return [*state, *(_stacked(reading, values, 0) for values in scanned)], certain
+
+
+def _scan(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.GraphProto]) -> tuple[list[Result], bool]:
+    body, stated = bodies["body"], {a.name: a for a in node.attribute}
+    count = stated["num_scan_inputs"].i if "num_scan_inputs" in stated else 0
+    inputs = [_get(reading, name) for name in node.input]
+    state, sequences = inputs[: len(inputs) - count], inputs[len(inputs) - count :]
+    axes = _integers(stated, "scan_input_axes", len(sequences))
+    out_axes = _integers(stated, "scan_output_axes", len(body.output) - len(state))
+    backward = _integers(stated, "scan_input_directions", len(sequences))
+    shape = sequences[0].typed.shape if sequences else None
+    trips = shape[axes[0]] if shape is not None and -len(shape) <= axes[0] < len(shape) else None
+    certain = trips is not None and trips * len(body.node) <= MOST_NODES - reading.followed
+    carried = len(state)
+    reading.looped(body)
+    scanned: list[list[Result]] = [[] for _ in body.output[carried:]]
+    for step in range(trips if certain and trips is not None else 1):
+        reading.label(node)
+        parts = [
+            _slice(reading, values, axis, (trips or 1) - 1 - step if back else step)
+            for values, axis, back in zip(sequences, axes, backward, strict=True)
+        ]
+        out = _body(reading, body, dict(zip([v.name for v in body.input], [*state, *parts], strict=False)))
+        state = out[:carried]
+        for results, result in zip(scanned, out[carried:], strict=True):
+            results.append(result)
+    reading.label(node)
+    return [*state, *(_stacked(reading, v, axis) for v, axis in zip(scanned, out_axes, strict=True))], certain
+
+
+FOLLOWED = {"If": _if, "Loop": _loop, "Scan": _scan}
+
+
+def _body(reading: "Reading", body: onnx.GraphProto, given: Mapping[str, Result]) -> list[Result]:
+    """Read the nodes of a body, whose inputs are ``given``, and return its outputs. Its names end with it."""
+    own = {value.name for value in body.input} | {t.name for t in body.initializer}
+    own |= {t.values.name for t in body.sparse_initializer} | {name for node in body.node for name in node.output}
+    own.discard("")
+    maps: tuple[dict[str, Any], ...] = (reading.values, reading.typed, reading.arrays)
+    outside = [{name: known[name] for name in own if name in known} for known in maps]
+    for known in maps:
+        for name in own:
+            known.pop(name, None)
+    reading.enter(body)
+    for name, result in given.items():
+        _put(reading, name, result)
+    reading.followed += len(body.node)
+    reading.run(body.node)
+    results = [_get(reading, value.name) for value in body.output]
+    for known, before in zip(maps, outside, strict=True):
+        for name in own:
+            known.pop(name, None)
+        known.update(before)
+    return results
+
+
+def _get(reading: "Reading", name: str) -> Result:
+    operand = reading.operand(name) if name else None
+    return Result(operand, reading.typed.get(name, Typed()), reading.arrays.get(name))
+
+
+def _put(reading: "Reading", name: str, result: Result) -> None:
+    reading.values[name], reading.typed[name] = result.operand, result.typed
+    if result.array is not None and name:
+        reading.know(name, result.array)
+
+
+def _whole(array: NDArray[np.generic] | None) -> int | None:
+    return int(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
+
+
+def _integers(stated: Mapping[str, onnx.AttributeProto], name: str, count: int) -> Sequence[int]:
+    return list(stated[name].ints) if name in stated else [0] * count
+
+
+def _slice(reading: "Reading", values: Result, axis: int, position: int) -> Result:
+    """One slice of a sequence, without the axis."""
+    shape = values.typed.shape
+    if shape is None or not -len(shape) <= axis < len(shape):
+        return Result(values.operand, Typed(None, values.typed.type))
+    axis %= len(shape)
+    rest = Typed((*shape[:axis], *shape[axis + 1 :]), values.typed.type)
+    if values.array is not None:
+        return Result(values.operand, rest, np.asarray(np.take(values.array, position, axis)))
+    if not isinstance(values.operand, int):
+        tensors = values.operand.tensors if values.operand is not None else ()
+        return Result(Constant(rest.shape, tensors=tensors), rest)
+    op = slices(shape, (axis,), (position,), (position + 1,), (1,))
+    part = reading.builder.add("Slice", op.shape, [values.operand], dict(op.attributes))
+    return Result(reading.builder.add("Reshape", rest.shape, [part]), rest)
+
+
+def _stacked(reading: "Reading", values: Sequence[Result], axis: int) -> Result:
+    """The values of all passes along a new axis."""
+    if not values or not any(isinstance(value.operand, int) for value in values):
+        return Result(Constant(None), Typed())
+    shapes = {value.typed.shape for value in values}
+    one = shapes.pop()
+    whole = None
+    if one is not None and not shapes and -len(one) <= axis <= len(one):
+        axis %= len(one) + 1
+        whole = (*one[:axis], len(values), *one[axis:])
+    attributes: dict[str, Value] = {"axis": axis, "new_axis": 1}
+    operands = [value.operand for value in values]
+    vertex = reading.builder.add("ConcatFromSequence", whole, operands, attributes)
+    return Result(vertex, Typed(whole, values[0].typed.type))

@@ -1,0 +1,262 @@
+"""One pass over the nodes of a checked ONNX model: values become vertices and constants."""
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from narformer.errors import BadArchitecture, BadFile, printable
+from narformer.formats import onnx_guard as guard
+from narformer.formats import onnx_wire as wire
+from narformer.formats.builder import Builder, Constant, Operand, Shape
+from narformer.formats.onnx_control_flow import FOLLOWED, follow
+from narformer.formats.onnx_evaluation import evaluate
+from narformer.formats.onnx_initializers import Initializers
+from narformer.formats.onnx_ops import OWN_KINDS, Call, outputs
+from narformer.formats.onnx_shapes import ShapeInference, Typed, typed
+from narformer.formats.onnx_values import given, stored
+from narformer.network.graph import Op
+from narformer.network.source_network import SourceNetwork
+
+__all__ = ["DOMAINS", "Reading"]
+
+DOMAINS = ("", "ai.onnx")
+MODULE_KEY = "pkg.torch.onnx.name_scopes"  # a list of texts: outermost module first, name of the operation last
+KIND = re.compile(r"[^A-Za-z0-9_.:-]")
+PARTS = 1000  # number of cached translations; more than networks need
+PLACE = "operand"  # placeholder for a vertex that a node reads
+LOOPED = 2  # a value that a loop reads is read several times
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The translation of equal nodes: vertices in a separate builder, the vertex and the type of each output."""
+
+    call: Call
+    builder: Builder
+    results: Sequence[Operand]
+    types: Sequence[int]
+
+
+class Reading:
+    """The values of a model by name, while its nodes are read.
+
+    values, typed, arrays: operand, shape and type of each value, and the contents of small constants
+    reads:                 how often each value is read
+    followed:              number of nodes in bodies that were read
+    """
+
+    def __init__(self, model: onnx.ModelProto, path: str | Path) -> None:
+        self.graph, self.path = model.graph, path
+        self.opset = max((o.version for o in model.opset_import if o.domain in DOMAINS), default=1)
+        self.inference = ShapeInference(model)
+        self.builder = Builder()
+        self.values: dict[str, Operand] = {"": None}
+        self.typed: dict[str, Typed] = {}
+        self.arrays: dict[str, NDArray[np.generic]] = {}
+        self.reads: Counter[str] = Counter()
+        self.followed = 0
+        self._parts: dict[Hashable, _Part] = {}
+        self._tensors: dict[str, onnx.TensorProto] = {}
+        self._stored: dict[int, Initializers] = {}
+
+    def imported(self, name: str) -> SourceNetwork:
+        """The architecture, with its coverage."""
+        self.reads.update(_reads(self.graph))
+        self.enter(self.graph)
+        for value in self.graph.input:
+            if value.name not in self.values:
+                self.builder.label = (printable(value.name), "")
+                self.values[value.name] = self.builder.add("Input", self.typed[value.name].shape, [])
+        self.run(self.graph.node)
+        ends = [self.values[value.name] for value in self.graph.output]
+        return self.builder.finished([v for v in ends if isinstance(v, int)], len(self.graph.node), name)
+
+    def enter(self, graph: onnx.GraphProto) -> None:
+        """Take the stated shapes and the stored tensors of a graph or body."""
+        alike: dict[bytes, Typed] = {}  # a network has many values but few distinct shapes
+        for value in (*graph.value_info, *graph.input, *graph.output):
+            written = value.type.SerializeToString()
+            if written not in alike:
+                guard.check_shape(value, self.path)
+                alike[written] = typed(value.type)
+            self.typed[value.name] = alike[written]
+        if id(graph) not in self._stored:  # a body that is read several times has its tensors once
+            self._stored[id(graph)] = Initializers(graph, self.reads, self.builder)
+        self._tensors |= {tensor.name: tensor for tensor in graph.initializer}
+        for name, constant in self._stored[id(graph)].constants.items():
+            self.values[name] = constant
+            self.typed[name] = Typed(constant.shape, self._tensors[name].data_type if name in self._tensors else 1)
+
+    def run(self, nodes: Iterable[onnx.NodeProto]) -> None:
+        """Read nodes, in topological order."""
+        for node in nodes:
+            if node.op_type in FOLLOWED and node.domain in DOMAINS:
+                follow(self, node)
+            else:
+                self._read(node)
+
+    def label(self, node: onnx.NodeProto) -> None:
+        """Name the vertices that are added next after a node."""
+        name = node.name
+        written = node.output[0] if node.output else ""
+        self.builder.label = (printable(name or written), _module(node, name))
+
+    def operand(self, name: str) -> Operand:
+        """The operand of this name; contents of a small stored tensor are loaded when it is first read."""
+        if name in self._tensors:
+            array = stored(self._tensors.pop(name))
+            if array is not None:
+                self.know(name, array)
+        return self.values[name]
+
+    def looped(self, graph: onnx.GraphProto) -> None:
+        """Count the values that a body reads as read several times. Called before the body is first read."""
+        for name in _reads(graph):
+            self.reads[name] += LOOPED
+            constant = self.values.get(name)
+            if isinstance(constant, Constant):
+                self.values[name] = self._shared(constant)
+
+    def _read(self, node: onnx.NodeProto) -> None:
+        names, written = list(node.input), list(node.output)
+        taken = guard.taken(node) if node.attribute else []
+        names += [name for name in dict.fromkeys(taken) if name not in names]
+        operands = [self.operand(name) for name in names]
+        unknown = Typed()
+        part = self._part(
+            node,
+            operands,
+            tuple([self.typed.get(name, unknown) for name in names]),
+            tuple([self.typed.get(name, unknown) for name in written]) or (unknown,),
+            tuple([name in self.reads for name in written]) or (False,),
+        )
+        self.label(node)
+        vertices = self.builder.copy(part.builder, [v for v in operands if isinstance(v, int)])
+        for name, result, shape, type_ in zip(written, part.results, part.call.out, part.types, strict=False):
+            if isinstance(result, int):
+                self.values[name] = vertices[result]
+                self.typed[name] = Typed(part.builder.graph.ops[result].shape, type_)
+            else:
+                self.values[name] = self._constant(node, name, result) if isinstance(result, Constant) else result
+                self.typed[name] = Typed(shape, type_)
+        if part.results and isinstance(part.results[0], Constant) and written:
+            known = [self.arrays.get(name) for name in node.input]
+            array = evaluate(node, part.call.shapes, known, part.call.out[0])
+            if array is not None:
+                self.know(written[0], array)
+
+    def _part(
+        self,
+        node: onnx.NodeProto,
+        operands: list[Operand],
+        inputs: tuple[Typed, ...],
+        stated: tuple[Typed, ...],
+        read: tuple[bool, ...],
+    ) -> "_Part":
+        """The translation of a node, which does not depend on the vertices it reads; cached for equal nodes."""
+        kind = self._kind(node)
+        texts = tuple([a.SerializeToString() for a in node.attribute])
+        sorts = tuple([_sort(o) if isinstance(o, Constant) else o is None for o in operands])
+        key = (kind, texts, sorts, inputs, stated, read)
+        if key not in self._parts:
+            attributes = {a.name: value for a in node.attribute if (value := given(a)) is not None}
+            places = Builder()
+            shapes = [value.shape for value in inputs]
+            own = [
+                places.graph.add(Op(PLACE, (), shape)) if isinstance(operand, int) else operand
+                for operand, shape in zip(operands, shapes, strict=True)
+            ]
+            found = self._inferred(node, inputs)
+            both = [(f, s) for f, s in zip(found or stated, stated, strict=False)]
+            out: list[Shape | None] = [s.shape if f.shape is None else f.shape for f, s in both]
+            call = Call(kind, self.opset, attributes, own, shapes, out or [None], list(read))
+            _check_groups(node, call, self.path)
+            if len(self._parts) >= PARTS:
+                self._parts.clear()
+            self._parts[key] = _Part(call, places, outputs(call, places), [f.type or s.type for f, s in both])
+        return self._parts[key]
+
+    def _inferred(self, node: onnx.NodeProto, inputs: tuple[Typed, ...]) -> list[Typed]:
+        try:
+            found = self.inference.outputs(node, inputs, [self.arrays.get(name) for name in node.input])
+            for name, value in zip(node.output, found, strict=True):
+                guard.check_dims(name, value.shape or (), self.path)
+            return found
+        except BadArchitecture as error:
+            shapes = " and ".join(str(list(value.shape)) for value in inputs if value.shape is not None)
+            name = printable(node.name or (node.output[0] if node.output else node.op_type))
+            raise BadArchitecture(
+                f"{self.path}: found {printable(node.op_type)} '{name}' on values of shape {shapes}; "
+                f"expected operands that fit ({error}). Check the shapes that were bound, or export the model again"
+            ) from None
+
+    def _constant(self, node: onnx.NodeProto, name: str, constant: Constant) -> Constant:
+        """The constant that a node writes; its tensors get an identity if it is read several times."""
+        if node.op_type == "Constant":
+            constant = Initializers.in_node(node, constant)
+        return self._shared(constant) if self.reads[name] > 1 and constant.tensors else constant
+
+    def _shared(self, constant: Constant) -> Constant:
+        tensors = [t if t.identity else self.builder.identified(t) for t in constant.tensors]
+        return replace(constant, tensors=tuple(tensors))
+
+    def know(self, name: str, array: NDArray[np.generic]) -> None:
+        """Note the contents of a small constant."""
+        self.arrays[name] = array
+        self.typed[name] = Typed(array.shape, self.typed.get(name, Typed()).type)
+        # The bytes of an array of objects are addresses, not values.
+        code = b"" if array.dtype.hasobject else array.dtype.str.encode() + array.tobytes()
+        known = self.values.get(name)
+        tensors, certain = (known.tensors, known.certain) if isinstance(known, Constant) else ((), False)
+        self.values[name] = Constant(array.shape, array.reshape(-1).tolist(), tensors, certain, code)
+
+    def _kind(self, node: onnx.NodeProto) -> str:
+        kind, domain = KIND.sub("?", node.op_type[:80]), node.domain
+        if domain in DOMAINS and kind not in OWN_KINDS:
+            return kind
+        return f"{KIND.sub('?', domain[:80]) or 'onnx'}.{kind}"
+
+
+def _reads(graph: onnx.GraphProto) -> list[str]:
+    """The names that the nodes and outputs of a graph and its bodies read, as often as they do."""
+    names = [value.name for value in graph.output]
+    for node in graph.node:
+        names += [name for name in node.input if name]
+        for attribute in node.attribute:
+            for body in guard.body_of(attribute):
+                names += _reads(body)
+    return names
+
+
+def _sort(constant: Constant) -> Hashable:
+    return constant.shape, constant.code or repr(constant.values), constant.tensors, constant.certain
+
+
+def _check_groups(node: onnx.NodeProto, call: Call, path: str | Path) -> None:
+    group, shape = call.given.get("group", 1), call.shape()
+    if "Conv" in call.kind and isinstance(group, int) and shape and len(shape) > 1 and group and shape[1] % group:
+        raise BadFile(
+            path,
+            f"{shape[1]} channels in {group} groups at node {printable(node.name or node.op_type)!r}",
+            "a number of groups that divides the channels",
+        )
+
+
+def _module(node: onnx.NodeProto, name: str) -> str:
+    """The module path that the exporter wrote to the metadata or the node's name; "" if there is neither."""
+    for entry in node.metadata_props:
+        if entry.key == MODULE_KEY and len(entry.value) <= wire.NAME_BYTES:
+            scopes = re.findall(r"'([^']*)'", entry.value)
+            return printable(scopes[-2]) if len(scopes) > 1 else ""
+    if not name.startswith("/"):
+        return ""
+    path = ""
+    for part in name[1:].split("/")[:-1]:
+        path = part if not path or part.startswith(path + ".") else f"{path}.{part}"
+    return printable(path)

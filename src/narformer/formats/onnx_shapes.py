@@ -1,0 +1,91 @@
+"""Shapes and types of the values in an ONNX model, node by node, by the inference of the onnx library.
+
+The library's inference over a whole model is not used: it hides contradictions, it stops at the first operation that it
+does not know, and it takes unbounded memory for values that it propagates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnx.shape_inference
+from numpy.typing import NDArray
+
+from narformer.errors import BadArchitecture, printable
+from narformer.formats.builder import Shape
+
+__all__ = ["ShapeInference", "Typed", "typed"]
+
+FLOAT = 1  # of TensorProto; the type of a value whose type is not known
+SHAPED_BY = {"Expand": 1, "Reshape": 1, "Tile": 1}  # slot of the values that the output's shape depends on
+WITH_BODY = ("If", "Loop", "Scan", "SequenceMap")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """The shape of a value, and its type as a number of TensorProto; None and 0 if they are not known."""
+
+    shape: Shape | None = None
+    type: int = 0
+
+
+UNKNOWN = Typed()
+
+
+class ShapeInference:
+    """The inference for the operations of one model."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._opsets = list(model.opset_import)
+        self._versions = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in self._opsets}
+        self._ir_version = model.ir_version
+
+    def outputs(
+        self, node: onnx.NodeProto, inputs: Sequence[Typed], arrays: Sequence[NDArray[np.generic] | None]
+    ) -> list[Typed]:
+        """The outputs of a node; ``arrays`` are the values of small constants among its inputs.
+
+        Raises BadArchitecture if the inputs cannot be operands of this operation.
+        """
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        nothing = [UNKNOWN] * len(node.output)
+        version = self._versions.get(domain, 1)
+        if node.op_type in WITH_BODY or not onnx.defs.has(node.op_type, version, domain):
+            return nothing
+        given, known = {}, {}
+        for name, value, array in zip(node.input, inputs, arrays, strict=False):
+            if name:
+                given[name] = onnx.helper.make_tensor_type_proto(value.type or FLOAT, value.shape)
+            if name and array is not None and not array.dtype.hasobject:
+                known[name] = onnx.numpy_helper.from_array(array, name)
+        if node.op_type in SHAPED_BY and len(node.input) > 1 and node.input[SHAPED_BY[node.op_type]] not in known:
+            return nothing  # the library would return the shape of the input
+        schema = onnx.defs.get_schema(node.op_type, version, domain)
+        try:
+            found = onnx.shape_inference.infer_node_outputs(
+                schema, node, given, known, opset_imports=self._opsets, ir_version=self._ir_version
+            )
+        except onnx.shape_inference.InferenceError as error:
+            if all(value.shape is not None for name, value in zip(node.input, inputs, strict=False) if name):
+                raise BadArchitecture(_reason(error)) from None
+            return nothing
+        except Exception:  # the library raises other errors for operators that it cannot look into
+            return nothing
+        return [typed(found[name]) if name in found else UNKNOWN for name in node.output]
+
+
+def typed(value: onnx.TypeProto) -> Typed:
+    """Shape and type of a tensor; the shape is None if a size is not stated."""
+    if not value.HasField("tensor_type"):
+        return UNKNOWN
+    tensor = value.tensor_type
+    dims = tensor.shape.dim if tensor.HasField("shape") else ()
+    if not tensor.HasField("shape") or not all(dim.HasField("dim_value") for dim in dims):
+        return Typed(None, tensor.elem_type)
+    return Typed(tuple([dim.dim_value for dim in dims]), tensor.elem_type)
+
+
+def _reason(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return printable(lines[-1].split("] ")[-1] if lines else type(error).__name__)
