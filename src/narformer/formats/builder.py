@@ -8,12 +8,12 @@ from math import prod
 from narformer.formats.trained import decided
 from narformer.network.graph import Op, Value
 from narformer.network.mutable_graph import MutableGraph
-from narformer.network.ops import DESCRIBED_FROM, filled
+from narformer.network.ops import DESCRIBED_FROM, OPS, filled
 from narformer.network.source_network import Coverage, SourceNetwork
 from narformer.network.tensors import ConstantOperand, Tensor
 from narformer.network.weights import WEIGHTS, implied
 
-__all__ = ["Builder", "Constant", "Operand", "Shape", "same_padding", "slices"]
+__all__ = ["Builder", "Constant", "Operand", "Shape", "merged", "same_padding", "slices"]
 
 Shape = tuple[int, ...]
 
@@ -46,6 +46,13 @@ class Constant:
 
 
 Operand = int | Constant | None
+# Slots of constants whose contents are the operation's attributes: sizes, axes, bounds
+SIZES: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("Reshape", "Expand", "Tile", "Squeeze", "Unsqueeze", "TopK", "Trilu", "CumSum", "Split"), (1,)),
+    **dict.fromkeys((kind for kind in OPS if kind.startswith("Reduce")), (1,)),
+    **dict.fromkeys(("Slice", "Pad", "Resize", "Clip", "OneHot", "Dropout"), (1, 2, 3, 4)),
+}
+BY_SLOT = ("Einsum", "MatMul", "Gemm", "Attention")  # kinds whose work depends on the shapes of constants
 
 
 def _content(constant: ConstantOperand) -> tuple[object, ...]:
@@ -53,16 +60,15 @@ def _content(constant: ConstantOperand) -> tuple[object, ...]:
     return constant.slot, constant.shape, sum(t.count for t in tensors), {replace(t, count=0) for t in tensors}
 
 
-def listed_constants(kind: str, operands: Sequence[Operand], described: int) -> tuple[ConstantOperand, ...]:
-    """The constants of an operation, except a single scalar that is not trained, and those that its attributes hold."""
+def listed_constants(kind: str, operands: Sequence[Operand]) -> tuple[ConstantOperand, ...]:
+    """The constants of an operation, except sizes and bounds, and except a lone scalar that is not trained."""
+    sizes = SIZES.get(kind, ())
+    constants = [(slot, o) for slot, o in enumerate(operands) if isinstance(o, Constant) and slot not in sizes]
     found = []
-    scalars = sum(operand.count for operand in operands[:described] if isinstance(operand, Constant)) == 1
-    for slot, operand in enumerate(operands):
-        if not isinstance(operand, Constant):
-            continue
-        tensors = operand.tensors if operand.certain else decided(kind, slot, operand.tensors, operand.count)
-        small = scalars if slot < described else operand.values is not None and kind not in WEIGHTS
-        if not small or any(tensor.trained for tensor in tensors):
+    for slot, operand in constants:
+        stored = operand.tensors
+        tensors = stored if operand.certain else decided(kind, slot, stored, operand.count)
+        if len(constants) > 1 or operand.count > 1 or kind in BY_SLOT or any(tensor.trained for tensor in tensors):
             found.append(ConstantOperand(slot, operand.shape, tensors))
     return tuple(found)
 
@@ -100,7 +106,7 @@ class Builder:
                 values.setdefault("value", float(scalar))
         op = filled(Op.of(kind, shape, **values))
         vertices = [(slot, v) for slot, v in enumerate(operands) if isinstance(v, int)]
-        listed = listed_constants(op.kind, operands, described)
+        listed = listed_constants(op.kind, operands)
         if listed and not self._implied(op, vertices, listed):
             op = replace(op, constants=listed)
         vertex = self.graph.add(op, vertices)
@@ -118,16 +124,13 @@ class Builder:
             return False
 
     def _settle(self) -> None:
-        """Take the identity from tensors that only one operation of the network reads."""
+        """Take the identity from tensors that only one operand is; one that any operation trains is trained."""
         ops = [(v, op) for v, op in self.graph.ops.items() if op.constants]
-        uses = Counter(
-            identity
-            for _, op in ops
-            for identity in {t.identity for constant in op.constants for t in constant.tensors if t.identity}
-        )
-        for v, op in ops if 1 in uses.values() else ():
-            if any(uses[t.identity] == 1 for constant in op.constants for t in constant.tensors if t.identity):
-                constants = _one_use(op.constants, uses)
+        trained = {t.identity for _, op in ops for constant in op.constants for t in constant.tensors if t.trained}
+        uses = Counter(t.identity for _, op in ops for constant in op.constants for t in constant.tensors if t.identity)
+        for v, op in ops if uses else ():
+            if any(t.identity for constant in op.constants for t in constant.tensors):
+                constants = _settled(op.constants, uses, trained)
                 implied_ = self._implied(op, self.graph.operands[v], constants)
                 self.graph.ops[v] = replace(op, constants=() if implied_ else constants)
 
@@ -161,13 +164,25 @@ class Builder:
         )
 
 
-def _one_use(constants: tuple[ConstantOperand, ...], uses: Counter[int]) -> tuple[ConstantOperand, ...]:
-    return tuple(
-        replace(
-            constant, tensors=tuple(t if uses[t.identity] > 1 else replace(t, identity=0) for t in constant.tensors)
-        )
-        for constant in constants
-    )
+def _settled(
+    constants: tuple[ConstantOperand, ...], uses: Counter[int], trained: set[int]
+) -> tuple[ConstantOperand, ...]:
+    def settled(tensor: Tensor) -> Tensor:
+        if not tensor.identity:
+            return tensor
+        identity = tensor.identity if uses[tensor.identity] > 1 else 0
+        return replace(tensor, trained=tensor.identity in trained, identity=identity)
+
+    return tuple(replace(constant, tensors=tuple(map(settled, constant.tensors))) for constant in constants)
+
+
+def merged(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """The tensors that a value is computed from, each once; equal tensors without identity are several."""
+    found: list[Tensor] = []
+    for tensor in tensors:
+        if not tensor.identity or tensor not in found:
+            found.append(tensor)
+    return tuple(found)
 
 
 def slices(shape: Shape, axes: Sequence[int], starts: Sequence[int], ends: Sequence[int], steps: Sequence[int]) -> Op:

@@ -6,10 +6,10 @@ from math import prod
 
 import onnx
 
-from narformer.formats.builder import Builder, Constant, Operand, Shape, same_padding, slices
+from narformer.formats.builder import SIZES, Builder, Constant, Operand, Shape, merged, same_padding, slices
 from narformer.formats.trained import decided
 from narformer.network.graph import Value
-from narformer.network.ops import ALIASES, DESCRIBED_FROM, OPS
+from narformer.network.ops import ALIASES, OPS
 from narformer.network.tensors import Tensor
 
 __all__ = ["OWN_KINDS", "Call", "Given", "outputs"]
@@ -108,6 +108,8 @@ def _window(call: Call, builder: Builder) -> int:
             pads = same_padding(shape[2:], kernel, strides, dilations, auto == "SAME_UPPER")
     elif auto == "VALID":
         pads = None
+    if call.given.get("ceil_mode") and shape is not None and call.out[0] is not None and len(shape) == len(kernel) + 2:
+        call.out = [None if out is None else _ended(out, shape, strides, pads) for out in call.out]
     attributes: dict[str, Value | None] = {
         "kernel_shape": kernel, "strides": strides, "pads": pads, "dilations": dilations
     }  # fmt: skip
@@ -120,6 +122,13 @@ def _window(call: Call, builder: Builder) -> int:
     if call.kind == "ConvTranspose" and pads is None and shape is not None and call.out[0] is not None:
         attributes["pads"] = _transposed_padding(call, shape, call.out[0], kernel, strides, dilations)
     return _plain(call, builder, **attributes)
+
+
+def _ended(out: Shape, shape: Shape, strides: Shape, pads: Shape | None) -> Shape:
+    """The output of a pool without windows that start behind the image, which the library counts before opset 22."""
+    begins = pads or (0,) * len(strides)
+    ends = zip(out[2:], shape[2:], strides, begins, strict=False)
+    return (*out[:2], *(n - 1 if n > 1 and (n - 1) * stride >= size + begin else n for n, size, stride, begin in ends))
 
 
 def _transposed_padding(
@@ -140,19 +149,16 @@ def _gemm(call: Call, builder: Builder) -> int:
         _turned(call.operands[1], call.given.get("transB")),
     )
     offset = call.operands[2] if len(call.operands) > 2 else None
-    turned: dict[str, Value] = {"trans_a": 1} if call.given.get("transA") and isinstance(left, int) else {}
     if isinstance(left, Constant):
-        turned = {"trans_b": 1} if call.given.get("transB") else {}
+        turned: dict[str, Value] = {"trans_b": 1} if call.given.get("transB") else {}
         vertex = builder.add("MatMul", call.out[0], [left, right], turned)
-    else:
-        bias = offset if isinstance(offset, Constant) and offset.count > 1 else None
-        if bias is not None and call.out[0] is not None and bias.count == call.out[0][-1]:
-            bias = replace(bias, shape=call.out[0][-1:])
-        operands = [left, right, bias]
-        vertex = builder.add("Gemm", call.out[0], operands, {"bias": int(bias is not None), **turned})
-    if isinstance(offset, int):
-        vertex = builder.add("Add", call.out[0], [vertex, offset])
-    return vertex
+        return vertex if offset is None else builder.add("Add", call.out[0], [vertex, offset])
+    turned = {"trans_a": 1} if call.given.get("transA") else {}
+    bias = offset if isinstance(offset, Constant) else None
+    if bias is not None and call.out[0] is not None and bias.count == call.out[0][-1]:
+        bias = replace(bias, shape=call.out[0][-1:])
+    vertex = builder.add("Gemm", call.out[0], [left, right, bias], {"bias": int(bias is not None), **turned})
+    return builder.add("Add", call.out[0], [vertex, offset]) if isinstance(offset, int) else vertex
 
 
 def _turned(operand: Operand, given: Given | None) -> Operand:
@@ -312,6 +318,8 @@ def _shape_of(call: Call) -> Shape | None:
         whole = {axis % max(len(shape), 1) for axis in axes}
         kept = call.given.get("keepdims", 1)
         return tuple(1 if i in whole else n for i, n in enumerate(shape) if kept or i not in whole)
+    if call.kind in ("GroupNormalization", "MeanVarianceNormalization"):
+        return shape
     if call.kind in _ELEMENTWISE:
         first = call.shapes[:1] if call.kind == "CastLike" else call.shapes
         return _broadcast([s for s in first if s is not None]) if None not in first else None
@@ -340,13 +348,14 @@ _FROM_SHAPES = ("Shape", "Size", "ConstantOfShape", "EyeLike", "Range")  # their
 
 def _derived(call: Call) -> list[Constant]:
     """The outputs of a node that does not depend on an input, computed from the tensors of its operands."""
-    tensors: dict[Tensor, None] = {}
-    certain, described = True, DESCRIBED_FROM.get(call.kind, len(call.operands))
+    tensors: list[Tensor] = []
+    certain = True
     for slot, operand in enumerate(call.operands if call.kind not in _FROM_SHAPES else ()):
-        if isinstance(operand, Constant) and (slot < described or operand.values is None):
-            tensors.update({t: None for t in decided(call.kind, slot, operand.tensors) if t.count > 1 or t.trained})
+        if isinstance(operand, Constant) and slot not in SIZES.get(call.kind, ()):
+            tensors += decided(call.kind, slot, operand.tensors)
             certain = certain and (operand.certain or call.kind == "DequantizeLinear")
-    return [Constant(shape, tensors=tuple(tensors), certain=certain and bool(tensors)) for shape in call.out]
+    one = merged(tensors)
+    return [Constant(shape, tensors=one, certain=certain and bool(one)) for shape in call.out]
 
 
 def _constant_out(call: Call) -> bool:

@@ -19,6 +19,12 @@ __all__ = ["ShapeInference", "Typed", "typed"]
 
 FLOAT = 1  # of TensorProto; the type of a value whose type is not known
 SHAPED_BY = {"Expand": 1, "Reshape": 1, "Tile": 1}  # slot of the values that the output's shape depends on
+# Kinds whose operands the library checks as runtimes do. It refuses others for shapes that runtimes accept.
+REFUSED = {
+    *("MatMul", "Gemm", "Concat", "Conv", "Reshape", "Split", "Where", "Expand", "Transpose", "Squeeze", "Unsqueeze"),
+    *("Add", "Sub", "Mul", "Div", "Pow", "Equal", "Greater", "Less", "And", "Or", "Xor", "Max", "Min", "Mean", "Sum"),
+    *("Gather", "Einsum", "BatchNormalization", "PRelu", "GreaterOrEqual", "LessOrEqual", "Mod", "BitShift"),
+}
 WITH_BODY = ("If", "Loop", "Scan", "SequenceMap")
 
 
@@ -67,7 +73,9 @@ class ShapeInference:
                 schema, node, given, known, opset_imports=self._opsets, ir_version=self._ir_version
             )
         except onnx.shape_inference.InferenceError as error:
-            if all(value.shape is not None for name, value in zip(node.input, inputs, strict=False) if name):
+            if node.op_type in REFUSED and all(
+                value.shape is not None for name, value in zip(node.input, inputs, strict=False) if name
+            ):
                 raise BadArchitecture(_reason(error)) from None
             return nothing
         except Exception:  # the library raises other errors for operators that it cannot look into

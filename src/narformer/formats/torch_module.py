@@ -13,7 +13,7 @@ import torch
 from torch.export.graph_signature import InputKind, OutputKind
 
 from narformer.errors import BadArchitecture, printable
-from narformer.formats.builder import Builder, Constant, Operand, Shape
+from narformer.formats.builder import Builder, Constant, Operand, Shape, merged
 from narformer.formats.torch_call import Call, Lazy
 from narformer.formats.torch_ops import ATEN
 from narformer.network.source_network import SourceNetwork
@@ -120,10 +120,10 @@ def _value(node: torch.fx.Node, shape: Any, values: Mapping[str, Any], builder: 
     operands = [value for n in node.all_input_nodes for value in _flat(values[n.name])]
     if not any(isinstance(operand, int) for operand in operands):
         builder.dropped["constant"] += 1
-        tensors = dict.fromkeys(t for operand in operands if isinstance(operand, Constant) for t in operand.tensors)
+        tensors = merged(t for operand in operands if isinstance(operand, Constant) for t in operand.tensors)
         if len(node.users) > 1:
-            tensors = dict.fromkeys(tensor if tensor.identity else builder.identified(tensor) for tensor in tensors)
-        return Constant(shape if not isinstance(shape, list) else None, tensors=tuple(tensors), certain=True)
+            tensors = tuple(tensor if tensor.identity else builder.identified(tensor) for tensor in tensors)
+        return Constant(shape if not isinstance(shape, list) else None, tensors=tensors, certain=True)
     if not isinstance(target, torch._ops.OpOverload):
         return builder.add(f"torch.{getattr(target, '__name__', 'unknown')}", None, operands)
     packet = target._schema.name.removeprefix("aten::").rstrip("_")
