@@ -118,8 +118,9 @@ class Network:
         alike = [name for name in self.fixed if self.shape(name) == shape and self.arrays[name].dtype == np.float32]
         if alike and self.random.random() < 0.3:
             return self.random.choice(alike)
-        ways = [self._new] * 6 + [self._halves, self._bytes, self._identity, self._flat, self._pair, self._scaled]
+        ways = [self._new] * 6 + [self._halves, self._bytes, self._identity, self._flat]
         ways += [self._turned] * 2 + [self._part] * 2 if shape else []
+        ways += [self._pair, self._scaled] if prod(shape) > 1 else []
         return self.random.choice(ways)(shape)
 
     def _new(self, shape):

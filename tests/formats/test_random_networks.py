@@ -93,8 +93,9 @@ class ByHand:
             yield name, real if mark is None else mark and tensor.data_type not in (TensorProto.BOOL, TensorProto.INT64)
             return
         node = self.writer[name]
+        size = self.arrays[name].size
         for slot, operand in enumerate(node.input if node.op_type != "Shape" else ()):
-            if operand and not describes(node, slot):
+            if operand and not describes(node, slot) and (size == 1 or self.arrays[operand].size > 1):
                 own = marked(node, slot)
                 yield from self.tensors(operand, own if node.op_type == "DequantizeLinear" or mark is None else mark)
 
