@@ -166,7 +166,8 @@ def resize(f):
 def expand(f):
     x, r = f.value(0, 1, 2, 3, fits=lambda shape: prod(shape) <= 200), f.random
     wide = [r.randint(1, 3) if n == 1 else n for n in f.shape(x)]
-    sizes = [r.randint(1, 3)] * r.randint(0, 1) + [n if n != m or r.random() < 0.7 else 1 for n, m in zip(wide, f.shape(x), strict=True)]
+    sizes = [n if n != m or r.random() < 0.7 else 1 for n, m in zip(wide, f.shape(x), strict=True)]
+    sizes = [r.randint(1, 3)] * r.randint(0, 1) + sizes
     if r.random() < 0.2:
         return f("Expand", x, f("Concat", f.whole(2), f("Shape", x), axis=0))
     return f("Expand", x, f.whole(*sizes))
@@ -234,7 +235,8 @@ def scatter(f):
     r, x = f.random, f.value(2, 3)
     shape = f.shape(x)
     if r.random() < 0.5:
-        return f("ScatterElements", x, f.keep(f.numbers.integers(0, shape[0], (1, *shape[1:]))), f.operand(1, *shape[1:]))
+        index = f.keep(f.numbers.integers(0, shape[0], (1, *shape[1:])))
+        return f("ScatterElements", x, index, f.operand(1, *shape[1:]))
     rows = f.keep(f.numbers.integers(0, shape[0], (2, 1)))
     return f("ScatterND", x, rows, f.operand(2, *shape[1:]))
 

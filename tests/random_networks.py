@@ -1,4 +1,4 @@
-"""Random networks in ONNX files: every operation runs on ONNX Runtime as soon as it is drawn, so its shapes are true."""
+"""Random networks in ONNX files; every operation runs on ONNX Runtime as soon as it is drawn."""
 
 from math import prod
 
@@ -28,17 +28,21 @@ class Network:
 
     random: where all choices come from
     arrays: every value so far, as ONNX Runtime computed it
-    fixed:  names of those that depend on no input
+    fixed:  names of those that depend on no input, as keys
+    named:  dimensions with a name -> size
     """
 
     def __init__(self, random, opset):
         self.random, self.opset = random, opset
         self.nodes, self.stored, self.entries = [], [], []
-        self.arrays, self.fixed = {}, {}
+        self.arrays, self.fixed, self.named = {}, {}, {}
         self.numbers = np.random.default_rng(0)
 
     def __call__(self, kind, *operands, outputs=1, **attributes):
-        """Add a node and run it; operands are names, None for one that is left out. Returns the names of its outputs."""
+        """Add a node and run it; operands are names, None for one that is left out.
+
+        Returns the name of its output, or the names if there are several.
+        """
         names = [operand or "" for operand in operands]
         while names and not names[-1]:
             names.pop()
@@ -154,7 +158,8 @@ class Network:
         """A transposed tensor, which others may read too."""
         back = shape[::-1]
         alike = [t.name for t in self.stored if tuple(t.dims) == back and t.data_type == TensorProto.FLOAT]
-        source = self.random.choice(alike) if alike and self.random.random() < 0.6 else self.initializer(self.reals(*back))
+        shared = alike and self.random.random() < 0.6
+        source = self.random.choice(alike) if shared else self.initializer(self.reals(*back))
         return self("Transpose", source)
 
     def _part(self, shape):
@@ -183,14 +188,23 @@ class Network:
     # --- the file -------------------------------------------------------------------------------------------------
 
     def finished(self):
-        """The model, and a copy whose outputs are all values; its own are most of the values that nothing reads."""
+        """The model, and a copy whose outputs are all values; its own are most of the values that nothing reads.
+
+        Some inputs of the model have a first dimension with a name; ``named`` holds its size.
+        """
         read = {name for node in self.nodes for name in node.input}
         moving = [name for node in self.nodes for name in node.output if name and name not in self.fixed]
         ends = [name for name in moving if self.random.random() < (0.1 if name in read else 0.9)] or moving[-1:]
+        batches = [name for name in self.entries if self.shape(name) and self.random.random() < 0.2]
+        self.named = {f"batch of {name}": self.shape(name)[0] for name in batches}
         return self.model(ends), self.model(moving)
 
     def model(self, ends):
-        entries = [described(name, self.arrays[name], self.shape(name)) for name in self.entries]
+        named = {name.removeprefix("batch of "): [name] for name in self.named}
+        entries = [
+            described(name, self.arrays[name], [*named.get(name, self.shape(name)[:1]), *self.shape(name)[1:]])
+            for name in self.entries
+        ]
         outputs = [described(name, self.arrays[name]) for name in ends]
         return self._model(helper.make_graph(self.nodes, "random", entries, outputs, self.stored))
 

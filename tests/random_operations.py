@@ -47,7 +47,7 @@ def groups(f, channels):
 
 def convolution(f):
     x = f.value(3, 4, 4, 5)
-    batch, channels, *image = f.shape(x)
+    _, channels, *image = f.shape(x)
     given, kernel = window(f, image)
     group = groups(f, channels)
     out = group * f.random.randint(1, 2)
@@ -60,23 +60,17 @@ def convolution(f):
 
 def transposed_convolution(f):
     x = f.value(3, 4, 4, fits=lambda shape: np.prod(shape) <= 300)
-    batch, channels, *image = f.shape(x)
+    _, channels, *image = f.shape(x)
     given, kernel = window(f, image, auto=False)
-    group, r = groups(f, channels), f.random
-    sizes = [
-        s * (n - 1) + (k - 1) * d + 1
-        for s, n, k, d in zip(
-            given["strides"], image, kernel, given.get("dilations", [1] * len(kernel)), strict=True
-        )
-    ]
+    group, r, strides = groups(f, channels), f.random, given["strides"]
+    dilations = given.get("dilations", [1] * len(kernel))
+    whole = [s * (n - 1) + (k - 1) * d + 1 for s, n, k, d in zip(strides, image, kernel, dilations, strict=True)]
     if "pads" in given:
-        rank = len(image)
-        given["pads"] = [p if sizes[k % rank] > 2 * p else 0 for k, p in enumerate(given["pads"])]
-        given["pads"] = [p if sizes[k % rank] > sum(given["pads"][k % rank :: rank]) else 0 for k, p in enumerate(given["pads"])]
+        given["pads"] = [pad if whole[k % len(whole)] > 4 else 0 for k, pad in enumerate(given["pads"])]
     elif r.random() < 0.3:
-        given["output_shape"] = [size + r.randint(0, s - 1) for size, s in zip(sizes, given["strides"], strict=True)]
+        given["output_shape"] = [size + r.randint(0, s - 1) for size, s in zip(whole, strides, strict=True)]
     elif r.random() < 0.3:
-        given["output_padding"] = [r.randint(0, s - 1) for s in given["strides"]]
+        given["output_padding"] = [r.randint(0, s - 1) for s in strides]
     wide = r.randint(1, 3)
     bias = f.operand(group * wide) if r.random() < 0.5 else None
     return f("ConvTranspose", x, f.operand(channels, wide, *kernel), bias, group=group, **given)
@@ -111,8 +105,9 @@ def matmul(f):
     front = tuple(1 if r.random() < 0.3 else n for n in front)
     if front and len(shape) < 4 and r.random() < 0.1:
         front = (2, *front)
-    other = r.choice(((*front, inner, r.randint(1, 6)), (inner,))) if left else r.choice(((*front, r.randint(1, 6), inner), (inner,)))
-    y = f.operand(*other)
+    wide = r.randint(1, 6)
+    matrix = (*front, inner, wide) if left else (*front, wide, inner)
+    y = f.operand(*r.choice((matrix, matrix, (inner,))))
     return f("MatMul", x, y) if left else f("MatMul", y, x)
 
 

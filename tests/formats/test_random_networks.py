@@ -27,23 +27,27 @@ BYTES = {
 
 # Slots of weights, which training changes in whatever type they are stored
 TRAINED = {
-    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "BatchNormalization", "InstanceNormalization"), {1, 2}),
-    **dict.fromkeys(("LayerNormalization", "GroupNormalization"), {1, 2}),
-    **dict.fromkeys(("RMSNormalization", "PRelu", "MatMul", "ConvInteger", "MatMulInteger"), {1}),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), {1, 2, 3, 7}),
-    "QLinearConv": {3, 8}, "QLinearMatMul": {3}, "DequantizeLinear": {0},
-}  # fmt: skip
+    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "BatchNormalization", "InstanceNormalization"), (1, 2)),
+    **dict.fromkeys(("LayerNormalization", "GroupNormalization"), (1, 2)),
+    **dict.fromkeys(("RMSNormalization", "PRelu", "MatMul", "ConvInteger", "MatMulInteger"), (1,)),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2, 3, 7)),
+    "QLinearConv": (3, 8),
+    "QLinearMatMul": (3,),
+    "DequantizeLinear": (0,),
+}
 # Slots of real numbers that training does not change
 FROZEN = {
-    "BatchNormalization": {3, 4}, "QuantizeLinear": {1, 2}, "DequantizeLinear": {1, 2},
-    "QLinearConv": {1, 2, 4, 5, 6, 7}, "QLinearMatMul": {1, 2, 4, 5, 6, 7}, "ConvInteger": {2, 3},
-    "MatMulInteger": {2, 3}, **dict.fromkeys(("LSTM", "GRU", "RNN"), {4, 5, 6}),
-}  # fmt: skip
+    "BatchNormalization": (3, 4),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), (1, 2)),
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul"), (1, 2, 4, 5, 6, 7)),
+    **dict.fromkeys(("ConvInteger", "MatMulInteger"), (2, 3)),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), (4, 5, 6)),
+}
 # Slots that say what an operation does: sizes, axes, bounds
 DESCRIBING = {
-    **dict.fromkeys(("Reshape", "Expand", "Tile", "Squeeze", "Unsqueeze", "TopK", "Trilu", "CumSum", "Split"), {1}),
-    **dict.fromkeys(("Slice", "Pad", "Resize", "Clip", "OneHot", "Dropout"), {1, 2, 3, 4}),
-}  # fmt: skip
+    **dict.fromkeys(("Reshape", "Expand", "Tile", "Squeeze", "Unsqueeze", "TopK", "Trilu", "CumSum", "Split"), (1,)),
+    **dict.fromkeys(("Slice", "Pad", "Resize", "Clip", "OneHot", "Dropout"), (1, 2, 3, 4)),
+}
 
 
 def describes(node, slot):
@@ -146,7 +150,7 @@ def check(network):
     model, whole = network.finished()
     names = [value.name for value in whole.graph.output]
     arrays = network.arrays | dict(zip(names, session(whole).run(None, network.feeds()), strict=True))
-    imported = read_onnx(model.SerializeToString())
+    imported = read_onnx(model.SerializeToString(), network.named)
     counted, by_hand = cost(imported.architecture), ByHand(model, arrays)
     assert not counted.unknown
     shapes = shapes_of(imported)
