@@ -51,7 +51,8 @@ def follow(reading: "Reading", node: onnx.NodeProto) -> None:
     for position, (name, result) in enumerate(zip(node.output, results, strict=False)):
         operand = result.operand
         if not certain and position == 0:
-            operand = reading.builder.add(node.op_type, result.typed.shape, [operand])
+            condition = reading.operand(node.input[0]) if node.op_type == "If" else None
+            operand = reading.builder.add(node.op_type, result.typed.shape, [operand, condition])
         _put(reading, name, Result(operand, result.typed, result.array))
     for name in node.output[len(results) :]:
         _put(reading, name, Result(Constant(None), Typed()))

@@ -9,7 +9,7 @@ import onnx
 from narformer.formats.builder import SIZES, Builder, Constant, Operand, Shape, merged, same_padding, slices
 from narformer.formats.trained import decided
 from narformer.network.graph import Value
-from narformer.network.ops import ALIASES, OPS
+from narformer.network.ops import ALIASES, ELEMENTWISE, OPS
 from narformer.network.tensors import Tensor
 
 __all__ = ["OWN_KINDS", "Call", "Given", "outputs"]
@@ -17,6 +17,7 @@ __all__ = ["OWN_KINDS", "Call", "Given", "outputs"]
 OWN_KINDS = ("Input", "Take", "Zero")  # kinds of the op table that are not ONNX operations
 ENTRIES = 64  # longest attribute of an unknown operation that is kept
 
+BIAS_SLOT = {"QLinearConv": 8, "DeformConv": 3}
 Given = int | float | str | tuple[int | float, ...]
 
 
@@ -116,7 +117,7 @@ def _window(call: Call, builder: Builder) -> int:
     if not convolution and "dilations" not in OPS[ALIASES.get(call.kind, call.kind)].attributes:
         del attributes["dilations"]
     if convolution:
-        attributes["bias"] = int(call.has(8 if call.kind == "QLinearConv" else 2) and call.kind != "ConvInteger")
+        attributes["bias"] = int(call.kind != "ConvInteger" and call.has(BIAS_SLOT.get(call.kind, 2)))
         extra = call.integers("output_padding", 99)
         attributes["output_padding"] = extra if extra and any(extra) else None
     if call.kind == "ConvTranspose" and pads is None and shape is not None and call.out[0] is not None:
@@ -320,7 +321,7 @@ def _shape_of(call: Call) -> Shape | None:
         return tuple(1 if i in whole else n for i, n in enumerate(shape) if kept or i not in whole)
     if call.kind in ("GroupNormalization", "MeanVarianceNormalization"):
         return shape
-    if call.kind in _ELEMENTWISE:
+    if call.kind in ELEMENTWISE:
         first = call.shapes[:1] if call.kind == "CastLike" else call.shapes
         return _broadcast([s for s in first if s is not None]) if None not in first else None
     return None
@@ -335,12 +336,6 @@ def _broadcast(shapes: Sequence[Shape]) -> Shape | None:
             return None
         size.append(wide.pop() if wide else 1)
     return tuple(size)
-
-
-_ELEMENTWISE = {
-    *(kind for kind, entry in OPS.items() if entry.commutative or entry == OPS["Exp"] or entry == OPS["Where"]),
-    *("Sub", "Div", "Pow", "Mod", "Relu", "Cast", "CastLike", "Clip", "Softmax", "Identity", "Not", "HardSigmoid"),
-}  # fmt: skip
 
 
 _FROM_SHAPES = ("Shape", "Size", "ConstantOfShape", "EyeLike", "Range")  # their outputs hold nothing of their operands
@@ -364,7 +359,10 @@ def _constant_out(call: Call) -> bool:
 
 _SPECIAL: dict[str, Callable[[Call, Builder], int]] = {
     **dict.fromkeys(
-        ("Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "LpPool", "MaxUnpool"),
+        (
+            *("Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "DeformConv"),
+            *("MaxPool", "AveragePool", "LpPool", "MaxUnpool"),
+        ),
         _window,
     ),
     "Gemm": _gemm,
@@ -382,6 +380,7 @@ _SPECIAL: dict[str, Callable[[Call, Builder], int]] = {
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),
     "Reshape": _reshape,
     "Swish": _swish,
+    "CausalConvWithState": lambda call, builder: _plain(call, builder, bias=int(call.has(2))),
     **{kind: _reduce for kind in OPS if kind.startswith("Reduce")},
 }
 

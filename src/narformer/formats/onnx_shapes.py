@@ -18,7 +18,12 @@ from narformer.formats.builder import Shape
 __all__ = ["ShapeInference", "Typed", "typed"]
 
 FLOAT = 1  # of TensorProto; the type of a value whose type is not known
-SHAPED_BY = {"Expand": 1, "Reshape": 1, "Tile": 1}  # slot of the values that the output's shape depends on
+SHAPED_BY = {
+    "ConstantOfShape": 0,
+    "Expand": 1,
+    "Reshape": 1,
+    "Tile": 1,
+}  # slot of the values that the output's shape depends on
 # Kinds whose operands the library checks as runtimes do. It refuses others for shapes that runtimes accept.
 REFUSED = {
     *("MatMul", "Gemm", "Concat", "Conv", "Reshape", "Split", "Where", "Expand", "Transpose", "Squeeze", "Unsqueeze"),
@@ -65,7 +70,11 @@ class ShapeInference:
                 given[name] = onnx.helper.make_tensor_type_proto(value.type or FLOAT, value.shape)
             if name and array is not None and not array.dtype.hasobject:
                 known[name] = onnx.numpy_helper.from_array(array, name)
-        if node.op_type in SHAPED_BY and len(node.input) > 1 and node.input[SHAPED_BY[node.op_type]] not in known:
+        if (
+            node.op_type in SHAPED_BY
+            and len(node.input) > SHAPED_BY[node.op_type]
+            and node.input[SHAPED_BY[node.op_type]] not in known
+        ):
             return nothing  # the library would return the shape of the input
         schema = onnx.defs.get_schema(node.op_type, version, domain)
         try:

@@ -16,6 +16,8 @@ TRAINED: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("LayerNormalization", "GroupNormalization"), (1, 2)),
     **dict.fromkeys(("RMSNormalization", "PRelu", "MatMul", "ConvInteger", "MatMulInteger"), (1,)),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2, 3, 7)),
+    "DeformConv": (1, 3),
+    "CausalConvWithState": (1, 2),
     "QLinearConv": (3, 8),
     "QLinearMatMul": (3,),
     "DequantizeLinear": (0,),

@@ -4,7 +4,7 @@ A rule is called with the operation, its operands by slot (inputs, constants and
 """
 
 from collections.abc import Callable, Mapping
-from math import prod
+from math import log2, prod
 
 from narformer.network.graph import Op
 from narformer.network.weights import GATES, WEIGHT_SLOT, integer, kernel
@@ -211,6 +211,63 @@ def _labels(term: str, shape: Shape, sizes: dict[str, int]) -> list[str]:
             raise ValueError(f"the sizes {sizes[label]} and {size} under one label")
         sizes[label] = max(sizes[label], size)
     return labels
+
+
+def linear_attention_macs(op: Op, inputs: Operands, out: Shape) -> int:
+    """Per token: the outer products that update the state, its look-ups by the keys (delta rules), and the reads."""
+    heads, groups = integer(op, "q_num_heads", 1), integer(op, "kv_num_heads", 1)
+    looked_up = groups if "delta" in str(op.get("update_rule", "gated_delta")) else 0
+    state = inputs[0][-1] // heads * (inputs[2][-1] // groups)
+    return prod(inputs[0][:-1]) * state * (groups + looked_up + heads)
+
+
+def linear_attention_flops(op: Op, inputs: Operands, out: Shape) -> int:
+    """Twice the products."""
+    return 2 * linear_attention_macs(op, inputs, out)
+
+
+def grouped_macs(op: Op, inputs: Operands, out: Shape) -> int:
+    """Products of rows and the matrix of their group: (rows, K) and (groups, K, N)."""
+    return prod(out) * inputs[1][-2]
+
+
+def grouped_flops(op: Op, inputs: Operands, out: Shape) -> int:
+    """Multiplications and additions of ``grouped_macs``."""
+    return prod(out) * (2 * inputs[1][-2] - 1)
+
+
+def affine_macs(op: Op, inputs: Operands, out: Shape) -> int:
+    """Products of each position of a grid and the matrix (D, D + 1)."""
+    return prod(out) * (out[-1] + 1)
+
+
+def affine_flops(op: Op, inputs: Operands, out: Shape) -> int:
+    """Multiplications and additions of ``affine_macs``."""
+    return prod(out) * (2 * out[-1] + 1)
+
+
+def fourier_flops(op: Op, inputs: Operands, out: Shape) -> int:
+    """5 n log2 n for each transform of n complex values, as the literature counts the fast Fourier transform."""
+    axis = integer(op, "axis", -2)
+    length = inputs.first()[axis] if op.kind == "DFT" else out[-2]
+    return int(2.5 * prod(out) * log2(max(length, 2)))
+
+
+def determinant_flops(op: Op, inputs: Operands, out: Shape) -> int:
+    """Elimination: 2 n³ / 3."""
+    return prod(out) * 2 * inputs.first()[-1] ** 3 // 3
+
+
+def sampled_flops(op: Op, inputs: Operands, out: Shape) -> int:
+    """Weighted sum of the neighbours of each sampled position: 2 n - 1 for n neighbours, of which a nearest has one."""
+    neighbours = {"nearest": 1, "cubic": 4}.get(str(op.get("mode")), 2)
+    return prod(out) * (2 * prod([neighbours] * (len(out) - 2)) - 1)
+
+
+def adaptive_flops(op: Op, inputs: Operands, out: Shape) -> int:
+    """The values in all windows; window i of n values in m windows is floor(i n / m) to ceil((i + 1) n / m)."""
+    pairs = list(zip(inputs.first()[2:], out[2:], strict=True))
+    return prod(out[:2]) * prod(sum(-(-(i + 1) * n // m) - i * n // m for i in range(m)) for n, m in pairs)
 
 
 def norm_flops(op: Op, inputs: Operands, out: Shape) -> int:

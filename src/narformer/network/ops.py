@@ -23,7 +23,7 @@ from narformer.network import counting as count
 from narformer.network.counting import VALUE_BYTES, Rule, Shape
 from narformer.network.graph import Op, Value
 
-__all__ = ["ALIASES", "DESCRIBED_FROM", "OPS", "VALUE_BYTES", "Kind", "Rule", "Shape", "filled"]
+__all__ = ["ALIASES", "DESCRIBED_FROM", "ELEMENTWISE", "OPS", "VALUE_BYTES", "Kind", "Rule", "Shape", "filled"]
 
 Default = Value | None | Callable[[Op], Value]
 
@@ -108,12 +108,20 @@ _SUMS = (
     "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare"
 )
 
+# Operations that draw, choose, search or write values, but do no arithmetic on them
+_NOT_COMPUTED = ("Bernoulli BlackmanWindow CenterCropPad Col2Im ConstantOfShape EyeLike HammingWindow HannWindow "
+                 "MelWeightMatrix Multinomial NonMaxSuppression RandomNormal RandomNormalLike RandomUniform "
+                 "RandomUniformLike Range RegexFullMatch StringConcat StringNormalizer StringSplit TensorScatter "
+                 "TfIdfVectorizer Unique OptionalHasElement OptionalGetElement SequenceAt SequenceLength")  # fmt: skip
+
 OPS: dict[str, Kind] = {
     "Input": Kind(read=count.nothing, written=count.nothing),
     # operations with weights
     "Conv": _conv(),
     "ConvInteger": _conv(),
     "QLinearConv": _conv(),
+    "DeformConv": Kind({**_CONV, "offset_group": 1}, macs=count.conv_macs, flops=count.conv_flops),
+    "CausalConvWithState": Kind({"activation": "none", "bias": 0}, macs=count.conv_macs, flops=count.conv_flops),
     "ConvTranspose": Kind(
         {**_CONV, "output_padding": None},
         macs=count.transposed_macs,
@@ -134,9 +142,17 @@ OPS: dict[str, Kind] = {
     "Einsum": Kind({"equation": None}, macs=count.einsum_macs, flops=count.einsum_flops),
     "Attention": Kind(
         {"is_causal": 0, "q_num_heads": None, "kv_num_heads": None},
+        aliases=("ai.onnx.preview.FlexAttention",),
         macs=count.attention_macs,
         flops=count.attention_flops,
     ),
+    "LinearAttention": Kind(
+        {"q_num_heads": None, "kv_num_heads": None, "update_rule": "gated_delta"},
+        macs=count.linear_attention_macs,
+        flops=count.linear_attention_flops,
+    ),
+    "GroupedMatMul": Kind(macs=count.grouped_macs, flops=count.grouped_flops),  # a matrix for each group of rows
+    "RotaryEmbedding": Kind({"interleaved": 0, "rotary_embedding_dim": 0, "num_heads": 0}, flops=count.norm_flops),
     # normalisation
     "BatchNormalization": Kind(
         {"epsilon": 1e-5},
@@ -159,6 +175,7 @@ OPS: dict[str, Kind] = {
     "Elu": _each(alpha=1.0),
     "Celu": _each(alpha=1.0),
     "Selu": _each(),
+    "SwiGLU": _each(alpha=1.0),
     "Gelu": _each(approximate="none"),
     "Swish": Kind({"alpha": 1.0}, aliases=("Silu", "SiLU"), flops=count.per_output),
     "HardSigmoid": _each(alpha=0.2, beta=0.5),
@@ -186,18 +203,29 @@ OPS: dict[str, Kind] = {
     "MaxUnpool": Kind(_WINDOW),
     **{kind: _reduction() for kind in _SUMS.split()},
     **{kind: Kind({"axis": 0, "keepdims": 1}) for kind in ("ArgMax", "ArgMin")},
+    "AdaptiveAveragePool": Kind(flops=count.adaptive_flops),
+    "AdaptiveMaxPool": Kind(),
+    "MaxRoiPool": Kind({"pooled_shape": None, "spatial_scale": 1.0}),
+    "RoiAlign": Kind({"mode": "avg", "sampling_ratio": 0}, flops=count.sampled_flops),
+    "GridSample": Kind({"mode": "linear", "padding_mode": "zeros"}, flops=count.sampled_flops),
+    "AffineGrid": Kind({"align_corners": 0}, macs=count.affine_macs, flops=count.affine_flops),
+    **{kind: Kind({"axis": -2, "inverse": 0, "onesided": 0}, flops=count.fourier_flops) for kind in ("DFT", "STFT")},
+    "Det": Kind(flops=count.determinant_flops),
+    **{kind: Kind(flops=count.per_input) for kind in ("SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss")},
+    "CumProd": Kind({"exclusive": 0, "reverse": 0}, flops=count.per_output),
     "CumSum": Kind({"exclusive": 0, "reverse": 0}, flops=count.per_output),
     "TopK": Kind({"axis": -1}),
     # operations that move values
     "Concat": Kind({"axis": 1}),
     "ConcatFromSequence": Kind({"axis": 0, "new_axis": 0}),
+    **{kind: Kind() for kind in _NOT_COMPUTED.split()},
     "Slice": _move(axes=None, starts=None, ends=None, steps=None),
     "Transpose": _move(perm=None),
     "Pad": Kind({"mode": "constant", "pads": None}),
     "Gather": _move(axis=0),
     "GatherElements": _move(axis=0),
     "GatherND": _move(batch_dims=0),
-    "ScatterElements": Kind({"axis": 0}),
+    "ScatterElements": Kind({"axis": 0}, aliases=("Scatter",)),
     "ScatterND": Kind(),
     "Expand": Kind(),
     "Tile": Kind(),
@@ -218,6 +246,7 @@ OPS: dict[str, Kind] = {
     "Squeeze": _view(),
     "Unsqueeze": _view(),
     "Identity": _view(),
+    "BitCast": _view(to=None),
     "Dropout": _view(ratio=0.5),
     "Take": _view(index=None),  # a further output of the operation that it reads
     "Zero": Kind(read=count.nothing),  # the operation "none" of cell spaces: zeros in the shape of its input
@@ -225,12 +254,21 @@ OPS: dict[str, Kind] = {
 
 ALIASES: dict[str, str] = {alias: name for name, kind in OPS.items() for alias in kind.aliases}
 
+# Kinds whose output has the shape to which their operands are broadcast
+ELEMENTWISE = {
+    *(*_GENERAL_ONES.split(), *_LOGIC_ONES.split(), *_COMPARISONS.split(), *_LOGIC_PAIRS.split()),
+    *("Add", "Sub", "Mul", "Div", "Pow", "Mod", "Max", "Min", "Mean", "Relu", "Clip", "LeakyRelu", "ThresholdedRelu"),
+    *("Elu", "Celu", "Selu", "SwiGLU", "Gelu", "Swish", "HardSigmoid", "Shrink", "Softmax", "LogSoftmax", "Hardmax"),
+    *("Identity", "Cast", "CastLike"),
+}
+
 # Constants from this slot on are weights that the kind implies, or are described by the attributes. Constants before it
 # are counted in the attribute ``constant``.
 DESCRIBED_FROM = {
     **dict.fromkeys(
         (
             *("Reshape", "Expand", "Tile", "Slice", "Clip", "Pad", "Squeeze", "Unsqueeze", "Resize", "TopK", "Dropout"),
+            *("DeformConv", "CausalConvWithState", "CumProd", "RotaryEmbedding"),
             *("Trilu", "OneHot", "CumSum", "Split", "Gather", "GatherElements", "GatherND", "ReverseSequence"),
             *("Compress", "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "BatchNormalization", "Gemm"),
             *("LSTM", "GRU", "RNN", "QuantizeLinear", "DequantizeLinear", "Shrink", "ScatterElements", "ScatterND"),
