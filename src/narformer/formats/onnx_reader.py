@@ -53,6 +53,7 @@ def _read(
         raise
     except Exception as error:  # the parser's own errors have no common base
         raise BadFile(path, f"no protobuf message ({printable(str(error))})", "an ONNX model") from None
+    _open(model.graph)
     guard.check(model, path)
     external = guard.external(model) if guard.LOCATION in light else []  # without the key there is nothing to search
     if model.functions:
@@ -81,6 +82,14 @@ def _library(function: object, model: onnx.ModelProto, path: str | Path) -> onnx
         raise BadFile(
             path, f"a model that cannot be followed ({printable(str(error))})", "a consistent ONNX model"
         ) from None
+
+
+def _open(graph: onnx.GraphProto) -> None:
+    """Take sizes of -1 for sizes that are not stated, as runtimes do."""
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
+            if dim.dim_value == -1:
+                dim.ClearField("dim_value")
 
 
 def _bind(model: onnx.ModelProto, dims: dict[str, int], inputs: dict[str, tuple[int, ...]], path: str | Path) -> None:

@@ -6,6 +6,7 @@ does not know, and it takes unbounded memory for values that it propagates.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import onnx
@@ -89,7 +90,21 @@ class ShapeInference:
             return nothing
         except Exception:  # the library raises other errors for operators that it cannot look into
             return nothing
-        return [typed(found[name]) if name in found else UNKNOWN for name in node.output]
+        result = [typed(found[name]) if name in found else UNKNOWN for name in node.output]
+        _check(node, [value.shape for value in inputs], result[0].shape if result else None)
+        return result
+
+
+def _check(node: onnx.NodeProto, shapes: Sequence[Shape | None], out: Shape | None) -> None:
+    """Refuse operands that the library does not look at. Raises BadArchitecture."""
+    first, second = (*shapes, None, None)[:2]
+    if node.op_type == "Reshape" and first is not None and out is not None and prod(first) != prod(out):
+        raise BadArchitecture(f"{prod(first):,} values do not fill the shape {list(out)}")
+    if node.op_type == "Gemm" and first is not None and second is not None:
+        turned = {a.name: a.i for a in node.attribute}
+        lengths = first[0 if turned.get("transA") else 1], second[1 if turned.get("transB") else 0]
+        if lengths[0] != lengths[1]:
+            raise BadArchitecture(f"rows of {lengths[0]:,} values do not fit columns of {lengths[1]:,}")
 
 
 def typed(value: onnx.TypeProto) -> Typed:
