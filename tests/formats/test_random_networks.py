@@ -58,7 +58,8 @@ class ByHand:
     """What a file holds and does, from its outputs back to its tensors.
 
     live:    nodes that an output depends on, through values and not only through their shapes, in the file's order
-    trained: name of a tensor -> whether training changes it; scalars that it does not change are left out
+    trained: name of a tensor -> whether training changes it; scalars that it does not change are left out,
+             but for the statistics of a norm of one channel
     """
 
     def __init__(self, model, arrays):
@@ -80,14 +81,16 @@ class ByHand:
                 waiting += self.writer[name].input if name in self.writer else ()
         self.reached = reached
         self.live = [node for node in graph.node if not reached.isdisjoint(node.output)]
-        marks = defaultdict(list)
+        marks, statistics = defaultdict(list), set()
         for node in self.live:
             for slot, name in enumerate(node.input):
                 if name and name in self.fixed and not describes(node, slot):
                     for tensor, mark in self.tensors(name, marked(node, slot)):
                         marks[tensor].append(mark)
-        self.trained = {name: any(found) for name, found in marks.items()}
-        self.trained = {name: mark for name, mark in self.trained.items() if mark or prod(self.stored[name].dims) > 1}
+                        if node.op_type == "BatchNormalization" and slot in FROZEN[node.op_type]:
+                            statistics.add(tensor)
+        held = {name for name in marks if any(marks[name]) or prod(self.stored[name].dims) > 1} | statistics
+        self.trained = {name: any(marks[name]) for name in held}
 
     def tensors(self, name, mark):
         """The stored tensors that a fixed value is computed from, each with whether it is trained."""
