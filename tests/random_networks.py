@@ -61,6 +61,18 @@ class Network:
             self.fixed |= dict.fromkeys(made)
         return made[0] if outputs == 1 else made
 
+    def __repr__(self):
+        def shown(name):
+            sort = "" if name not in self.fixed else "stored " if name[0] == "w" else "fixed "
+            return f"{name}: {sort}{list(self.shape(name))}" if name else "-"
+
+        lines = [f"opset {self.opset}"]
+        for node in self.nodes:
+            given = [f"{a.name}={helper.get_attribute_value(a)}" for a in node.attribute if not a.HasField("t")]
+            operands = ", ".join([*map(shown, node.input), *given])
+            lines.append(f"{', '.join(map(shown, node.output))} = {node.op_type}({operands})")
+        return "\n".join(lines)
+
     def _model(self, graph):
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=IR)
 

@@ -145,14 +145,14 @@ def _transposed_padding(
 
 
 def _gemm(call: Call, builder: Builder) -> int:
-    left, right = (
-        _turned(call.operands[0], call.given.get("transA")),
-        _turned(call.operands[1], call.given.get("transB")),
-    )
+    left = _turned(call.operands[0], call.given.get("transA"))
+    right = _turned(call.operands[1], call.given.get("transB"))
     offset = call.operands[2] if len(call.operands) > 2 else None
     if isinstance(left, Constant):
         turned: dict[str, Value] = {"trans_b": 1} if call.given.get("transB") else {}
         vertex = builder.add("MatMul", call.out[0], [left, right], turned)
+        if isinstance(offset, Constant) and not offset.certain:
+            offset = replace(offset, tensors=decided("Gemm", 2, offset.tensors), certain=True)
         return vertex if offset is None else builder.add("Add", call.out[0], [vertex, offset])
     turned = {"trans_a": 1} if call.given.get("transA") else {}
     bias = offset if isinstance(offset, Constant) else None

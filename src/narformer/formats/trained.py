@@ -40,7 +40,11 @@ def decided(kind: str, slot: int, tensors: tuple[Tensor, ...], count: int = 0) -
     if not tensors and count and slot in (*TRAINED.get(kind, ()), *RUNNING.get(kind, ())):
         return (Tensor(count, trained=slot not in RUNNING.get(kind, ())),)
     if slot in TRAINED.get(kind, ()):
-        return tuple(replace(tensor, trained=tensor.dtype not in ("bool", "int64")) for tensor in tensors)
+        least = 2 if any(tensor.count > 1 for tensor in tensors) else 1  # a number beside a weight is not trained
+        return tuple(
+            replace(tensor, trained=tensor.count >= least and tensor.dtype not in ("bool", "int64"))
+            for tensor in tensors
+        )
     if slot in NOT_TRAINED.get(kind, ()):
         return tuple(replace(tensor, trained=False) for tensor in tensors)
     return tensors
