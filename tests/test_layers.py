@@ -77,6 +77,7 @@ OWNERS = {
         "formats/onnx_values.py",
         "formats/onnx_initializers.py",
         "formats/onnx_pass.py",
+        "formats/onnx_checks.py",
         "formats/onnx_evaluation.py",
         "formats/onnx_shapes.py",
         "formats/onnx_control_flow.py",

@@ -6,7 +6,6 @@ does not know, and it takes unbounded memory for values that it propagates.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 import onnx
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from narformer.errors import BadArchitecture, printable
 from narformer.formats.builder import Shape
+from narformer.formats.onnx_checks import check_operands
 
 __all__ = ["ShapeInference", "Typed", "typed"]
 
@@ -25,12 +25,8 @@ SHAPED_BY = {
     "Reshape": 1,
     "Tile": 1,
 }  # slot of the values that the output's shape depends on
-# Kinds whose operands the library checks as runtimes do. It refuses others for shapes that runtimes accept.
-REFUSED = {
-    *("MatMul", "Gemm", "Concat", "Conv", "Reshape", "Split", "Where", "Expand", "Transpose", "Squeeze", "Unsqueeze"),
-    *("Add", "Sub", "Mul", "Div", "Pow", "Equal", "Greater", "Less", "And", "Or", "Xor", "Max", "Min", "Mean", "Sum"),
-    *("Gather", "Einsum", "BatchNormalization", "PRelu", "GreaterOrEqual", "LessOrEqual", "Mod", "BitShift"),
-}
+# Kinds that the library refuses for shapes that runtimes accept
+LENIENT = ("MeanVarianceNormalization", "Range")
 WITH_BODY = ("If", "Loop", "Scan", "SequenceMap")
 
 
@@ -83,7 +79,7 @@ class ShapeInference:
                 schema, node, given, known, opset_imports=self._opsets, ir_version=self._ir_version
             )
         except onnx.shape_inference.InferenceError as error:
-            if node.op_type in REFUSED and all(
+            if node.op_type not in LENIENT and all(
                 value.shape is not None for name, value in zip(node.input, inputs, strict=False) if name
             ):
                 raise BadArchitecture(_reason(error)) from None
@@ -91,20 +87,8 @@ class ShapeInference:
         except Exception:  # the library raises other errors for operators that it cannot look into
             return nothing
         result = [typed(found[name]) if name in found else UNKNOWN for name in node.output]
-        _check(node, [value.shape for value in inputs], result[0].shape if result else None)
+        check_operands(node, [value.shape for value in inputs], result[0].shape if result else None)
         return result
-
-
-def _check(node: onnx.NodeProto, shapes: Sequence[Shape | None], out: Shape | None) -> None:
-    """Refuse operands that the library does not look at. Raises BadArchitecture."""
-    first, second = (*shapes, None, None)[:2]
-    if node.op_type == "Reshape" and first is not None and out is not None and prod(first) != prod(out):
-        raise BadArchitecture(f"{prod(first):,} values do not fill the shape {list(out)}")
-    if node.op_type == "Gemm" and first is not None and second is not None:
-        turned = {a.name: a.i for a in node.attribute}
-        lengths = first[0 if turned.get("transA") else 1], second[1 if turned.get("transB") else 0]
-        if lengths[0] != lengths[1]:
-            raise BadArchitecture(f"rows of {lengths[0]:,} values do not fit columns of {lengths[1]:,}")
 
 
 def typed(value: onnx.TypeProto) -> Typed:
