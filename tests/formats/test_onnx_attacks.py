@@ -112,7 +112,7 @@ ATTACKS = {
     "stride 0": (convolution(strides=[0, 0]), "strides 0"),
     "kernel 2**62": (convolution(kernel_shape=[2**62, 2**62]), "kernel_shape 4611686018427387904"),
     "group 0": (convolution(group=0), "group 0"),
-    "groups that do not divide": (convolution(group=2), "3 channels in 2 groups"),
+    "groups that do not divide": (convolution(group=2), "6 channels of the filters do not fit 3"),
     "five million empty nodes": (many(5_000_000), "at most 200,000"),
     "a long name": (
         model([helper.make_node("Relu", ["x"], ["y"], name="n" * 5000)]),

@@ -65,6 +65,7 @@ def _slope(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
     if image is None or slope is None:
         return ""
     fits = all(a == b or 1 in (a, b) for a, b in zip(slope[::-1], image[::-1], strict=False))
+    fits = fits or slope == image[1:2]  # one for each channel, before opset 7
     return "" if fits else f"slopes of shape {list(slope)} cannot be broadcast to {list(image)}"
 
 

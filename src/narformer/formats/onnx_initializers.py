@@ -1,7 +1,8 @@
 """The stored tensors of an ONNX model as constants: type, whether they are trained, and which are one tensor.
 
 PyTorch's exporter states of each initializer whether it is a parameter, and of folded ones from which they were
-computed. Other files state nothing: then initializers of real numbers count as trained.
+computed: those that were computed from no tensor of the module, such as masks, are not trained. Other files state
+nothing: then initializers of real numbers count as trained.
 """
 
 import re
@@ -35,10 +36,13 @@ class Initializers:
         self.constants: dict[str, Constant] = {}
         self._builder = builder
         stated = {value.name: value.metadata_props for value in graph.value_info if value.metadata_props}
+        sources = {name: _sources(entries) for name, entries in stated.items()}
+        from_named = {name for name, named in sources.items() if named}
+        marked = any(_entry(entries, KIND_KEY) for entries in stated.values())
         for tensor in graph.initializer:
             shape = tuple(tensor.dims)
             kind = _entry(stated.get(tensor.name, ()), KIND_KEY)
-            stored = _tensor(prod(shape), tensor.data_type, trained=True)
+            stored = _tensor(prod(shape), tensor.data_type, trained=not marked or tensor.name in from_named)
             if kind:
                 stored = replace(stored, trained=kind == "PARAMETER")
             self.constants[tensor.name] = Constant(shape, tensors=(stored,), certain=bool(kind))
@@ -49,7 +53,7 @@ class Initializers:
         for name in self.constants:
             if reads.get(name, 0) > 1:
                 self.share([name])
-        for source, names in _folded(stated, self.constants).items():
+        for source, names in _folded(sources, self.constants).items():
             if len(names) > 1 or source in self.constants:
                 self.share([*names, *([source] if source in self.constants else [])])
 
@@ -87,14 +91,16 @@ def _entry(entries: Iterable[onnx.StringStringEntryProto], key: str) -> str:
     return ""
 
 
-def _folded(
-    stated: Mapping[str, Iterable[onnx.StringStringEntryProto]], constants: Mapping[str, Constant]
-) -> dict[str, list[str]]:
+def _sources(entries: Iterable[onnx.StringStringEntryProto]) -> list[str]:
+    """Names of the module's tensors from which the exporter computed a value."""
+    names = re.findall(r"'([^']*)'", _entry(entries, FOLDED_KEY)[:65536])
+    return [name for name in names if not TEMPORARY.fullmatch(name)]
+
+
+def _folded(sources: Mapping[str, list[str]], constants: Mapping[str, Constant]) -> dict[str, list[str]]:
     """Name of a parameter -> initializers that were computed from it alone."""
     found: dict[str, list[str]] = {}
-    for name, entries in stated.items():
-        sources = re.findall(r"'([^']*)'", _entry(entries, FOLDED_KEY)[:65536]) if name in constants else []
-        own = [source for source in sources if not TEMPORARY.fullmatch(source)]
-        if len(own) == 1:
-            found.setdefault(own[0], []).append(name)
+    for name, named in sources.items():
+        if len(named) == 1 and name in constants:
+            found.setdefault(named[0], []).append(name)
     return found

@@ -49,10 +49,11 @@ class Reading:
     values, typed, arrays: operand, shape and type of each value, and the contents of small constants
     reads:                 how often each value is read
     followed:              number of nodes in bodies that were read
+    bound:                 whether the user bound sizes, which may then be the ones that do not fit
     """
 
-    def __init__(self, model: onnx.ModelProto, path: str | Path) -> None:
-        self.graph, self.path = model.graph, path
+    def __init__(self, model: onnx.ModelProto, path: str | Path, bound: bool = False) -> None:
+        self.graph, self.path, self.bound = model.graph, path, bound
         self.opset = max((o.version for o in model.opset_import if o.domain in DOMAINS), default=1)
         self.inference = ShapeInference(model)
         self.builder = Builder()
@@ -191,10 +192,12 @@ class Reading:
         except BadArchitecture as error:
             shapes = " and ".join(str(list(value.shape)) for value in inputs if value.shape is not None)
             name = printable(node.name or (node.output[0] if node.output else node.op_type))
-            raise BadArchitecture(
-                f"{self.path}: found {printable(node.op_type)} '{name}' on values of shape {shapes}; "
-                f"expected operands that fit ({error}). Check the shapes that were bound, or export the model again"
-            ) from None
+            clash = f"{printable(node.op_type)} '{name}' on values of shape {shapes}"
+            expected = f"operands that fit ({error})"
+            if self.bound:
+                text = f"{self.path}: found {clash}; expected {expected}. Check the sizes that you bound"
+                raise BadArchitecture(text) from None
+            raise BadFile(self.path, clash, expected, "Export the model again.") from None
 
     def _constant(self, node: onnx.NodeProto, name: str, constant: Constant) -> Constant:
         """The constant that a node writes; its tensors get an identity if it is read several times."""

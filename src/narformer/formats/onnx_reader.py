@@ -62,7 +62,7 @@ def _read(
         guard.check(model, path)
     _bind(model, dims, inputs, path)
     name = printable(model.graph.name) if path == "the given bytes" else Path(path).stem
-    imported = Reading(model, path).imported(name)
+    imported = Reading(model, path, bool(dims or inputs)).imported(name)
     return replace(imported, external=tuple(map(printable, external)), precision=_precision(model.graph))
 
 

@@ -14,7 +14,7 @@ from narformer.errors import BadFile
 
 __all__ = ["Bytes", "light", "read"]
 
-FILE_BYTES = 512 * 2**20
+FILE_BYTES = 2**31  # of protobuf; a large file is mapped, and its weights are not read
 NODES = 200_000
 INITIALIZERS = 100_000
 FUNCTIONS = 1_000

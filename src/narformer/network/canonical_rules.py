@@ -149,7 +149,8 @@ def _take_bias(graph: MutableGraph, vertex: int, op: Op, source: int, layer: Op)
     added = [replace(c, slot=2) for c in op.constants] if op.kind == "Add" else []
     if layer.constants or any(tensor != Tensor(tensor.count) for c in added for tensor in c.tensors):
         shapes = {slot: shape for slot, v in graph.operands[source] if (shape := graph.ops[v].shape) is not None}
-        known = {c.slot: c for c in (*implied(whole, shapes), *added, *layer.constants)}
+        own = implied(whole, shapes) if 0 in shapes else ()
+        known = {c.slot: c for c in (*own, *added, *layer.constants)}
         whole = replace(whole, constants=tuple(known[slot] for slot in sorted(known)))
     graph.become(vertex, whole, graph.operands[source])
     return True
