@@ -191,6 +191,14 @@ def undo(graph: MutableGraph, vertex: int, op: Op) -> bool:
     return True
 
 
+def inverse(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """One divided by a value becomes Reciprocal."""
+    if not only(graph, vertex) or graph.operands[vertex][0][0] != 1 or op.get("value") != 1:
+        return False
+    graph.become(vertex, Op("Reciprocal", (), op.shape), [(0, graph.operands[vertex][0][1])])
+    return True
+
+
 def power(graph: MutableGraph, vertex: int, op: Op) -> bool:
     """Pow with exponent 1, 1/2 or -1 becomes Identity, Sqrt or Reciprocal."""
     names = {1: "Identity", 0.5: "Sqrt", -1: "Reciprocal"}
@@ -301,7 +309,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "Conv": (take_padding,),
     "Add": (neutral, take_constant, composites.layer_norm),
     "Sub": (undo,),
-    "Div": (undo,),
+    "Div": (undo, inverse),
     "Pow": (power,),
     "Clip": (clip,),
     "Mul": (
@@ -312,6 +320,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         composites.gelu,
     ),
     "MatMul": (composites.attention,),
+    "Attention": (composites.causal,),
+    "Where": (composites.guarded,),
     "AveragePool": (plain_pool, global_pool),
     "MaxPool": (plain_pool, global_pool),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), (pass_on_if_same,)),

@@ -152,7 +152,7 @@ def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
             found = [term for term in terms if graph.ops[_unscaled(graph, term)].kind == "MatMul"]
             if len(found) != 1:
                 return False
-            mask, scores = sum(terms) - found[0], found[0]
+            mask, scores = _condition(graph, sum(terms) - found[0]), found[0]
     product = pair(graph, _unscaled(graph, scores))
     if product is None or graph.ops[_unscaled(graph, scores)].kind != "MatMul":
         return False
@@ -162,6 +162,33 @@ def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
     operands = [(0, query), (1, keys), (2, outer[1])] + ([(3, mask)] if mask is not None else [])
     whole = replace(Op.of("Attention", op.shape, is_causal=0, **constant), constants=masks)
     graph.become(vertex, whole, operands)
+    return True
+
+
+def _condition(graph: MutableGraph, mask: int) -> int:
+    """The truth values from which an added mask of two numbers is chosen; else the mask."""
+    op, operands = graph.ops[mask], graph.operands[mask]
+    return operands[0][1] if op.kind == "Where" and [slot for slot, _ in operands] == [0] else mask
+
+
+def guarded(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Where(IsNaN(x), 0, x), by which exporters guard rows of a softmax that are masked fully: returns its input."""
+    operands = graph.operands[vertex]
+    if [slot for slot, _ in operands] != [0, 2] or under(graph, operands[0][1], "IsNaN") != operands[1][1]:
+        return False
+    graph.become(vertex, Op("Identity", (), op.shape), [(0, operands[1][1])])
+    return True
+
+
+def causal(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """A causal mask becomes a constant mask, as exporters write it."""
+    shapes = [graph.ops[source].shape for slot, source in graph.operands[vertex] if slot in (0, 1)]
+    if not op.get("is_causal") or len(shapes) != 2 or shapes[0] is None or shapes[1] is None:
+        return False
+    size = (shapes[0][-2], shapes[1][-2])
+    attributes = {**dict(op.attributes), "is_causal": 0, "constant": prod(size)}
+    masked = replace(Op.of("Attention", op.shape, **attributes), constants=(ConstantOperand(3, size),))
+    graph.ops[vertex] = masked
     return True
 
 
