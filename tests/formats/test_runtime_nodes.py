@@ -368,3 +368,39 @@ def test_grouped_convolutions_with_channels_last(size):
 
 def test_every_rule_for_shapes_is_for_a_known_operation():
     assert set(RULES) <= {*RUNTIME_OPS, *STANDARD, RUNTIME + "QuickGelu"}
+
+
+def test_a_standard_operation_under_another_name_is_that_operation():
+    names = {}
+    for kind, operands, attributes in (
+        ("SimplifiedLayerNormalization", [given(2, 8), floats(8)], {"domain": "", "axis": -1}),
+        ("FastGelu", [given(2, 8)], {}),
+        ("QuickGelu", [given(2, 8)], {"alpha": 1.5}),
+        ("TransposeMatMul", [given(2, 8), floats(8, 3)], {}),
+        ("ExpandDims", [given(2, 8), integers(0).reshape(())], {}),
+        ("TorchEmbedding", [floats(9, 8), given(2, 3, dtype=np.int64)], {}),
+    ):
+        data, _ = network(kind, operands, **attributes)
+        op = read(data)[0].architecture.ops[-1]
+        names[kind] = (op.kind, op.shape, op.get("alpha"), op.get("approximate"))
+    assert names == {
+        "SimplifiedLayerNormalization": ("RMSNormalization", (2, 8), None, None),
+        "FastGelu": ("Gelu", (2, 8), None, "tanh"),
+        "QuickGelu": ("Swish", (2, 8), 1.5, None),
+        "TransposeMatMul": ("com.microsoft.FusedMatMul", (2, 3), None, None),
+        "ExpandDims": ("Unsqueeze", (1, 2, 8), None, None),
+        "TorchEmbedding": ("Gather", (2, 3, 8), None, None),
+    }
+
+
+@pytest.mark.parametrize("domain", ["", "com.microsoft"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [0.5, float("nan")]])
+def test_attributes_that_are_no_numbers_are_not_read(domain, value):
+    kind = "FusedConv" if domain else "Conv"
+    data, _ = network(kind, [given(1, 4, 6, 6), floats(8, 4, 3, 3)], domain=domain, strides=value)
+    assert cost(read_onnx(data).architecture).params == 288
+
+
+def test_a_flag_that_is_no_finite_number_is_not_converted():
+    data, _ = network("MultiHeadAttention", [*[given(1, 3, 32)] * 3], num_heads=4, unidirectional=float("inf"))
+    assert read(data)[1].macs == 2 * 3 * 32 * 3

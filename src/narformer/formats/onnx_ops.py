@@ -53,8 +53,8 @@ class Call:
         given = self.given.get(name)
         if given is None and (constant := self.constant(slot)) is not None:
             given = None if constant.values is None else tuple(constant.values)
-        many = given if isinstance(given, tuple) else (given,)
-        return tuple(map(int, many)) if all(isinstance(n, int | float) and isfinite(n) for n in many) else None
+        numbers = [n for n in (given if isinstance(given, tuple) else (given,)) if isinstance(n, int | float)]
+        return tuple(map(int, numbers)) if given == () or (numbers and all(map(isfinite, numbers))) else None
 
     def number(self, name: str, slot: int) -> float | None:
         """A scalar attribute; in newer versions of an operation it is an input."""

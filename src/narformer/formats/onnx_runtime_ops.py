@@ -218,7 +218,7 @@ def _fitted(kind: str, node: onnx.NodeProto) -> list[Operand]:
         tensor = Tensor(count, dtype, trained=name not in STATISTICS)
         tensors: tuple[Tensor, ...] = (tensor,)
         if names[0] == "nodes_values" and "nodes_modes" in stated:  # leaves have a value too, which is not used
-            leaves = sum(mode == b"LEAF" for mode in stated["nodes_modes"].strings)
+            leaves = min(sum(mode == b"LEAF" for mode in stated["nodes_modes"].strings), count)
             tensors = (replace(tensor, count=count - leaves), Tensor(leaves, dtype, trained=False))
         found.append(Constant((count,), tensors=tensors if count else (), certain=True))
     return found

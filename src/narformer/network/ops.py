@@ -215,7 +215,6 @@ DESCRIBED_FROM = {
             *("Reshape", "Expand", "Tile", "Slice", "Clip", "Pad", "Squeeze", "Unsqueeze", "Resize", "TopK", "Dropout"),
             *("Trilu", "OneHot", "CumSum", "Split", "Gather", "GatherElements", "GatherND", "ReverseSequence"),
             *("Compress", "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "BatchNormalization", "Gemm"),
-            "QLinearMatMul",
             *("LSTM", "GRU", "RNN", "QuantizeLinear", "DequantizeLinear", "Shrink", "ScatterElements", "ScatterND"),
             *(kind for kind in OPS if kind.startswith("Reduce")),
         ),

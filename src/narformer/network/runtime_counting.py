@@ -142,6 +142,8 @@ def projected(past: int, *weights: int) -> Work:
         rows, sizes = prod(inputs[0][:-1]), op.get("qkv_hidden_sizes")
         width = sum(inputs[slot][-1] for slot in weights)
         wide = sizes[0] if isinstance(sizes, tuple) else width // 3
+        if not 0 <= wide <= width:
+            raise ValueError(f"queries of {wide} values for matrices of {width} columns")
         new = inputs[3][-1] if op.kind.endswith(".PackedAttention") else inputs[0][-2]
         keys = _keys(op, new, inputs, past)
         macs, scores = _attended(rows * wide, keys, out, _positive(op, "num_heads"), rows)
