@@ -81,6 +81,8 @@ OWNERS = {
         "formats/onnx_evaluation.py",
         "formats/onnx_shapes.py",
         "formats/onnx_control_flow.py",
+        "formats/onnx_runtime_ops.py",
+        "formats/onnx_node.py",
         "formats/onnx_writer.py",
     },
     "onnxruntime": {"measure/onnx_runtime.py"},

@@ -26,7 +26,6 @@ DTYPES = {  # of TensorProto
 REAL = ("float", "bfloat", "complex")
 KIND_KEY = "pkg.torch.export.graph_signature.InputSpec.kind"
 FOLDED_KEY = "pkg.onnxscript.optimizer.folded_from"
-TEMPORARY = re.compile(r"val_\d+")  # names of values that the exporter made
 
 
 class Initializers:
@@ -92,9 +91,12 @@ def _entry(entries: Iterable[onnx.StringStringEntryProto], key: str) -> str:
 
 
 def _sources(entries: Iterable[onnx.StringStringEntryProto]) -> list[str]:
-    """Names of the module's tensors from which the exporter computed a value."""
+    """Names of the module's tensors from which the exporter computed a value.
+
+    Its own values have names without a dot; so do tensors of the outermost module, which are not told apart from them.
+    """
     names = re.findall(r"'([^']*)'", _entry(entries, FOLDED_KEY)[:65536])
-    return [name for name in names if not TEMPORARY.fullmatch(name)]
+    return [name for name in names if "." in name]
 
 
 def _folded(sources: Mapping[str, list[str]], constants: Mapping[str, Constant]) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import isfinite, prod
 
 import onnx
 
@@ -54,9 +54,8 @@ class Call:
         given = self.given.get(name)
         if given is None and (constant := self.constant(slot)) is not None:
             given = None if constant.values is None else tuple(constant.values)
-        if isinstance(given, int | float):
-            return (int(given),)
-        return tuple(int(value) for value in given) if isinstance(given, tuple) else None
+        numbers = [n for n in (given if isinstance(given, tuple) else (given,)) if isinstance(n, int | float)]
+        return tuple(map(int, numbers)) if given == () or (numbers and all(map(isfinite, numbers))) else None
 
     def number(self, name: str, slot: int) -> float | None:
         """A scalar attribute; in newer versions of an operation it is an input."""

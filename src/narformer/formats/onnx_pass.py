@@ -18,6 +18,7 @@ from narformer.formats.onnx_control_flow import FOLLOWED, follow
 from narformer.formats.onnx_evaluation import evaluate
 from narformer.formats.onnx_initializers import Initializers
 from narformer.formats.onnx_ops import OWN_KINDS, Call, outputs
+from narformer.formats.onnx_runtime_ops import channels, prepared
 from narformer.formats.onnx_shapes import ShapeInference, Typed, typed
 from narformer.formats.onnx_values import given, stored
 from narformer.network.graph import Op
@@ -176,7 +177,7 @@ class Reading:
             found = self._inferred(node, inputs)
             both = [(f, s) for f, s in zip(found or stated, stated, strict=False)]
             out: list[Shape | None] = [s.shape if f.shape is None else f.shape for f, s in both]
-            call = Call(kind, self.opset, attributes, own, shapes, out or [None], list(read))
+            call = prepared(Call(kind, self.opset, attributes, own, shapes, out or [None], list(read)), node)
             _check_groups(node, call, self.path)
             if len(self._parts) >= PARTS:
                 self._parts.clear()
@@ -242,12 +243,16 @@ def _sort(constant: Constant) -> Hashable:
 
 
 def _check_groups(node: onnx.NodeProto, call: Call, path: str | Path) -> None:
-    group, shape = call.given.get("group", 1), call.shape()
-    if "Conv" in call.kind and isinstance(group, int) and shape and len(shape) > 1 and group and shape[1] % group:
+    group, found = call.given.get("group", 1), channels(call)
+    if found is None or not isinstance(group, int) or group < 1:
+        return
+    image, each = found
+    if image % group or (each is not None and image != group * each):
+        expected = f" of {each} channels" if each is not None and not image % group else " that divides the channels"
         raise BadFile(
             path,
-            f"{shape[1]} channels in {group} groups at node {printable(node.name or node.op_type)!r}",
-            "a number of groups that divides the channels",
+            f"{image} channels in {group} groups at node {printable(node.name or node.op_type)!r}",
+            f"a number of groups{expected}",
         )
 
 

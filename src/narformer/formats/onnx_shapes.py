@@ -1,11 +1,11 @@
 """Shapes and types of the values in an ONNX model, node by node, by the inference of the onnx library.
 
 The library's inference over a whole model is not used: it hides contradictions, it stops at the first operation that it
-does not know, and it takes unbounded memory for values that it propagates.
+does not know, and it takes unbounded memory for values that it propagates. What the library does not know has rules in
+``onnx_runtime_shapes``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -13,8 +13,9 @@ import onnx.shape_inference
 from numpy.typing import NDArray
 
 from narformer.errors import BadArchitecture, printable
-from narformer.formats.builder import Shape
 from narformer.formats.onnx_checks import check_operands
+from narformer.formats.onnx_node import Node, Typed
+from narformer.formats.onnx_runtime_shapes import RULES, followed
 
 __all__ = ["ShapeInference", "Typed", "typed"]
 
@@ -28,15 +29,6 @@ SHAPED_BY = {
 # Kinds that the library refuses for shapes that runtimes accept
 LENIENT = ("MeanVarianceNormalization", "Range")
 WITH_BODY = ("If", "Loop", "Scan", "SequenceMap")
-
-
-@dataclass(frozen=True)
-class Typed:
-    """The shape of a value, and its type as a number of TensorProto; None and 0 if they are not known."""
-
-    shape: Shape | None = None
-    type: int = 0
-
 
 UNKNOWN = Typed()
 
@@ -57,6 +49,9 @@ class ShapeInference:
         Raises BadArchitecture if the inputs cannot be operands of this operation.
         """
         domain = "" if node.domain == "ai.onnx" else node.domain
+        kind = f"{domain}.{node.op_type}" if domain else node.op_type
+        if kind in RULES:
+            return followed(kind, Node(node, inputs, arrays))
         nothing = [UNKNOWN] * len(node.output)
         version = self._versions.get(domain, 1)
         if node.op_type in WITH_BODY or not onnx.defs.has(node.op_type, version, domain):

@@ -16,35 +16,16 @@ values in operands that are not vertices (weights, scalars), and ``value``, the 
   nothing.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from math import isfinite
 
 from narformer.network import counting as count
 from narformer.network.counting import VALUE_BYTES, Rule, Shape
 from narformer.network.graph import Op, Value
+from narformer.network.kind import Default, Kind
+from narformer.network.runtime_ops import RUNTIME_OPS
 
 __all__ = ["ALIASES", "DESCRIBED_FROM", "ELEMENTWISE", "OPS", "VALUE_BYTES", "Kind", "Rule", "Shape", "filled"]
-
-Default = Value | None | Callable[[Op], Value]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of operation.
-
-    attributes:  name -> default; a function computes it from the operation; None means no default
-    aliases:     other names of the same kind
-    commutative: whether the order of its operands does not matter
-    macs, flops, read, written: its costs, counted as above; read and written in bytes
-    """
-
-    attributes: Mapping[str, Default] = field(default_factory=dict)
-    aliases: tuple[str, ...] = ()
-    commutative: bool = False
-    macs: Rule = count.nothing
-    flops: Rule = count.nothing
-    read: Rule = count.read_all
-    written: Rule = count.written
 
 
 def _axes(op: Op) -> int:
@@ -250,6 +231,7 @@ OPS: dict[str, Kind] = {
     "Dropout": _view(ratio=0.5),
     "Take": _view(index=None),  # a further output of the operation that it reads
     "Zero": Kind(read=count.nothing),  # the operation "none" of cell spaces: zeros in the shape of its input
+    **RUNTIME_OPS,
 }
 
 ALIASES: dict[str, str] = {alias: name for name, kind in OPS.items() for alias in kind.aliases}
@@ -277,6 +259,7 @@ DESCRIBED_FROM = {
         1,
     ),
     "GroupNormalization": 3,
+    **dict.fromkeys(RUNTIME_OPS, 0),
 }
 
 _DEFAULTS = {
@@ -292,7 +275,8 @@ def filled(op: Op) -> Op:
     for attribute, default in _DEFAULTS.get(name, ()):
         value = default(op) if callable(default) else default
         given = attributes.setdefault(attribute, value)
-        if type(given) is not type(value) and isinstance(value, int | float) and isinstance(given, int | float):
+        other = type(given) is not type(value) and isinstance(given, int | float) and isfinite(given)
+        if other and isinstance(value, int | float) and isinstance(given, int | float):
             attributes[attribute] = type(value)(given)  # 1, 1.0 and True are equal in Python, but not in JSON
     for attribute, given in attributes.items():
         if type(given) is float:
