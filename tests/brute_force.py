@@ -4,11 +4,12 @@ A multiply-add is a product of two operands that is added up, as in matrices, fi
 Products of values one by one, such as scales, masks, peepholes and decays, are none.
 """
 
+from collections import defaultdict
 from itertools import product as every
 
 import numpy as np
 
-__all__ = ["COUNTED", "products"]
+__all__ = ["COUNTED", "products", "shapes_of"]
 
 
 def steps(*sizes):
@@ -134,3 +135,14 @@ def products(kind, given, operands, result):
     loop, slots = COUNTED[kind]
     chosen = range(len(operands)) if slots is None else slots
     return loop(given, *(operands[slot] if slot < len(operands) else None for slot in chosen), np.asarray(result))
+
+
+def shapes_of(imported):
+    """Name of a node -> the shapes of its outputs by index, as they were read; those of a Split have no index."""
+    found = defaultdict(dict)
+    for op, name in zip(imported.architecture.ops, imported.names, strict=True):
+        if op.kind == "Take":
+            found[name][op.get("index")] = op.shape
+        elif op.kind != "Input":
+            found[name][0] = op.shape
+    return found

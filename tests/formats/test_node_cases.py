@@ -1,17 +1,18 @@
-"""The node cases of the onnx package: multiply-adds are those that are counted one by one when the case runs."""
+"""The node cases of the onnx package: multiply-adds and shapes are those of the case when it runs."""
 
 import importlib
 import warnings
 
 import onnx
 import pytest
-from brute_force import COUNTED, products
+from brute_force import COUNTED, products, shapes_of
 from onnx.backend.test.case import node as node_cases
 from onnx.backend.test.loader import load_model_tests
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops._op import OpRunBinary
 
+from narformer.errors import BadArchitecture
 from narformer.formats.onnx_reader import read_onnx
 from narformer.network import cost
 
@@ -38,6 +39,9 @@ MODULES = {
 }
 SAMPLE = 30  # cases of a module in the quick suite
 BY_VALUE = "test_affine_grid"  # the size of the grid is the value of an input: it is not known, and named
+SPREAD = ("Split", "If", "Loop", "Scan")  # kinds that become several operations
+# A size is open in these
+LOOSE = {"test_sequence_map_identity_1_sequence_1_tensor", "test_sequence_map_add_1_sequence_1_tensor"}
 UNSIZED = "MatMul: its output shape is not known"
 
 
@@ -112,12 +116,46 @@ def test_products_of_a_kind(module, monkeypatch):
     compare(cases[:: -(-count // SAMPLE)], monkeypatch)
 
 
-@pytest.mark.slow
-def test_products_of_all_cases(monkeypatch):
+@pytest.fixture(scope="module")
+def all_cases():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cases = load_model_tests(kind="node")
     assert len(cases) == 1884
-    multiply = multiplying(cases)
+    return cases
+
+
+@pytest.mark.slow
+def test_products_of_all_cases(all_cases, monkeypatch):
+    multiply = multiplying(all_cases)
     assert len(multiply) == sum(count for _, count in MODULES.values())
     compare(multiply, monkeypatch)
+
+
+@pytest.mark.slow
+def test_shapes_of_all_cases(all_cases):
+    """What is stated as the shape of an output is the shape of the array in the case's data."""
+    stated, unlike, loose = 0, [], []
+    for case in all_cases:
+        try:
+            shapes = shapes_of(read_onnx(case.model.SerializeToString()))
+        except BadArchitecture:
+            loose.append(case.name)
+            continue
+        ((_, wanted),) = case.data_sets
+        true = {value.name: size(array) for value, array in zip(case.model.graph.output, wanted, strict=True)}
+        for node in case.model.graph.node:
+            for index, name in enumerate(node.output if node.op_type not in SPREAD else ()):
+                shape = shapes[node.name or node.output[0]].get(index)
+                if shape is not None and true.get(name) is not None:
+                    stated += 1
+                    if shape != true[name]:
+                        unlike.append(f"{case.name}: output {index} of {node.op_type} is {shape}, not {true[name]}")
+    assert not unlike, "\n".join(unlike)
+    assert stated > 2200
+    assert {name.removesuffix("_expanded") for name in loose} == LOOSE
+
+
+def size(array):
+    """The shape of an array or a stored tensor; None of a sequence or of nothing."""
+    return tuple(array.dims) if isinstance(array, onnx.TensorProto) else getattr(array, "shape", None)

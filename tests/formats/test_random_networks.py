@@ -8,7 +8,7 @@ from collections import defaultdict
 from math import prod
 
 import pytest
-from brute_force import products
+from brute_force import products, shapes_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
@@ -131,17 +131,6 @@ def marked(node, slot):
     if slot in TRAINED.get(node.op_type, ()):
         return True
     return False if slot in FROZEN.get(node.op_type, ()) else None
-
-
-def shapes_of(imported):
-    """Name of a node -> the shapes of its outputs by index; Split has one vertex per output that is read."""
-    found = defaultdict(dict)
-    for op, name in zip(imported.architecture.ops, imported.names, strict=True):
-        if op.kind == "Take":
-            found[name][op.get("index")] = op.shape
-        elif op.kind != "Input":
-            found[name][0] = op.shape
-    return found
 
 
 @st.composite
