@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from narformer.cli.terminal import Json, amount, bars_shown, err, out, print_json, sizes
-from narformer.errors import NarformerError
+from narformer.errors import NarformerError, NotMeasured
 
 if TYPE_CHECKING:
     from narformer.jobs import Measured, Measurement
@@ -46,7 +46,8 @@ def measure(
     """Measure networks on this machine: median time, its interval, FLOPs per second. Every time is stored.
 
     Several networks take turns, sixteen at a time, so that a slow period of the machine affects all of them alike.
-    Times are stored after the last round; after Ctrl-C, those of the completed rounds are stored.
+    Times are stored after the last round; after Ctrl-C, those of the completed rounds are stored. A network that fails
+    does not stop the others: all that failed are named at the end.
 
     Example: narformer measure model.onnx resnet/0 --runtime ort --runtime openvino --dim batch=1
     """
@@ -67,8 +68,11 @@ def measure(
             failure = error
         except KeyboardInterrupt:
             interrupted = True
-    if as_json and (found or not failure):
-        print_json([facts(m.measurement) | _derived(m) for m in found])
+    failed = failure.failures if isinstance(failure, NotMeasured) else ()
+    if as_json and (found or failed or not failure):
+        keys = ("network", "runtime", "reason")
+        told = [dict(zip(keys, entry, strict=True)) for entry in failed]
+        print_json({"measurements": [facts(m.measurement) | _derived(m) for m in found], "failed": told})
     elif found:
         _print_measured(found)
     if failure:

@@ -2,15 +2,22 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from narformer.errors import BadArchitecture, lookup
+from narformer.errors import BadArchitecture, BadFile, NotMeasured, lookup
 from narformer.jobs.networks import Given, read_networks
-from narformer.measure import RUNTIMES, Interrupted, Measurement, Runtime, environment, measure_rounds, unstable
+from narformer.measure import (
+    RUNTIMES,
+    Incomplete,
+    Interrupted,
+    Measurement,
+    Runtime,
+    environment,
+    measure_rounds,
+    unstable,
+)
 from narformer.measure.environment import mixed
-from narformer.measure.network import refuse_external
 from narformer.network import Architecture, cost
 from narformer.progress import Progress, silent
 from narformer.store import Store, open_store
@@ -20,6 +27,8 @@ __all__ = ["GROUP_BYTES", "GROUP_NETWORKS", "Measured", "Measurement", "Plan", "
 # Networks that take turns are in memory together; a runtime holds weights about twice.
 GROUP_NETWORKS = 16
 GROUP_BYTES = 2**30
+
+Failure = tuple[str, str, str]  # see NotMeasured
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,8 @@ def measure(
 ) -> Iterator[Measured]:
     """Measure networks (ONNX files, or such as ``resnet/0``) on runtimes, and keep every time in the store.
 
-    All networks are read, and all runtimes imported, before the first is timed. Networks are timed in turn, round by
+    All networks are read, and all runtimes imported, before the first is timed. Weights in files beside a model are
+    read as ``weights_beside`` does. Networks are timed in turn, round by
     round. To bound memory, they are taken in groups of at most GROUP_NETWORKS, whose weights take at most GROUP_BYTES
     unless a group is a single network. A group is stored, and yielded, after its rounds. Ctrl-C ends the rounds: the
     complete ones are stored and yielded, and then it is raised.
@@ -86,19 +96,21 @@ def measure(
     store:        as ``open_store`` takes it
     progress:     its phases are the runtimes; each network counts once per round
 
-    Raises UnknownName, MissingExtra, BadFile, BadArchitecture, TooManyThreads; MixedMachines before a group is timed
-    where the store has another machine under the device's name. Networks that a runtime refuses are left out;
-    BadArchitecture names them after all others were measured.
+    Raises UnknownName for a runtime, MissingExtra, TooManyThreads; MixedMachines before a group is timed where the
+    store has another machine under the device's name. Networks that cannot be read, that a runtime refuses, or whose
+    runs fail are left out; NotMeasured names them after all others were measured.
     """
     classes = [lookup(RUNTIMES, name, "runtime") for name in dict.fromkeys(runtimes)]
     for runtime in classes:
         runtime.library()
-    given = read_networks(list(nets), dims, shapes)
-    for net in given:
-        if isinstance(net.source, Path):
-            refuse_external(net.network, net.source)
+    given: list[Given] = []
+    failures: list[Failure] = []
+    for name, found in read_networks(nets, dims, shapes):
+        if isinstance(found, Given):
+            given.append(found)
+        else:
+            failures.append((name, "", str(found)))
     plan = replace(plan, rounds=min(plan.rounds, plan.repeats))
-    refused: list[str] = []
     with open_store(store) as opened:
         for runtime in classes:
             done, total = 0, len(given) * plan.rounds
@@ -110,9 +122,9 @@ def measure(
 
             progress(runtime.runtime, 0, total, None)
             for group in _groups(given):
-                yield from _measured(group, runtime, plan, device, opened, advance, refused)
-    if refused:
-        raise BadArchitecture("; ".join(refused))
+                yield from _measured(group, runtime, plan, device, opened, advance, failures)
+    if failures:
+        raise NotMeasured(failures)
 
 
 def _measured(
@@ -122,18 +134,18 @@ def _measured(
     device: str,
     store: Store,
     advance: Callable[[], None],
-    refused: list[str],
+    failures: list[Failure],
 ) -> Iterator[Measured]:
     """The measurements of a group, all stored before the first is yielded; at the end its networks are released.
 
-    The runtime's reasons for refusing a network are added to ``refused``.
+    Networks that the runtime refuses, or whose runs fail, are added to ``failures``.
     """
     sessions = []
     for net in group:
         try:
             session = runtime(net.source, np.random.default_rng(0), plan.threads, device, net.dims, net.shapes)
-        except BadArchitecture as error:
-            refused.append(str(error))
+        except (BadArchitecture, BadFile) as error:
+            failures.append((net.network.title, runtime.runtime, str(error)))
             continue
         known = store.machine(session.device)
         if known not in (None, environment().machine):
@@ -144,6 +156,9 @@ def _measured(
         repeats = -(-plan.repeats // plan.rounds)
         times = measure_rounds(sessions, plan.rounds, repeats, plan.warmup, advance=advance)
         complete: Mapping[int, Measurement] = dict(enumerate(times))
+    except Incomplete as error:
+        complete = error.complete
+        failures += [(sessions[i].name, runtime.runtime, str(reason)) for i, reason in error.failed.items()]
     except Interrupted as error:
         interrupted, complete = error, error.complete
     found = []

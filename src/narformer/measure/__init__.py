@@ -8,6 +8,7 @@ from narformer.measure.runtime import Runtime
 from narformer.measure.timing import (
     LATENCY,
     Adaptive,
+    Incomplete,
     Interrupted,
     Measurement,
     Session,
@@ -21,6 +22,7 @@ __all__ = [
     "RUNTIMES",
     "Adaptive",
     "Environment",
+    "Incomplete",
     "Interrupted",
     "Machine",
     "Measurement",

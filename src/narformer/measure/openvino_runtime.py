@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from narformer.errors import needs
+from narformer.formats.onnx_external import referring
 from narformer.measure.network import Network, random_input
 from narformer.measure.runtime import Runtime
 
@@ -15,6 +16,8 @@ TYPES = {"f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64
 TYPES |= {
     f"{short}{bits}": f"{long}{bits}" for short, long in (("i", "int"), ("u", "uint")) for bits in (8, 16, 32, 64)
 }
+
+IN_MEMORY = "*/_ORT_MEM_ADDR_/*"  # the location by which it takes an offset as an address in memory
 
 
 class OpenVino(Runtime):
@@ -32,15 +35,18 @@ class OpenVino(Runtime):
         return needs("openvino", "measure")
 
     def run(self) -> object:
-        """One inference; the outputs stay in the runtime."""
-        return self._request.infer()
+        """One inference; the outputs stay in the runtime. Raises BadArchitecture where it fails."""
+        try:
+            return self._request.infer()
+        except RuntimeError as error:
+            raise self._refused(error) from None
 
     def _load(self, library: Any, net: Network, rng: np.random.Generator) -> str:
         settings = {"INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
         settings |= self.precision
         try:
             core = library.Core()
-            model = core.read_model(net.onnx)
+            model = core.read_model(self._file(net))
             given = [(i.any_name, i.partial_shape, _type(i.element_type)) for i in model.inputs]
             self._feeds = {
                 name: random_input(name, net.shapes.get(name) or _sizes(shape), TYPES.get(dtype, dtype), rng)
@@ -49,11 +55,19 @@ class OpenVino(Runtime):
             model.reshape({name: list(value.shape) for name, value in self._feeds.items()})
             compiled = core.compile_model(model, "CPU", settings)
             precision = _type(compiled.get_property("INFERENCE_PRECISION_HINT"))
+            self._request: Any = compiled.create_infer_request()
+            self._request.infer(self._feeds)  # its inputs stay bound: later runs copy nothing
         except RuntimeError as error:
             raise self._refused(error) from None
-        self._request: Any = compiled.create_infer_request()
-        self._request.infer(self._feeds)  # its inputs stay bound: later runs copy nothing
         return TYPES.get(precision, precision)
+
+    def _file(self, net: Network) -> bytes:
+        """The model; its weights that are in other files are referred to by their addresses in memory."""
+        self._weights = net.weights  # the runtime may read them as long as it runs
+        if not net.weights:
+            return net.onnx
+        places = {name: (IN_MEMORY, array.ctypes.data, array.nbytes) for name, array in net.weights.items()}
+        return referring(net.onnx, places)
 
 
 class OpenVinoFloat32(OpenVino):

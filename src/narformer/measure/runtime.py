@@ -59,7 +59,10 @@ class Runtime(ABC):
 
     @abstractmethod
     def run(self) -> object:
-        """One inference, complete when it returns; the outputs as the runtime returns them."""
+        """One inference, complete when it returns; the outputs as the runtime returns them.
+
+        Raises BadArchitecture where it fails.
+        """
 
     @abstractmethod
     def _load(self, library: Any, net: Network, rng: np.random.Generator) -> str:
