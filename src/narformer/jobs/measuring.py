@@ -12,9 +12,11 @@ from narformer.measure import (
     Incomplete,
     Interrupted,
     Measurement,
+    Profile,
     Runtime,
     environment,
     measure_rounds,
+    profile,
     unstable,
 )
 from narformer.measure.environment import mixed
@@ -22,11 +24,12 @@ from narformer.network import Architecture, cost
 from narformer.progress import Progress, silent
 from narformer.store import Store, open_store
 
-__all__ = ["GROUP_BYTES", "GROUP_NETWORKS", "Measured", "Measurement", "Plan", "measure"]
+__all__ = ["GROUP_BYTES", "GROUP_NETWORKS", "PROFILED", "Measured", "Measurement", "Plan", "measure"]
 
 # Networks that take turns are in memory together; a runtime holds weights about twice.
 GROUP_NETWORKS = 16
 GROUP_BYTES = 2**30
+PROFILED = "ort"  # the runtime that tells the time of each node
 
 Failure = tuple[str, str, str]  # see NotMeasured
 
@@ -39,12 +42,14 @@ class Plan:
     repeats: timed runs of each network, shared by the rounds; rounded up to the same number in each
     rounds:  in which the networks take turns; at most as many as repeats
     warmup:  untimed runs of each network before each round
+    profile: whether the networks are also profiled, each after its rounds, on the runtimes that can
     """
 
     threads: int = 1
     repeats: int = 30
     rounds: int = 3
     warmup: int = 2
+    profile: bool = False
 
 
 USUAL = Plan()
@@ -58,6 +63,7 @@ class Measured:
     flops:        of one run, without the ``uncounted`` operations, which have no rule
     doubts:       reasons not to trust it, as readable text
     kept_in:      the store that holds it
+    profile:      times of the nodes that the runtime executed, where the plan asks for them
     """
 
     measurement: Measurement
@@ -66,6 +72,7 @@ class Measured:
     uncounted: int
     doubts: tuple[str, ...]
     kept_in: str
+    profile: Profile | None = None
 
     @property
     def gflops_per_s(self) -> float:
@@ -140,7 +147,7 @@ def _measured(
 
     Networks that the runtime refuses, or whose runs fail, are added to ``failures``.
     """
-    sessions = []
+    sessions, loaded = [], []
     for net in group:
         try:
             session = runtime(net.source, np.random.default_rng(0), plan.threads, device, net.dims, net.shapes)
@@ -151,6 +158,7 @@ def _measured(
         if known not in (None, environment().machine):
             raise mixed(session.device, known, environment().machine)
         sessions.append(session)
+        loaded.append(net)
     interrupted = None
     try:
         repeats = -(-plan.repeats // plan.rounds)
@@ -169,10 +177,22 @@ def _measured(
         doubts = unstable(measurement)
         if len(measurement.rounds) < plan.rounds:
             doubts = (*doubts, f"interrupted after {len(measurement.rounds)} of {plan.rounds} rounds")
-        found.append(Measured(measurement, network, counted.flops, len(counted.unknown), doubts, store.place))
-    yield from found
+        measured = Measured(measurement, network, counted.flops, len(counted.unknown), doubts, store.place)
+        found.append((loaded[number], measured))
+    for net, measured in found:  # all are stored
+        wanted = plan.profile and runtime.runtime == PROFILED and not interrupted
+        yield replace(measured, profile=_profiled(net, measured, plan, failures)) if wanted else measured
     if interrupted:
         raise interrupted
+
+
+def _profiled(net: Given, measured: Measured, plan: Plan, failures: list[Failure]) -> Profile | None:
+    m = measured.measurement
+    try:
+        return profile(net.network, net.source, m, net.dims, net.shapes, plan.repeats, plan.warmup)
+    except (BadArchitecture, BadFile) as error:
+        failures.append((m.name, m.runtime, f"no profile: {error}"))
+        return None
 
 
 def _groups(given: Sequence[Given]) -> Iterator[list[Given]]:

@@ -4,6 +4,7 @@ from narformer.attributes import Condition
 from narformer.measure.environment import Environment, Machine, environment, same_machine
 from narformer.measure.onnx_runtime import OnnxRuntime
 from narformer.measure.openvino_runtime import OpenVino, OpenVinoFloat32
+from narformer.measure.profile import Profile, ProfiledNode, profile
 from narformer.measure.runtime import Runtime
 from narformer.measure.timing import (
     LATENCY,
@@ -26,12 +27,15 @@ __all__ = [
     "Interrupted",
     "Machine",
     "Measurement",
+    "Profile",
+    "ProfiledNode",
     "Runtime",
     "Session",
     "condition",
     "environment",
     "measure",
     "measure_rounds",
+    "profile",
     "same_machine",
     "unstable",
 ]

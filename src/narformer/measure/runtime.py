@@ -13,7 +13,7 @@ from narformer.measure.environment import environment
 from narformer.measure.network import Network, network
 from narformer.network import Architecture
 
-__all__ = ["Runtime"]
+__all__ = ["Runtime", "refused"]
 
 
 class Runtime(ABC):
@@ -69,5 +69,10 @@ class Runtime(ABC):
         """Prepare it to run; returns the precision that it computes in."""
 
     def _refused(self, error: Exception) -> BadArchitecture:
-        reason = printable(" ".join(str(error).split()))
-        return BadArchitecture(f"{self.name or 'network'}: {self.title} refuses it: {reason}")
+        return refused(self.name, self.title, error)
+
+
+def refused(name: str, title: str, error: Exception) -> BadArchitecture:
+    """The error for a network that a runtime refuses, with the runtime's reason on one line."""
+    reason = printable(" ".join(str(error).split()))
+    return BadArchitecture(f"{printable(name) or 'network'}: {title} refuses it: {reason}")
