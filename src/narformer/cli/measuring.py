@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,10 @@ Place = Annotated[
     typer.Option("--store", help="Store: a file, or postgresql://…; by default NARFORMER_STORE, or your user's store."),
 ]
 Dims = Annotated[list[str] | None, typer.Option("--dim", help="Size of a named dimension: batch=1.")]
+Profile = Annotated[
+    Path | None,
+    typer.Option(help="Profiles that `measure --profile` wrote: show measured times of layers beside the others."),
+]
 Shapes = Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: name:1x3x224x224.")]
 
 
@@ -41,28 +46,35 @@ def measure(
     dim: Dims = None,
     input_: Shapes = None,
     store: Place = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(help="Write the time of each node that ONNX Runtime executes to this file, from runs of its own."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure networks on this machine: median time, its interval, FLOPs per second. Every time is stored.
 
     Several networks take turns, sixteen at a time, so that a slow period of the machine affects all of them alike.
     Times are stored after the last round; after Ctrl-C, those of the completed rounds are stored. A network that fails
-    does not stop the others: all that failed are named at the end.
+    does not stop the others: all that failed are named at the end. `inspect` and `predict` show a profile by layers.
 
     Example: narformer measure model.onnx resnet/0 --runtime ort --runtime openvino --dim batch=1
     """
     if not device.isprintable():
         raise typer.BadParameter("a name is one line of printable characters", param_hint="--device")
+    runtimes = runtime or ["ort"]
+    if profile is not None and "ort" not in runtimes:
+        raise typer.BadParameter("only ort tells the time of each node: add --runtime ort", param_hint="--profile")
     dims, shapes = bound(dim, input_)
     from narformer import jobs
 
     found: list[Measured] = []
-    plan = jobs.Plan(threads, repeats, rounds, warmup)
+    plan = jobs.Plan(threads, repeats, rounds, warmup, profile is not None)
     failure: NarformerError | None = None
     interrupted = False
     with bars_shown(still=True) as bars:
         try:
-            for measured in jobs.measure(nets, runtime or ["ort"], plan, device, dims, shapes, store, bars):
+            for measured in jobs.measure(nets, runtimes, plan, device, dims, shapes, store, bars):
                 found.append(measured)  # noqa: PERF402 - those before an error stay
         except NarformerError as error:  # complete measurements are kept, and shown first
             failure = error
@@ -75,10 +87,15 @@ def measure(
         print_json({"measurements": [facts(m.measurement) | _derived(m) for m in found], "failed": told})
     elif found:
         _print_measured(found)
+    profiles = [m.profile for m in found if m.profile is not None]
+    if profile is not None and profiles:
+        jobs.write_profiles(profile, profiles)
+        if not as_json:
+            out.print(Text(f"profiled in {profile}", style="dim"), soft_wrap=True)
     if failure:
         raise failure
     if interrupted:
-        wanted = len(nets) * len(set(runtime or ["ort"]))
+        wanted = len(nets) * len(set(runtimes))
         err.print(
             f"interrupted: {len(found)} of {wanted} networks have times; they are shown and kept", highlight=False
         )

@@ -30,7 +30,8 @@ class Predicted:
 class Compared:
     """Operations that the runtime executed, or a predictor takes, together.
 
-    name, module, kind: of the one with the most work, as the source has them; "" for work of the runtime's own
+    name, module, kind: of the one with the most work, as the source has them; the name is "" for work of the runtime's
+                        own, and for a kernel of the predictor's own
     joined:             kinds of the others
     executed:           kinds of the nodes that the runtime executed for them; empty where it executed none
     predicted_ms:       None where nothing predicts it
@@ -176,7 +177,7 @@ class _Labels:
         """Name, module and kind of the main operation, and the kinds of the others."""
         listed = list(vertices)
         if not listed:
-            return "", "", "", ()
+            return "", "", "predictor's own", ()
         main = max(listed, key=lambda vertex: (self.work[vertex], vertex))
         joined = tuple(self.kinds[vertex] for vertex in listed if vertex != main)
         return self.source.names[main], self.source.modules[main], self.kinds[main], joined

@@ -241,9 +241,7 @@ def _comparison(read: _Read, share_K: Sequence[float], value: float) -> Comparis
     """The profile of the network beside a latency, milliseconds, and its shares; None without a profile."""
     if read.profile is None:
         return None
-    predicted = [
-        Predicted(vertices, share * value) for vertices, share in zip(read.covers, share_K, strict=False) if vertices
-    ]
+    predicted = [Predicted(covers, share * value) for covers, share in zip(read.covers, share_K, strict=False)]
     return compared(read.source, read.profile, predicted, value)
 
 

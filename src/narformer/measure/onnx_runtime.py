@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from narformer.errors import BadArchitecture, needs
 from narformer.formats.onnx_external import referring
 from narformer.measure.network import Network, precision, random_input
-from narformer.measure.runtime import Runtime
+from narformer.measure.runtime import Runtime, refused
 
 __all__ = ["OnnxRuntime"]
 
@@ -38,6 +38,17 @@ class OnnxRuntime(Runtime):
             return self._session.run(None, self._feeds)
         except Exception as error:
             raise self._refused(error) from None
+
+    @classmethod
+    def write_optimised(cls, net: Network, path: Path, threads: int = 1) -> None:
+        """Write the graph that it makes of a network to an ONNX file; large weights go to a file beside it.
+
+        Raises BadArchitecture where it refuses the network.
+        """
+        try:
+            session(cls.library(), net, threads, optimised=path)
+        except Exception as error:
+            raise refused(net.name, cls.title, error) from None
 
     def _load(self, library: Any, net: Network, rng: np.random.Generator) -> str:
         try:

@@ -127,9 +127,7 @@ def profile(
 Key = tuple[int | None, str, str]  # number of an executed node, its name and kind
 
 
-def _times(
-    events: Sequence[Event], executed: Sequence[OnnxNode], warmup: int
-) -> tuple[dict[Key, list[float]], float]:
+def _times(events: Sequence[Event], executed: Sequence[OnnxNode], warmup: int) -> tuple[dict[Key, list[float]], float]:
     """Times of each executed node in all runs but the first ``warmup``, and the overhead of a run, nanoseconds.
 
     The times of nodes in the body of another node are part of that node's time.
@@ -162,9 +160,7 @@ def _outermost(kernels: Sequence[Event], begin: int, end: int) -> Iterator[Event
             yield event
 
 
-def _key(
-    event: Event, executed: Sequence[OnnxNode], by_name: Mapping[str, Sequence[int]], seen: dict[str, int]
-) -> Key:
+def _key(event: Event, executed: Sequence[OnnxNode], by_name: Mapping[str, Sequence[int]], seen: dict[str, int]) -> Key:
     """The executed node of an event; nodes of one name, or of one kind without a name, in the order of the graph."""
     name, kind = event["name"].removesuffix(KERNEL), event["args"]["op_name"]
     found = name if name in by_name else kind if name == f"{kind}_{event['args']['node_index']}" else ""

@@ -143,9 +143,10 @@ def profile_of(record: object) -> Profile:
         covers = tuple(_each(node["covers"], int))
         if not all(0 <= vertex < len(operations) for vertex in covers) or len(set(covers)) < len(covers):
             raise ValueError(f"{_shown(node['covers'])} as covers of a node, where numbers of operations belong")
+        if not 0 <= node["time_ns"] < MOST_NS:  # NaN is refused, too, because its comparison is false
+            raise ValueError(f"a time that is not within 0 to {MOST_NS} ns")
         nodes.append(ProfiledNode(node["name"], node["kind"], float(node["time_ns"]), covers))
-    times = (values["overhead_ns"], *(node.time_ns for node in nodes))
-    if not all(0 <= time_ns < MOST_NS for time_ns in times):  # NaN is refused, too, because its comparison is false
+    if not 0 <= values["overhead_ns"] < MOST_NS:
         raise ValueError(f"a time that is not within 0 to {MOST_NS} ns")
     if not 1 <= values["runs"] <= MOST_COUNT:
         raise ValueError(f"runs of a profile not within 1 to {MOST_COUNT}")
