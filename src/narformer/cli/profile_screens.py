@@ -55,7 +55,7 @@ def _print_layers(comparison: "Comparison", everything: bool) -> None:
     table.add_column("", width=BAR)
     largest = max((layer.share for layer in shown), default=0.0)
     for layer in shown:
-        texts = _texts(layer) if everything else _texts(layer)[:2]
+        texts = _texts(layer, everything)
         told = "–" if layer.predicted_ms is None else f"{layer.predicted_ms:.3g}"
         numbers = (f"{layer.measured_ms:.3g}", f"{100 * layer.share:.1f}")
         bar = Bar(largest or 1.0, 0, layer.share, width=BAR)
@@ -63,12 +63,13 @@ def _print_layers(comparison: "Comparison", everything: bool) -> None:
     out.print(table)
 
 
-def _texts(layer: "Compared") -> tuple[str, str, str]:
-    """Layer, kind and executed as; a kind without its domain."""
+def _texts(layer: "Compared", everything: bool) -> list[str]:
+    """Layer and kind; and, with everything, the kinds of the executed nodes, without their domains."""
     executed = ", ".join(kind.rpartition(".")[2] for kind in layer.executed) or "nothing"
     if not layer.name:
-        return f"{layer.kind}", executed, executed
-    return layer.module or layer.name, " + ".join([layer.kind, *layer.joined]), executed
+        return [layer.kind, "", executed] if everything else [layer.kind, executed]
+    texts = [layer.module or layer.name, " + ".join([layer.kind, *layer.joined])]
+    return [*texts, executed] if everything else texts
 
 
 def print_executed(title: str, graph: "Executed") -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from narformer.jobs.inspection import Inspection, inspect
     from narformer.jobs.known_predictors import PRETRAINED, Shipped, load_predictor, predictors, suited
     from narformer.jobs.measuring import Measured, Measurement, Plan, measure
-    from narformer.jobs.optimised import Executed, Optimised, optimised
+    from narformer.jobs.optimising import Executed, Optimised, optimised
     from narformer.jobs.predicting import NetworkPrediction, Share, predict_module, predict_network, predictions
     from narformer.jobs.ranking import Ranked, Ranking, compare, rank
     from narformer.jobs.storing import Found, export_store, import_store, query, write_profiles
@@ -73,7 +73,7 @@ _NAMES = {
     "evaluating": ("evaluate",),
     "inspection": ("Inspection", "inspect"),
     "measuring": ("Measured", "Measurement", "Plan", "measure"),
-    "optimised": ("Executed", "Optimised", "optimised"),
+    "optimising": ("Executed", "Optimised", "optimised"),
     "predicting": ("NetworkPrediction", "Share", "predict_module", "predict_network", "predictions"),
     "known_predictors": ("PRETRAINED", "Shipped", "load_predictor", "predictors", "suited"),
     "ranking": ("Ranked", "Ranking", "compare", "rank"),
