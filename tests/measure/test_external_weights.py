@@ -169,6 +169,51 @@ def test_a_location_that_leads_elsewhere_is_refused(location, expected, tmp_path
     assert " expected " in str(error.value)
 
 
+def cache(folder, target="blobs/2b"):
+    """A model as a hub's cache holds it: files are named by their contents, and links in another folder by their names."""
+    (folder / "blobs").mkdir()
+    (folder / "snapshot" / "onnx").mkdir(parents=True)
+    (folder / "blobs" / "2b").write_bytes(W.tobytes())
+    (folder / "secret").write_bytes(bytes(48))
+    saved(folder / "blobs", stored()).rename(folder / "blobs" / "1a")
+    (folder / "snapshot" / "onnx" / "net.onnx").symlink_to("../../blobs/1a")
+    (folder / "snapshot" / "onnx" / "w.bin").symlink_to(f"../../{target}")
+    return folder / "snapshot" / "onnx" / "net.onnx"
+
+
+@EACH
+def test_a_model_in_the_cache_of_a_hub_has_its_weights_and_its_name(name, tmp_path):
+    session = RUNTIMES[name](cache(tmp_path), rng())
+    assert session.name == "net"
+    inside = model(numpy_helper.from_array(W, "w")).SerializeToString()
+    np.testing.assert_allclose(output(session), output(RUNTIMES[name](inside, rng())), rtol=1e-2)
+
+
+@pytest.mark.parametrize("target", ["secret", "blobs/sub/2b", "blobs/none", "snapshot/onnx/w.bin", "../../etc/passwd"])
+def test_in_a_cache_too_weights_are_in_the_folder_of_the_model(target, tmp_path):
+    path = cache(tmp_path, target)
+    (tmp_path / "blobs" / "sub").mkdir()
+    (tmp_path / "blobs" / "sub" / "2b").write_bytes(W.tobytes())
+    with pytest.raises(BadFile, match="no such file"):
+        read(path)
+
+
+def test_a_link_in_a_cache_leads_to_no_further_link(tmp_path):
+    path = cache(tmp_path)
+    (tmp_path / "blobs" / "2b").unlink()
+    (tmp_path / "blobs" / "2b").symlink_to("../secret")
+    with pytest.raises(BadFile, match="no such file"):
+        read(path)
+
+
+def test_the_folder_of_a_model_behind_a_link_is_that_of_its_target(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "w.bin").write_bytes(W.tobytes())
+    (tmp_path / "w.bin").write_bytes(bytes(48))
+    (tmp_path / "link.onnx").symlink_to(saved(tmp_path / "real", stored()))
+    assert read(tmp_path / "link.onnx")["w"].tobytes() == W.tobytes()
+
+
 def test_a_link_to_a_file_in_the_same_folder_is_refused_too(tmp_path):
     (tmp_path / "real.bin").write_bytes(W.tobytes())
     (tmp_path / "w.bin").symlink_to("real.bin")

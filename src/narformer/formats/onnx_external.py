@@ -3,6 +3,10 @@
 A model names such a file by a path, and a hostile model can name any path. A file is read only where it is a regular
 file in the folder of the model or below it, and no link leads to it. Each folder on the way is opened by its name in
 the folder before it, so the check and the read see the same file.
+
+Caches of model hubs hold all files in one folder, and links with their names in others. Where the model was given by a
+link, its folder is the one that really holds it, and the weights may be behind a link beside that of the model, if they
+are in the same folder as the model.
 """
 
 import os
@@ -48,7 +52,7 @@ class _Reference:
 
 
 def weights_beside(data: wire.Bytes, path: Path) -> dict[str, NDArray[np.uint8]]:
-    """The bytes of all tensors of a model that are in other files, beside ``path``, the file of the model.
+    """The bytes of all tensors of a model that are in files beside it; ``path`` is the model's file or a link to it.
 
     Raises BadFile where a location is absolute, or leads out of the folder or through a link; where the file is not a
     regular one, has several names, or is too short; where a tensor is not an initializer of the main graph; and where
@@ -150,12 +154,12 @@ def _opened(path: Path, parts: Sequence[str]) -> Iterator[int]:
     if os.open not in os.supports_dir_fd:
         raise BadFile(path, found, "a system that opens files by folder, such as Linux or macOS", INSIDE)
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    at = -1
+    at, (folder, parts) = -1, _folder(path, parts)
     try:
-        at = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         for place, part in enumerate(parts):
-            folder = os.O_DIRECTORY if place + 1 < len(parts) else 0
-            inner = os.open(part, flags | folder, dir_fd=at)
+            inside = os.O_DIRECTORY if place + 1 < len(parts) else 0
+            inner = os.open(part, flags | inside, dir_fd=at)
             os.close(at)
             at = inner
         status = os.fstat(at)
@@ -164,12 +168,22 @@ def _opened(path: Path, parts: Sequence[str]) -> Iterator[int]:
             raise BadFile(path, f"{found}: {what}", "a regular file of one name", TOGETHER)
         yield at
     except OSError as error:
-        link = any((path.parent / Path(*parts[: place + 1])).is_symlink() for place in range(len(parts)))
+        link = any(folder.joinpath(*parts[: place + 1]).is_symlink() for place in range(len(parts)))
         reason = "a link" if link else (error.strerror or "").lower()
         raise BadFile(path, f"{found}: {reason}", "regular files beside the model", TOGETHER) from None
     finally:
         if at >= 0:
             os.close(at)
+
+
+def _folder(path: Path, parts: Sequence[str]) -> tuple[Path, Sequence[str]]:
+    """The folder of a model, and the way from there to the file of ``parts``; of a link, that of its target."""
+    if not path.is_symlink():
+        return path.parent, parts
+    folder = Path(os.path.realpath(path)).parent
+    beside = Path(os.path.realpath(path.parent.joinpath(*parts)))
+    in_cache = beside.parent == folder and not folder.joinpath(*parts).exists()
+    return folder, (beside.name,) if in_cache else parts
 
 
 def _in_other_files(location: str) -> str:

@@ -83,8 +83,8 @@ def read_network(
         raise BadFile(printable(text), "no such file", expected)
     if path.suffix.lower() in LISTS:
         raise BadFile(path, f"a file ending in '{path.suffix}'", "an ONNX file", "Name the networks one by one.")
-    path = path.resolve() if path.is_symlink() else path
-    return Given(read_onnx(path, dims, shapes), path, dims, shapes)
+    real = path.resolve() if path.is_symlink() else path
+    return Given(read_onnx(real, dims, shapes, origin=path), path, dims, shapes)
 
 
 def read_networks(

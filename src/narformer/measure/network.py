@@ -58,6 +58,8 @@ def network(
 ) -> Network:
     """The network of an architecture, with random weights from ``rng``, or of an ONNX file or its bytes, with its own.
 
+    A link to a file is followed, because the caches of model hubs consist of links.
+
     dims: sizes of dimensions that the file names; shapes: of inputs, where the file leaves them open
 
     Raises BadFile and BadArchitecture as ``read_onnx`` and ``to_onnx`` do; BadFile as ``weights_beside`` where weights
@@ -70,7 +72,8 @@ def network(
         names = tuple(f"Input_{vertex}" for vertex in range(len(source)))
     else:
         origin = source if isinstance(source, Path) else None
-        file = bytes(wire.read(source)) if isinstance(source, Path) else source
+        real = source.resolve() if isinstance(source, Path) and source.is_symlink() else source
+        file = bytes(wire.read(real)) if isinstance(real, Path) else real
         imported = read_onnx(file, dims, shapes, origin=origin)
         architecture, names = imported.architecture, imported.names
         if imported.external:
