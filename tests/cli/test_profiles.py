@@ -64,6 +64,16 @@ def test_only_onnx_runtime_is_profiled(run: Callable[..., Any], tmp_path: Path) 
     assert not (tmp_path / "p.json").exists()
 
 
+@pytest.mark.parametrize("place", [".", "no/such/folder/p.json"])
+def test_a_place_that_cannot_hold_a_profile_is_refused_before_measuring(
+    run: Callable[..., Any], store: Path, place: str
+) -> None:
+    result = run("measure", CELL, "--profile", place)
+    assert result.returncode == 2
+    assert "--profile" in result.stderr
+    assert not store.exists()
+
+
 def test_cells_have_no_profile(run: Callable[..., Any], profiled: str) -> None:
     result = run("predict", "conv3x3 | 01 12", "--profile", profiled)
     assert result.returncode == 2

@@ -170,7 +170,7 @@ def test_a_location_that_leads_elsewhere_is_refused(location, expected, tmp_path
 
 
 def cache(folder, target="blobs/2b"):
-    """A model as a hub's cache holds it: files are named by their contents, and links in another folder by their names."""
+    """A model as a hub's cache holds it: files that are named by their contents, and links with their real names."""
     (folder / "blobs").mkdir()
     (folder / "snapshot" / "onnx").mkdir(parents=True)
     (folder / "blobs" / "2b").write_bytes(W.tobytes())

@@ -60,11 +60,8 @@ def measure(
 
     Example: narformer measure model.onnx resnet/0 --runtime ort --runtime openvino --dim batch=1
     """
-    if not device.isprintable():
-        raise typer.BadParameter("a name is one line of printable characters", param_hint="--device")
     runtimes = runtime or ["ort"]
-    if profile is not None and "ort" not in runtimes:
-        raise typer.BadParameter("only ort tells the time of each node: add --runtime ort", param_hint="--profile")
+    _check(device, runtimes, profile)
     dims, shapes = bound(dim, input_)
     from narformer import jobs
 
@@ -87,11 +84,7 @@ def measure(
         print_json({"measurements": [facts(m.measurement) | _derived(m) for m in found], "failed": told})
     elif found:
         _print_measured(found)
-    profiles = [m.profile for m in found if m.profile is not None]
-    if profile is not None and profiles:
-        jobs.write_profiles(profile, profiles)
-        if not as_json:
-            out.print(Text(f"profiled in {profile}", style="dim"), soft_wrap=True)
+    _keep_profiles(found, profile, as_json)
     if failure:
         raise failure
     if interrupted:
@@ -100,6 +93,28 @@ def measure(
             f"interrupted: {len(found)} of {wanted} networks have times; they are shown and kept", highlight=False
         )
         sys.exit(130)
+
+
+def _check(device: str, runtimes: Sequence[str], profile: Path | None) -> None:
+    """Refuse, before anything is measured, a name that is no line, and a profile that cannot be taken or kept."""
+    if not device.isprintable():
+        raise typer.BadParameter("a name is one line of printable characters", param_hint="--device")
+    if profile is None:
+        return
+    if "ort" not in runtimes:
+        raise typer.BadParameter("only ort tells the time of each node: add --runtime ort", param_hint="--profile")
+    if profile.is_dir() or not profile.parent.is_dir():
+        raise typer.BadParameter(f"found {profile}; expected a file in a folder that exists", param_hint="--profile")
+
+
+def _keep_profiles(found: Sequence["Measured"], path: Path | None, quiet: bool) -> None:
+    from narformer import jobs
+
+    profiles = [measured.profile for measured in found if measured.profile is not None]
+    if path is not None and profiles:
+        jobs.write_profiles(path, profiles)
+        if not quiet:
+            out.print(Text(f"profiled in {path}", style="dim"), soft_wrap=True)
 
 
 def facts(m: "Measurement") -> dict[str, Any]:
