@@ -33,7 +33,13 @@ def four() -> SourceNetwork:
     return SourceNetwork.of(Architecture(ops, tuple((v, v + 1) for v in range(4)), "four"))
 
 
-def taken(source: SourceNetwork, *nodes: ProfiledNode, name: str = "four", fingerprint: str = "ab" * 32) -> Profile:
+def taken(
+    source: SourceNetwork,
+    *nodes: ProfiledNode,
+    name: str = "four",
+    fingerprint: str = "ab" * 32,
+    plain_ms: float = 11,
+) -> Profile:
     measurement = Measurement(
         fingerprint=fingerprint,
         name=name,
@@ -49,7 +55,9 @@ def taken(source: SourceNetwork, *nodes: ProfiledNode, name: str = "four", finge
         date="2026-01-01T00:00:00+00:00",
         environment=HERE,
     )
-    return Profile(measurement=measurement, operations=source.names, runs=3, overhead_ns=MS, nodes=nodes)
+    return Profile(
+        measurement=measurement, operations=source.names, runs=3, plain_ns=plain_ms * MS, overhead_ns=MS, nodes=nodes
+    )
 
 
 def node(ms: float, *covers: int, kind: str = "Conv") -> ProfiledNode:
@@ -67,8 +75,18 @@ def test_rows_are_the_pieces_that_were_executed_the_slowest_first() -> None:
         ("Conv_1", "Conv", ("Relu",), ("Conv",), 1.0),
     ]
     assert [row.share for row in found.layers] == [0.5, 0.4, 0.1]
-    assert (found.latency_ms, found.nodes_ms, found.overhead_ms, found.predicted_ms) == (10.0, 10.0, 1.0, None)
+    assert (found.latency_ms, found.plain_ms, found.nodes_ms, found.added_ms) == (10.0, 11.0, 10.0, 0.0)
+    assert found.predicted_ms is None
     assert all(row.predicted_ms is None for row in found.layers)
+
+
+def test_the_time_that_profiling_adds_belongs_to_no_layer() -> None:
+    source = four()
+    profile = taken(source, node(1, 1, 2), node(5, 3, 4), node(4), plain_ms=4)
+    found = compared(source, profile)
+    assert found.added_ms == 2.0  # ten milliseconds in three nodes, four in a plain run
+    assert {row.name: row.measured_ms for row in found.layers} == {"Conv_1": 0.0, "Conv_3": 3.0, "": 2.0}
+    assert {row.name: row.share for row in found.layers} == {"Conv_1": 0.0, "Conv_3": 0.6, "": 0.4}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +124,7 @@ def test_measured_and_predicted_times_add_up_to_their_totals(name: str, tmp_path
     (answer,) = jobs.predict_network(name, "latency_ort", profile=tmp_path / "p.json")
     beside = answer.comparison
     assert beside is not None
-    total_ms = sum(node.time_ns for node in measured.profile.nodes) / 1e6
+    total_ms = sum(measured.profile.times_ns) / 1e6
     for found in (inspected, beside):
         assert sum(row.measured_ms for row in found.layers) == pytest.approx(total_ms)
         assert sum(row.share for row in found.layers) == pytest.approx(1)
@@ -117,7 +135,7 @@ def test_measured_and_predicted_times_add_up_to_their_totals(name: str, tmp_path
     alone = [row for row in beside.layers if row.predicted_ms is None]
     assert [row.kind for row in alone] == ["runtime's own"]
     counted = sum(op.kind in ("Conv", "Gemm") for op in measured.architecture.ops)
-    kinds = [kind for row in beside.layers if row.measured_ms for kind in (row.kind, *row.joined)]
+    kinds = [kind for row in beside.layers if row.executed for kind in (row.kind, *row.joined)]
     assert sum(kind in ("Conv", "Gemm") for kind in kinds) == counted
 
 

@@ -33,6 +33,7 @@ PROFILE = Profile(
     measurement=MEASURED,
     operations=("x", "conv", "relu"),
     runs=3,
+    plain_ns=2000.0,
     overhead_ns=500.0,
     nodes=(ProfiledNode("relu_nchwc", "own.Conv", 1500.5, (1, 2)), ProfiledNode("out", "own.ReorderOutput", 0.0, ())),
 )
@@ -71,6 +72,8 @@ def wrong(path: Path, change: Any) -> str:
         (lambda r: r.update(runs=0), "runs of a profile not within 1"),
         (lambda r: r.update(runs=True), "true as runs"),
         (lambda r: r.update(overhead_ns=-1), "a time that is not within 0"),
+        (lambda r: r.update(plain_ns=-1), "a time that is not within 0"),
+        (lambda r: r.update(plain_ns=None), "null as plain_ns"),
         (lambda r: r.update(overhead_ns=float("nan")), "a time that is not within 0"),
         (lambda r: r.update(operations=["x", 1, "y"]), "where a list of printable texts belongs"),
         (lambda r: r.update(operations=["x", "\x1b[2J", "y"]), "where a list of printable texts belongs"),

@@ -14,31 +14,32 @@ if TYPE_CHECKING:
 
 LAYERS = 10  # rows, unless all are requested
 BAR = 12  # columns
-SLOWED = 1.2  # a profiled run that takes so many times as long as a plain one distorts the shares
+CHANGED = 1.2  # times that differ by so much were taken in different states of the machine
 
 
 def print_comparison(comparison: "Comparison", everything: bool) -> None:
     """Totals of both, then the layers, the slowest first. Names from a file are Text: markup is not interpreted."""
     c = comparison
-    profiled_ms = c.nodes_ms + c.overhead_ms
     total = f"{c.latency_ms:.3g} ms measured"
     if c.predicted_ms is not None:
         total += f", {c.predicted_ms:.3g} ms predicted ({c.predicted_ms / (c.latency_ms or 1) - 1:+.0%})"
-    told = f"{c.nodes_ms:.3g} ms in nodes and {c.overhead_ms:.3g} ms between them, medians of {c.runs} runs"
+    told = f"{c.nodes_ms:.3g} ms in nodes, of {c.plain_ms:.3g} ms; medians of {c.runs} runs"
+    if c.added_ms:
+        told += f", without {1000 * c.added_ms:.2g} µs that profiling adds to each node"
     head = Table.grid(padding=(0, 2))
     head.add_column(style="bold", no_wrap=True)
     head.add_column(overflow="fold")
     for title, text in (("measured", f"{c.device}, {c.date}"), ("latency", total), ("profile", told)):
         head.add_row(title, Text(text))
     out.print(head)
-    if profiled_ms > SLOWED * c.latency_ms:
-        slowed = (
-            f"profiling makes a run {profiled_ms / (c.latency_ms or 1):.1f} times as long: small layers look longer"
-        )
-        out.print(Text(f"{slowed} than they are", style="yellow"), soft_wrap=True)
-    elif SLOWED * profiled_ms < c.latency_ms:
-        slower = f"the timed runs took {c.latency_ms / (profiled_ms or 1):.1f} times as long as the profiled ones"
-        out.print(Text(f"{slower}: the machine changed meanwhile, measure again", style="yellow"), soft_wrap=True)
+    faster, slower = sorted((c.latency_ms, c.plain_ms))
+    if slower > CHANGED * faster:
+        times = f"{c.plain_ms / (c.latency_ms or 1):.2g} times as long"
+        changed = f"runs took {times} at the time of the profile: the machine changed, measure again"
+        out.print(Text(changed, style="yellow"), soft_wrap=True)
+    if c.plain_ms > CHANGED * c.nodes_ms:
+        longer = f"a run took {c.plain_ms / (c.nodes_ms or 1):.2g} times as long as its nodes"
+        out.print(Text(f"{longer}: other programs interrupt it, measure again", style="yellow"), soft_wrap=True)
     _print_layers(c, everything)
 
 

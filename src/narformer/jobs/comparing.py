@@ -35,7 +35,7 @@ class Compared:
     joined:             kinds of the others
     executed:           kinds of the nodes that the runtime executed for them; empty where it executed none
     predicted_ms:       None where nothing predicts it
-    measured_ms:        0 where the runtime executed nothing for it
+    measured_ms:        without the time that profiling adds; 0 where the runtime executed nothing for it
     share:              of the measured time of all nodes
     """
 
@@ -54,9 +54,10 @@ class Comparison:
     """A profile laid on the layers of a network.
 
     device:       where and how it was measured; ``date``: when, UTC
-    latency_ms:   median of the timed runs, without profiling
-    nodes_ms:     sum over all nodes, as profiled
-    overhead_ms:  time of a profiled run outside of all nodes
+    latency_ms:   median of the timed runs, before profiling
+    plain_ms:     median of the runs without profiling that took turns with the profiled ones
+    nodes_ms:     sum over all nodes, without the time that profiling adds
+    added_ms:     time that profiling adds to each node
     runs:         number of profiled runs; the time of a node is the median
     predicted_ms: of the whole network; None where nothing predicts it
     layers:       the slowest first; the work of the runtime's own is one of them, with the name ""
@@ -65,8 +66,9 @@ class Comparison:
     device: str
     date: str
     latency_ms: float
+    plain_ms: float
     nodes_ms: float
-    overhead_ms: float
+    added_ms: float
     runs: int
     predicted_ms: float | None
     layers: tuple[Compared, ...]
@@ -100,23 +102,24 @@ def compared(
     not, or the other way round, is one row.
     """
     groups = _Groups(len(source.architecture))
-    own = [node for node in profile.nodes if not node.covers]
+    timed = [(node, time_ns * MS) for node, time_ns in zip(profile.nodes, profile.times_ns, strict=True)]
+    own = [(node, ms) for node, ms in timed if not node.covers]
     for covers in (node.covers for node in profile.nodes):
         groups.join(covers)
     for kernel in predicted:
         groups.join(kernel.vertices)
     measured: dict[int, float] = {}
     executed: dict[int, list[str]] = {}
-    for node in profile.nodes:
+    for node, ms in timed:
         if node.covers:
             place = groups.of(node.covers[0])
-            measured[place] = measured.get(place, 0.0) + node.time_ns * MS
+            measured[place] = measured.get(place, 0.0) + ms
             executed.setdefault(place, []).append(node.kind)
     told: dict[int, float] = {}
     for kernel in predicted:
         place = groups.of(kernel.vertices[0]) if kernel.vertices else -1
         told[place] = told.get(place, 0.0) + kernel.ms
-    total_ms = sum(node.time_ns for node in profile.nodes) * MS
+    total_ms = sum(ms for _, ms in timed)
     members: dict[int, list[int]] = {}
     for vertex in range(len(source.architecture)):
         members.setdefault(groups.of(vertex), []).append(vertex)
@@ -128,16 +131,17 @@ def compared(
         kinds = tuple(dict.fromkeys(executed.get(place, ())))
         rows.append(Compared(*names, kinds, told.get(place), ms, ms / (total_ms or 1)))
     if own:
-        ms = sum(node.time_ns for node in own) * MS
-        kinds = tuple(f"{kind} x {count}" for kind, count in Counter(node.kind for node in own).most_common())
+        ms = sum(ms for _, ms in own)
+        kinds = tuple(f"{kind} x {count}" for kind, count in Counter(node.kind for node, _ in own).most_common())
         rows.append(Compared("", "", "runtime's own", (), kinds, None, ms, ms / (total_ms or 1)))
     m = profile.measurement
     return Comparison(
         device=str(condition(m)),
         date=m.date,
         latency_ms=m.median_ms,
+        plain_ms=profile.plain_ns * MS,
         nodes_ms=total_ms,
-        overhead_ms=profile.overhead_ns * MS,
+        added_ms=profile.added_ns * MS,
         runs=profile.runs,
         predicted_ms=predicted_ms,
         layers=tuple(sorted(rows, key=lambda row: (-row.measured_ms, -(row.predicted_ms or 0.0)))),

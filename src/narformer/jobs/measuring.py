@@ -178,18 +178,18 @@ def _measured(
         if len(measurement.rounds) < plan.rounds:
             doubts = (*doubts, f"interrupted after {len(measurement.rounds)} of {plan.rounds} rounds")
         measured = Measured(measurement, network, counted.flops, len(counted.unknown), doubts, store.place)
-        found.append((loaded[number], measured))
-    for net, measured in found:  # all are stored
+        found.append((loaded[number], sessions[number], measured))
+    for net, session, measured in found:  # all are stored
         wanted = plan.profile and runtime.runtime == PROFILED and not interrupted
-        yield replace(measured, profile=_profiled(net, measured, plan, failures)) if wanted else measured
+        yield replace(measured, profile=_profiled(net, session, measured, plan, failures)) if wanted else measured
     if interrupted:
         raise interrupted
 
 
-def _profiled(net: Given, measured: Measured, plan: Plan, failures: list[Failure]) -> Profile | None:
+def _profiled(net: Given, session: Runtime, measured: Measured, plan: Plan, failures: list[Failure]) -> Profile | None:
     m = measured.measurement
     try:
-        return profile(net.network, net.source, m, net.dims, net.shapes, plan.repeats, plan.warmup)
+        return profile(net.network, net.source, session, m, net.dims, net.shapes, plan.repeats)
     except (BadArchitecture, BadFile) as error:
         failures.append((m.name, m.runtime, f"no profile: {error}"))
         return None

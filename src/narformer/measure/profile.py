@@ -1,11 +1,12 @@
 """The time of each node that ONNX Runtime executes, laid on the operations of the network."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,19 @@ from narformer.errors import NarformerError, printable
 from narformer.formats import onnx_wire as wire
 from narformer.formats.onnx_nodes import OnnxNode, named_nodes, nodes_of
 from narformer.formats.onnx_reader import read_onnx
+from narformer.garbage_collection import collection_paused
 from narformer.measure.covering import covered
 from narformer.measure.network import network
 from narformer.measure.onnx_runtime import OnnxRuntime, feeds, session
 from narformer.measure.runtime import refused
-from narformer.measure.timing import Measurement
+from narformer.measure.timing import Measurement, Session
 from narformer.network import Architecture
 from narformer.network.source_network import SourceNetwork
 
 __all__ = ["Profile", "ProfiledNode", "profile"]
 
 EVENTS = 100_000  # that the runtime keeps of all runs; a larger network is run less often
+BLOCK = 10  # profiled runs between two turns of plain runs
 KERNEL = "_kernel_time"  # the end of the name of a node's event
 US = 1000  # nanoseconds; the runtime counts whole microseconds
 
@@ -50,18 +53,33 @@ class ProfiledNode:
 class Profile:
     """The nodes that a runtime executed for a network, each with its time, taken in runs of their own.
 
-    measurement: of the network without profiling, which slows it down
+    measurement: of the network without profiling, before it
     operations:  names of all vertices of the network, as its source has them
     runs:        number of profiled runs
-    overhead_ns: median time of a run outside of all nodes
+    plain_ns:    median time of runs without profiling, which took turns with the profiled ones
+    overhead_ns: median time of a profiled run outside of all nodes
     nodes:       in the order of the runtime's graph
     """
 
     measurement: Measurement
     operations: tuple[str, ...]
     runs: int
+    plain_ns: float
     overhead_ns: float
     nodes: tuple[ProfiledNode, ...]
+
+    @property
+    def added_ns(self) -> float:
+        """The time that profiling adds to each node, at least: what all nodes took beyond a plain run, shared equally.
+
+        It is some microseconds, in which the runtime notes sizes and shapes.
+        """
+        return max(0.0, sum(node.time_ns for node in self.nodes) - self.plain_ns) / (len(self.nodes) or 1)
+
+    @property
+    def times_ns(self) -> tuple[float, ...]:
+        """The time of each node without ``added_ns``."""
+        return tuple(max(0.0, node.time_ns - self.added_ns) for node in self.nodes)
 
     def fits(self, source: SourceNetwork) -> bool:
         """Whether the vertices of the nodes are those of this network, whose fingerprint is the same."""
@@ -71,15 +89,16 @@ class Profile:
 def profile(
     source: SourceNetwork,
     file: Architecture | Path,
+    plain: Session,
     measurement: Measurement,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     runs: int = 30,
-    warmup: int = 2,
 ) -> Profile:
     """Profile a network in ONNX Runtime, with the threads of ``measurement``, in a session of its own.
 
     source: the network as it was read, from ``file``
+    plain:  the session that ``measurement`` is of; it takes turns with the profiled one
 
     Raises MissingExtra; BadFile, BadArchitecture as ``network`` does.
     """
@@ -97,14 +116,13 @@ def profile(
             executed = nodes_of(wire.read(written), path)
             runs = max(1, min(runs, EVENTS // max(1, len(executed))))
             values = feeds(loaded, net, rng)
-            for _ in range(warmup + runs):
-                loaded.run(None, values)
+            plain_ns, kept = _turns(plain, lambda: loaded.run(None, values), runs)
             events = json.loads(Path(loaded.end_profiling()).read_text(encoding="utf-8"))
         except NarformerError:
             raise
         except Exception as error:  # the runtime's errors have no common base
             raise refused(net.name, OnnxRuntime.title, error) from None
-    taken, overhead_ns = _times(events, executed, warmup)
+    taken, overhead_ns = _times(events, executed, kept)
     nodes = nodes_of(named, path)
     vertices = _vertices(source, labels)
     covers = [
@@ -119,16 +137,43 @@ def profile(
         measurement=measurement,
         operations=source.names,
         runs=runs,
+        plain_ns=plain_ns,
         overhead_ns=overhead_ns,
         nodes=tuple(profiled),
     )
 
 
+def _turns(plain: Session, profiled: Callable[[], object], runs: int) -> tuple[float, list[int]]:
+    """Run both in turns of BLOCK runs.
+
+    Returns the median of the plain runs, nanoseconds, and the numbers of the profiled runs that count. The first run of
+    a turn does not count: the other session has emptied the caches.
+    """
+    times_ns: list[int] = []
+    kept: list[int] = []
+    number = 0
+    with collection_paused():
+        for begin in range(0, runs, BLOCK):
+            size = min(BLOCK, runs - begin)
+            plain.run()
+            for _ in range(size):
+                started = perf_counter_ns()
+                plain.run()
+                times_ns.append(perf_counter_ns() - started)
+            for _ in range(1 + size):
+                profiled()
+            kept += range(number + 1, number + 1 + size)
+            number += 1 + size
+    return median(times_ns), kept
+
+
 Key = tuple[int | None, str, str]  # number of an executed node, its name and kind
 
 
-def _times(events: Sequence[Event], executed: Sequence[OnnxNode], warmup: int) -> tuple[dict[Key, list[float]], float]:
-    """Times of each executed node in all runs but the first ``warmup``, and the overhead of a run, nanoseconds.
+def _times(
+    events: Sequence[Event], executed: Sequence[OnnxNode], kept: Sequence[int]
+) -> tuple[dict[Key, list[float]], float]:
+    """Times of each executed node in the runs of these numbers, and the overhead of a run, nanoseconds.
 
     The times of nodes in the body of another node are part of that node's time.
     """
@@ -140,7 +185,7 @@ def _times(events: Sequence[Event], executed: Sequence[OnnxNode], warmup: int) -
     kernels.sort(key=lambda event: (event["ts"], -event["dur"]))
     found: dict[Key, list[float]] = {}
     overheads = []
-    for begin, end in windows[warmup:]:
+    for begin, end in (windows[number] for number in kept):
         spent, seen = 0, dict.fromkeys(by_name, 0)
         for event in _outermost(kernels, begin, end):
             key = _key(event, executed, by_name, seen)

@@ -51,7 +51,14 @@ FIRST = {  # the fields of a measurement in version 1
 SINCE = {"quantity": LATENCY, "unit": "ns", "accelerator": ""}  # later fields, with their values in version 1
 MEASUREMENT = FIRST | dict.fromkeys(SINCE, str)
 ENVIRONMENT = {"machine": dict, "system": str, "python": str, "governor": str, "versions": list}
-PROFILE = {"measurement": dict, "operations": list, "runs": int, "overhead_ns": float | int, "nodes": list}
+PROFILE = {
+    "measurement": dict,
+    "operations": list,
+    "runs": int,
+    "plain_ns": float | int,
+    "overhead_ns": float | int,
+    "nodes": list,
+}
 NODE = {"name": str, "kind": str, "time_ns": float | int, "covers": list}
 MACHINE = {"cpu": str, "model": str, "architecture": str, "cores": int, "instructions": list}
 
@@ -146,7 +153,7 @@ def profile_of(record: object) -> Profile:
         if not 0 <= node["time_ns"] < MOST_NS:  # NaN is refused, too, because its comparison is false
             raise ValueError(f"a time that is not within 0 to {MOST_NS} ns")
         nodes.append(ProfiledNode(node["name"], node["kind"], float(node["time_ns"]), covers))
-    if not 0 <= values["overhead_ns"] < MOST_NS:
+    if not all(0 <= values[key] < MOST_NS for key in ("plain_ns", "overhead_ns")):
         raise ValueError(f"a time that is not within 0 to {MOST_NS} ns")
     if not 1 <= values["runs"] <= MOST_COUNT:
         raise ValueError(f"runs of a profile not within 1 to {MOST_COUNT}")
@@ -154,6 +161,7 @@ def profile_of(record: object) -> Profile:
         measurement=measurement_of(values["measurement"]),
         operations=operations,
         runs=values["runs"],
+        plain_ns=float(values["plain_ns"]),
         overhead_ns=float(values["overhead_ns"]),
         nodes=tuple(nodes),
     )
