@@ -79,7 +79,8 @@ class Profile:
     @property
     def times_ns(self) -> tuple[float, ...]:
         """The time of each node without ``added_ns``."""
-        return tuple(max(0.0, node.time_ns - self.added_ns) for node in self.nodes)
+        added_ns = self.added_ns
+        return tuple(max(0.0, node.time_ns - added_ns) for node in self.nodes)
 
     def fits(self, source: SourceNetwork) -> bool:
         """Whether the vertices of the nodes are those of this network, whose fingerprint is the same."""
