@@ -72,7 +72,9 @@ OWNERS = {
     "matplotlib": set(),
     "onnx": {
         "formats/onnx_reader.py",
+        "formats/onnx_external.py",
         "formats/onnx_guard.py",
+        "formats/onnx_nodes.py",
         "formats/onnx_ops.py",
         "formats/onnx_values.py",
         "formats/onnx_initializers.py",

@@ -21,7 +21,8 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 MOST_LINES = 170
 WITH_PYTHON = [README, *(ROOT / "docs" / name for name in ("predict.md", "measure.md"))]
 NEEDED = {"predict", "inspect", "table", "predictors"}  # quick commands, which train and measure nothing
-ABSENT = {"--fresh", "--seeds", "runs/first", "runs/here", "runs/mine", "runs/own", "runs/store"}
+ABSENT = {"--fresh", "--seeds", "--save", "profile.json"}
+ABSENT |= {"runs/first", "runs/here", "runs/mine", "runs/own", "runs/store"}
 CELLS = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|\n"
 
 

@@ -8,6 +8,7 @@ NarformerError
 ├── MissingExtra        an optional dependency that is not installed
 ├── BadRecipe           a recipe that does not validate or contradicts itself
 ├── BadPredictor        a saved predictor that does not fit its manifest
+├── NotMeasured         networks that could not be measured, each with the reason
 ├── MixedMachines       measurements that must not be mixed: of two machines under one name, of several conditions
 ├── TooManyThreads      more threads than the machine has cores
 └── Diverged            a training whose loss became infinite or NaN
@@ -15,7 +16,7 @@ NarformerError
 
 import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -58,6 +59,17 @@ class BadRecipe(NarformerError):
 
 class BadPredictor(NarformerError):
     """A saved predictor that does not fit its manifest."""
+
+
+class NotMeasured(NarformerError):
+    """Networks that could not be measured; raised after all others were.
+
+    failures: (network, runtime, reason) of each; the runtime is "" where the network could not be read
+    """
+
+    def __init__(self, failures: Sequence[tuple[str, str, str]]) -> None:
+        self.failures = tuple(failures)
+        super().__init__("; ".join(reason for *_, reason in failures))
 
 
 class MixedMachines(NarformerError):

@@ -61,7 +61,9 @@ def test_it_measures_a_file_and_a_family_on_every_runtime(run: Callable[..., Any
 
 @NEEDS_ORT
 def test_json_holds_raw_times_and_what_they_say(run: Callable[..., Any]) -> None:
-    (m,) = json.loads(run("measure", CELL, "--repeats", "12", "--rounds", "4", "--warmup", "1", "--json").stdout)
+    told = json.loads(run("measure", CELL, "--repeats", "12", "--rounds", "4", "--warmup", "1", "--json").stdout)
+    (m,) = told["measurements"]
+    assert told["failed"] == []
     assert (m["name"], m["runtime"], m["threads"], m["dtype"]) == (CELL, "ort", 1, "float32")
     assert (len(m["times_ns"]), m["rounds"], len(m["warmup_ns"])) == (12, [3, 3, 3, 3], 4)
     assert m["median_ms"] == pytest.approx(np.median(m["times_ns"]) / 1e6)
@@ -125,6 +127,53 @@ def test_what_a_runtime_refuses_keeps_no_other_network_from_being_measured(
     assert "net: ONNX Runtime refuses it" in result.stderr
     with Store(f"sqlite:///{store}") as opened:
         assert {m.name for m in opened.find()} == {CELL, "nasbench201/7"}
+
+
+@NEEDS_ORT
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_network_that_fails_keeps_another_from_being_measured(
+    run: Callable[..., Any], tmp_path: Path, store: Path, as_json: bool
+) -> None:
+    """Unread, unknown, without its weights, refused: each is named at the end, and the others have times."""
+    (tmp_path / "text.onnx").write_text("this is no model\n" * 20)
+    stripped = open_batch(tmp_path, lambda model: model.graph.initializer[0].ClearField("raw_data"))
+    stripped = stripped.rename(tmp_path / "stripped.onnx")
+
+    def refer(model: onnx.ModelProto) -> None:
+        model.graph.initializer[0].data_location = TensorProto.EXTERNAL
+        model.graph.initializer[0].external_data.add(key="location", value="gone.bin")
+
+    lost = open_batch(tmp_path, refer).rename(tmp_path / "lost.onnx")
+    good = open_batch(tmp_path)
+    nets = [
+        str(tmp_path / "text.onnx"),
+        CELL,
+        str(stripped),
+        "resnt/0",
+        str(lost),
+        str(good),
+        str(tmp_path / "no.onnx"),
+    ]
+    result = run("measure", *nets, "--repeats", "3", "--dim", "batch=1", *(["--json"] if as_json else []))
+    assert result.returncode == 2
+    line = " ".join(result.stderr.split())
+    for reason in (
+        "text.onnx: found",
+        "stripped: ONNX Runtime refuses",
+        "'resnt'",
+        "gone.bin",
+        "no.onnx: found no such",
+    ):
+        assert reason in line
+    with Store(f"sqlite:///{store}") as opened:
+        assert {m.name for m in opened.find()} == {CELL, "net"}
+    if as_json:
+        told = json.loads(result.stdout)
+        assert [m["name"] for m in told["measurements"]] == [CELL, "net"]
+        assert [(Path(f["network"]).stem, f["runtime"]) for f in told["failed"]] == [
+            ("text", ""), ("0", ""), ("no", ""), ("stripped", "ort"), ("lost", "ort"),
+        ]  # fmt: skip
+        assert "gone.bin" in told["failed"][-1]["reason"]
 
 
 @NEEDS_ORT
@@ -210,9 +259,9 @@ def test_hostile_files_are_refused_before_a_runtime_sees_them(wrong: Callable[..
     (tmp_path / "many.onnx").write_bytes(b"\x3a\xc0\x84\x3d" + b"\x0a\x00" * 500_000)  # a graph of half a million nodes
     for name in INSTALLED:
         words = ["--runtime", name, "--dim", "batch=1"]
-        line = wrong("measure", CELL, str(path), *words)
-        assert "net.onnx: found weights in other files ('" in line
-        assert "weights in other files" in wrong("measure", str(tmp_path / "link.onnx"), *words)
+        line = wrong("measure", str(path), *words)
+        assert "net.onnx: found weights in the file '../../etc/passwd'" in line
+        assert "weights in the file" in wrong("measure", str(tmp_path / "link.onnx"), *words)
         assert "expected an ONNX model" in wrong("measure", str(tmp_path / "text.onnx"), *words)
         assert "at most 200,000" in wrong("measure", str(tmp_path / "many.onnx"), *words)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,10 +10,10 @@ import pytest
 from onnx import helper
 
 from narformer import jobs
-from narformer.errors import MixedMachines
+from narformer.errors import BadArchitecture, BadFile, MissingExtra, MixedMachines, NotMeasured
 from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs import measuring
-from narformer.measure import environment
+from narformer.measure import OnnxRuntime, environment
 from narformer.network import Architecture, Op, cost, fingerprint
 from narformer.spaces.families import FAMILIES
 from narformer.store import Store
@@ -140,3 +141,82 @@ def test_operations_without_a_rule_are_counted(quick: list[str], tmp_path: Path)
     onnx.save(helper.make_model(graph), tmp_path / "odd.onnx")
     (found,) = jobs.measure([str(tmp_path / "odd.onnx")], ["quick"], plan=jobs.Plan(repeats=1))
     assert (found.uncounted, found.flops) == (1, 0)
+
+
+def test_networks_that_fail_are_named_after_all_others_were_measured(
+    quick: list[str], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is not there, one that the runtime refuses, one whose third run fails."""
+    runtime = measuring.RUNTIMES["quick"]
+    load, run = runtime._load, runtime.run
+
+    def loaded(self: Any, library: Any, net: Any, rng: Any) -> str:
+        if net.name == CELLS[0]:
+            raise BadArchitecture("refused")
+        return load(self, library, net, rng)
+
+    def ran(self: Any) -> object:
+        run(self)
+        if self.name == CELLS[1] and quick.count(f"run {CELLS[1]}") == 3:
+            raise BadArchitecture("its memory is full")
+        return None
+
+    monkeypatch.setattr(runtime, "_load", loaded)
+    monkeypatch.setattr(runtime, "run", ran)
+    told: list[str] = []
+    measured = jobs.measure([str(tmp_path / "gone.onnx"), *CELLS], ["quick"], jobs.Plan(repeats=4, rounds=2))
+    with pytest.raises(NotMeasured, match=r"gone\.onnx.*refused; its memory is full") as error:
+        told.extend(m.measurement.name for m in measured)
+    assert told == kept(store) == CELLS[2:]
+    assert [failure[:2] for failure in error.value.failures] == [
+        (str(tmp_path / "gone.onnx"), ""),
+        (CELLS[0], "quick"),
+        (CELLS[1], "quick"),
+    ]
+
+
+def test_what_is_wrong_with_the_request_itself_stops_at_once(
+    quick: list[str], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise MissingExtra("not there")
+
+    monkeypatch.setattr(measuring.RUNTIMES["quick"], "library", staticmethod(missing))
+    with pytest.raises(MissingExtra):
+        next(jobs.measure(CELLS, ["quick"]))
+    assert quick == []
+
+
+def test_a_profile_is_taken_after_all_times_are_stored(store: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    found = jobs.measure(CELLS[:2], plan=jobs.Plan(repeats=2, profile=True))
+    first = next(found)
+    assert sorted(kept(store)) == sorted(CELLS[:2])
+    assert first.profile is not None
+    assert first.profile.measurement == first.measurement
+    (second,) = found
+    assert second.profile is not None
+    assert second.profile.operations != first.profile.operations
+
+
+def test_a_profile_that_cannot_be_taken_stops_no_other(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    original = measuring.profile
+
+    def taken(source: Any, *more: Any) -> Any:
+        if source.title == CELLS[0]:
+            raise BadFile("it", "a graph that cannot be read", "one that can")
+        return original(source, *more)
+
+    monkeypatch.setattr(measuring, "profile", taken)
+    told: list[tuple[str, bool]] = []
+    measured = jobs.measure(CELLS[:2], plan=jobs.Plan(repeats=2, profile=True))
+    with pytest.raises(NotMeasured, match="no profile: it: found a graph"):
+        told.extend((m.measurement.name, m.profile is not None) for m in measured)
+    assert told == [(CELLS[0], False), (CELLS[1], True)]
+
+
+def test_only_the_runtime_that_can_is_profiled(quick: list[str], store: Path) -> None:
+    (found,) = jobs.measure(CELLS[:1], ["quick"], jobs.Plan(repeats=1, profile=True))
+    assert found.profile is None
+    assert measuring.RUNTIMES[measuring.PROFILED] is OnnxRuntime

@@ -214,3 +214,48 @@ def test_weights_in_other_files_are_never_opened(name, tmp_path, monkeypatch):
     tensor.external_data.add(key="location", value="w.bin")
     with pytest.raises(BadFile, match="weights in other files"):
         RUNTIMES[name](model.SerializeToString(), rng(), dims={"batch": 1})
+
+
+def of_type(data_type, shape=("n", 3), kind="Identity"):
+    """An operation on an input of this type."""
+    ends = [helper.make_tensor_value_info(name, data_type, shape) for name in "xy"]
+    graph = helper.make_graph([helper.make_node(kind, ["x"], ["y"])], "typed", ends[:1], ends[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
+
+
+TAKEN = ["FLOAT", "DOUBLE", "FLOAT16", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL"]
+
+
+@pytest.mark.parametrize("data_type", TAKEN)
+@pytest.mark.parametrize("how", [{"dims": {"n": 2}}, {"shapes": {"x": (2, 3)}}])
+def test_inputs_of_every_type_that_onnx_runtime_takes_are_made(data_type, how):
+    pytest.importorskip("onnxruntime")
+    session = RUNTIMES["ort"](of_type(TensorProto.DataType.Value(data_type)), rng(), **how)
+    (found,) = session.run()
+    assert found.shape == (2, 3)
+    assert found.dtype == helper.tensor_dtype_to_np_dtype(TensorProto.DataType.Value(data_type))
+
+
+def test_inputs_of_other_types_are_refused_by_name():
+    pytest.importorskip("onnxruntime")
+    for data_type, says in (("STRING", "type string"), ("BFLOAT16", "type bfloat16")):
+        with pytest.raises(BadArchitecture, match=f"'x' holds values of {says}"):
+            RUNTIMES["ort"](of_type(TensorProto.DataType.Value(data_type)), rng(), dims={"n": 2})
+
+
+@pytest.mark.parametrize("container", ["sequence", "optional"])
+def test_inputs_that_are_no_tensors_are_refused_by_name(container):
+    pytest.importorskip("onnxruntime")
+    inner = helper.make_tensor_type_proto(TensorProto.FLOAT, [2, 3])
+    make = helper.make_sequence_type_proto if container == "sequence" else helper.make_optional_type_proto
+    kind = "SequenceAt" if container == "sequence" else "OptionalGetElement"
+    graph = helper.make_graph(
+        [helper.make_node(kind, ["s", "place"] if container == "sequence" else ["s"], ["y"])],
+        "contained",
+        [helper.make_value_info("s", make(inner))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
+        [onnx.numpy_helper.from_array(np.array(0), "place")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    with pytest.raises(BadArchitecture, match=r"input 's' .*(seq|optional)"):
+        RUNTIMES["ort"](model.SerializeToString(), rng())

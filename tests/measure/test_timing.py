@@ -10,7 +10,17 @@ from itertools import chain, repeat
 import numpy as np
 import pytest
 
-from narformer.measure import Adaptive, Interrupted, condition, environment, measure, measure_rounds, unstable
+from narformer.errors import BadArchitecture
+from narformer.measure import (
+    Adaptive,
+    Incomplete,
+    Interrupted,
+    condition,
+    environment,
+    measure,
+    measure_rounds,
+    unstable,
+)
 from narformer.measure.environment import busy_seconds
 
 MS = 1_000_000
@@ -254,3 +264,44 @@ def test_what_other_programs_take_is_told():
 
 def test_a_short_run_cannot_tell_what_others_took():
     assert measured(1, 2, repeats=2).others is None
+
+
+class Failing(Scripted):
+    """A session that fails from a run on."""
+
+    failing_from: int = 3
+
+    def run(self):
+        super().run()
+        if len([name for name in self.log if name == self.name]) >= self.failing_from:
+            raise BadArchitecture(f"{self.name}: it is full")
+
+
+@pytest.mark.parametrize(("fails", "runs"), [(1, 1), (3, 3), (6, 6)])
+def test_runs_that_fail_stop_no_other_network(fails, runs):
+    clock, log = Clock(), []
+    failing = Failing(clock, (2,), name="b", log=log)
+    failing.failing_from = fails
+    sessions = [Scripted(clock, (1,), name="a", log=log), failing, Scripted(clock, (3,), name="c", log=log)]
+    steps = []
+    with pytest.raises(Incomplete, match="b: it is full") as error:
+        measure_rounds(sessions, 2, repeats=2, warmup=1, clock=clock, advance=lambda: steps.append(1))
+    assert {i: m.name for i, m in error.value.complete.items()} == {0: "a", 2: "c"}
+    assert {i: m.rounds for i, m in error.value.complete.items()} == {0: (2, 2), 2: (2, 2)}
+    assert list(error.value.failed) == [1]
+    assert (log.count("a"), log.count("b"), log.count("c")) == (6, runs, 6)
+    assert len(steps) == 6
+    assert gc.isenabled()
+
+
+def test_an_interrupt_leaves_out_what_failed_before():
+    clock, log = Clock(), []
+    failing = Failing(clock, (2,), name="b", log=log)
+
+    def stop():
+        if log.count("a") == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as error:
+        measure_rounds([failing, Scripted(clock, (1,), name="a", log=log)], 9, 2, 0, clock, stop)
+    assert {i: m.name for i, m in error.value.complete.items()} == {1: "a"}

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from narformer.cli.terminal import Json, amount, bars_shown, err, out, print_json, sizes
-from narformer.errors import NarformerError
+from narformer.errors import NarformerError, NotMeasured
 
 if TYPE_CHECKING:
     from narformer.jobs import Measured, Measurement
@@ -21,6 +22,10 @@ Place = Annotated[
     typer.Option("--store", help="Store: a file, or postgresql://…; by default NARFORMER_STORE, or your user's store."),
 ]
 Dims = Annotated[list[str] | None, typer.Option("--dim", help="Size of a named dimension: batch=1.")]
+Profile = Annotated[
+    Path | None,
+    typer.Option(help="Profiles that `measure --profile` wrote: show measured times of layers beside the others."),
+]
 Shapes = Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: name:1x3x224x224.")]
 
 
@@ -41,44 +46,75 @@ def measure(
     dim: Dims = None,
     input_: Shapes = None,
     store: Place = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(help="Write the time of each node that ONNX Runtime executes to this file, from runs of its own."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure networks on this machine: median time, its interval, FLOPs per second. Every time is stored.
 
     Several networks take turns, sixteen at a time, so that a slow period of the machine affects all of them alike.
-    Times are stored after the last round; after Ctrl-C, those of the completed rounds are stored.
+    Times are stored after the last round; after Ctrl-C, those of the completed rounds are stored. A network that fails
+    does not stop the others: all that failed are named at the end. `inspect` and `predict` show a profile by layers.
 
     Example: narformer measure model.onnx resnet/0 --runtime ort --runtime openvino --dim batch=1
     """
-    if not device.isprintable():
-        raise typer.BadParameter("a name is one line of printable characters", param_hint="--device")
+    runtimes = runtime or ["ort"]
+    _check(device, runtimes, profile)
     dims, shapes = bound(dim, input_)
     from narformer import jobs
 
     found: list[Measured] = []
-    plan = jobs.Plan(threads, repeats, rounds, warmup)
+    plan = jobs.Plan(threads, repeats, rounds, warmup, profile is not None)
     failure: NarformerError | None = None
     interrupted = False
     with bars_shown(still=True) as bars:
         try:
-            for measured in jobs.measure(nets, runtime or ["ort"], plan, device, dims, shapes, store, bars):
+            for measured in jobs.measure(nets, runtimes, plan, device, dims, shapes, store, bars):
                 found.append(measured)  # noqa: PERF402 - those before an error stay
         except NarformerError as error:  # complete measurements are kept, and shown first
             failure = error
         except KeyboardInterrupt:
             interrupted = True
-    if as_json and (found or not failure):
-        print_json([facts(m.measurement) | _derived(m) for m in found])
+    failed = failure.failures if isinstance(failure, NotMeasured) else ()
+    if as_json and (found or failed or not failure):
+        keys = ("network", "runtime", "reason")
+        told = [dict(zip(keys, entry, strict=True)) for entry in failed]
+        print_json({"measurements": [facts(m.measurement) | _derived(m) for m in found], "failed": told})
     elif found:
         _print_measured(found)
+    _keep_profiles(found, profile, as_json)
     if failure:
         raise failure
     if interrupted:
-        wanted = len(nets) * len(set(runtime or ["ort"]))
+        wanted = len(nets) * len(set(runtimes))
         err.print(
             f"interrupted: {len(found)} of {wanted} networks have times; they are shown and kept", highlight=False
         )
         sys.exit(130)
+
+
+def _check(device: str, runtimes: Sequence[str], profile: Path | None) -> None:
+    """Refuse, before anything is measured, a name that is no line, and a profile that cannot be taken or kept."""
+    if not device.isprintable():
+        raise typer.BadParameter("a name is one line of printable characters", param_hint="--device")
+    if profile is None:
+        return
+    if "ort" not in runtimes:
+        raise typer.BadParameter("only ort tells the time of each node: add --runtime ort", param_hint="--profile")
+    if profile.is_dir() or not profile.parent.is_dir():
+        raise typer.BadParameter(f"found {profile}; expected a file in a folder that exists", param_hint="--profile")
+
+
+def _keep_profiles(found: Sequence["Measured"], path: Path | None, quiet: bool) -> None:
+    from narformer import jobs
+
+    profiles = [measured.profile for measured in found if measured.profile is not None]
+    if path is not None and profiles:
+        jobs.write_profiles(path, profiles)
+        if not quiet:
+            out.print(Text(f"profiled in {path}", style="dim"), soft_wrap=True)
 
 
 def facts(m: "Measurement") -> dict[str, Any]:

@@ -9,10 +9,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from narformer.cli.profile_screens import print_comparison
 from narformer.cli.terminal import amount, err, out, print_json
 
 if TYPE_CHECKING:
-    from narformer.jobs import NetworkPrediction
+    from narformer.jobs import Comparison, NetworkPrediction
 
 LAYERS = 10  # rows, unless all are requested
 BAR = 12  # columns
@@ -46,11 +47,21 @@ def print_networks(
         if shipped and any(answer.unit == "ms" for answer in answers):
             out.print("these times are for that device: `narformer adapt` adapts them to this one", style="yellow")
         layered = next((answer for answer in answers if answer.layers), None)
-        if layered is not None:
+        beside = _beside(answers)
+        if beside is not None:
+            print_comparison(beside, everything)
+        elif layered is not None:
             _print_layers(layered, everything)
             _print_kinds(layered)
         if not everything:
             out.print("--all for every layer, --json for programs", style="dim", highlight=False)
+
+
+def _beside(answers: Sequence["NetworkPrediction"]) -> "Comparison | None":
+    """The comparison with a profile, if there is one: of the predictor of the profile's runtime, or of the first."""
+    found = [(answer.device, answer.comparison) for answer in answers if answer.comparison is not None]
+    same = [beside for device, beside in found if device.split(", ")[0] == beside.device.split(", ")[0]]
+    return next(iter(same or [beside for _, beside in found]), None)
 
 
 def _head(width: int) -> Table:

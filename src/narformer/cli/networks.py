@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,11 +12,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from narformer.cli.measuring import Dims, Shapes, bound
+from narformer.cli.measuring import Dims, Profile, Shapes, bound
+from narformer.cli.profile_screens import print_comparison, print_executed
 from narformer.cli.terminal import Json, amount, err, out, print_json
 
 if TYPE_CHECKING:
-    from narformer.jobs import Inspection
+    from narformer.jobs import Inspection, Optimised
     from narformer.jobs.inspection import Part
 
 
@@ -23,22 +25,55 @@ def inspect(
     net: Annotated[str, typer.Argument(help="An ONNX file, weights not needed, or a network of a family: resnet/0.")],
     dim: Dims = None,
     input_: Shapes = None,
+    profile: Profile = None,
+    optimised: Annotated[
+        str | None,
+        typer.Option(help="Inspect the graph that a runtime makes of the network on this machine: ort, openvino."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="With --optimised ort: a new ONNX file for that graph, with its weights.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every layer and module, not only the largest.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show the contents and cost of a network: coverage, FLOPs, MACs, parameters, bytes; by layer, kind and module.
 
     Example: narformer inspect model.onnx --dim batch=1
+
+    Example: narformer inspect model.onnx --optimised ort --save model.optimised.onnx
     """
+    if save is not None and optimised is None:
+        raise typer.BadParameter("it keeps the graph of --optimised ort", param_hint="--save")
+    if profile is not None and optimised is not None:
+        raise typer.BadParameter("a profile is laid on the network itself, without --optimised", param_hint="--profile")
     dims, shapes = bound(dim, input_)
+    found: Inspection | Optimised
     with err.status("reading", spinner="dots") if err.is_terminal else nullcontext():
         from narformer import jobs
 
-        found = jobs.inspect(net, dims, shapes)
+        if optimised is None:
+            found = jobs.inspect(net, dims, shapes, profile)
+        else:
+            found = jobs.optimised(net, optimised, dims, shapes, save=save)
     if as_json:
         print_json(dataclasses.asdict(found))
+    elif isinstance(found, jobs.Optimised):
+        _print_optimised(found, everything)
     else:
         _print_inspection(found, everything)
+
+
+def _print_optimised(found: "Optimised", everything: bool) -> None:
+    from narformer.jobs import Inspection
+
+    if isinstance(found.graph, Inspection):
+        out.print(Text(f"the graph that {found.runtime} makes of {found.network}", style="bold"), soft_wrap=True)
+        _print_inspection(found.graph, everything)
+    else:
+        title = f"{found.network} as {found.runtime} executes it, in its own operations"
+        print_executed(title, found.graph)
+    for file in found.saved:
+        out.print(Text(f"saved to {file}", style="dim"), soft_wrap=True)
 
 
 LAYERS, ROWS = 10, 20  # rows of an inspection, unless all are requested
@@ -61,6 +96,8 @@ def _print_inspection(found: "Inspection", everything: bool) -> None:
     for title, text in lines:
         head.add_row(title, Text(text, style="yellow" if title == "not counted" else ""))
     out.print(head)
+    if found.comparison is not None:
+        print_comparison(found.comparison, everything)
     unit = "macs" if found.macs else "flops"
     _print_layers(found, unit, everything)
     _print_parts("kind", found.kinds if everything else found.kinds[:ROWS], unit)

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from narformer.cli.measuring import Dims, Shapes, bound
+from narformer.cli.measuring import Dims, Profile, Shapes, bound
 from narformer.cli.network_screens import print_networks
 from narformer.cli.terminal import Device, Json, Threads, bars_shown, err, out, print_json, start
 from narformer.errors import NarformerError, lookup
@@ -42,6 +43,7 @@ def predict(
     by: Annotated[str | None, typer.Option(help="The attribute to rank by; the predictor's first by default.")] = None,
     dim: Dims = None,
     input_: Shapes = None,
+    profile: Profile = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every layer of a whole network.")] = False,
     device: Device = "cpu",
     threads: Threads = None,
@@ -60,12 +62,14 @@ def predict(
     with bars_shown() as bars:
         groups = jobs.ask(nets, chosen, *bound(dim, input_), device, bars)
         first = next(groups)
+    if first.space is not None and profile is not None:
+        raise typer.BadParameter("cells have no profile", param_hint="--profile")
     if first.space is not None:
         wanted = best if best or as_json or not out.is_terminal else SHOWN
         _print_ranking(jobs.rank(first, wanted, ascending, by), best, as_json)
         return
     refused: list[NarformerError] = []
-    answers = _each_network(first, groups, refused)
+    answers = _each_network(first, groups, profile, refused)
     if best or by or ascending is not None:
         answers = _sorted(answers, ascending, best, by)
     print_networks(answers, everything, as_json, shipped=predictor is None)
@@ -74,15 +78,15 @@ def predict(
 
 
 def _each_network(
-    first: "Asked", rest: Iterator["Asked"], refused: list[NarformerError]
+    first: "Asked", rest: Iterator["Asked"], profile: Path | None, refused: list[NarformerError]
 ) -> Iterator[tuple["NetworkPrediction", ...]]:
     """The predictions of each network; networks that cannot be read are reported after all others."""
     from narformer.jobs import predictions
 
-    yield predictions(first)
+    yield predictions(first, profile)
     try:
         for asked in rest:
-            yield predictions(asked)
+            yield predictions(asked, profile)
     except NarformerError as error:
         refused.append(error)
 

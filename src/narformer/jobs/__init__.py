@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from narformer.jobs.adapting import Adapted, adapt, probes
     from narformer.jobs.asking import Asked, ask
+    from narformer.jobs.comparing import Compared, Comparison
     from narformer.jobs.evaluating import evaluate
     from narformer.jobs.inspection import Inspection, inspect
     from narformer.jobs.known_predictors import PRETRAINED, Shipped, load_predictor, predictors, suited
     from narformer.jobs.measuring import Measured, Measurement, Plan, measure
+    from narformer.jobs.optimising import Executed, Optimised, optimised
     from narformer.jobs.predicting import NetworkPrediction, Share, predict_module, predict_network, predictions
     from narformer.jobs.ranking import Ranked, Ranking, compare, rank
-    from narformer.jobs.storing import Found, export_store, import_store, query
+    from narformer.jobs.storing import Found, export_store, import_store, query, write_profiles
     from narformer.jobs.tables import RESULTS, Which, table
     from narformer.jobs.training import Learned, Material, train
 
@@ -24,6 +26,9 @@ __all__ = [
     "RESULTS",
     "Adapted",
     "Asked",
+    "Compared",
+    "Comparison",
+    "Executed",
     "Found",
     "Inspection",
     "Learned",
@@ -31,6 +36,7 @@ __all__ = [
     "Measured",
     "Measurement",
     "NetworkPrediction",
+    "Optimised",
     "Plan",
     "Ranked",
     "Ranking",
@@ -46,6 +52,7 @@ __all__ = [
     "inspect",
     "load_predictor",
     "measure",
+    "optimised",
     "predict_module",
     "predict_network",
     "predictions",
@@ -56,18 +63,21 @@ __all__ = [
     "suited",
     "table",
     "train",
+    "write_profiles",
 ]
 
 _NAMES = {
     "adapting": ("Adapted", "adapt", "probes"),
     "asking": ("Asked", "ask"),
+    "comparing": ("Compared", "Comparison"),
     "evaluating": ("evaluate",),
     "inspection": ("Inspection", "inspect"),
     "measuring": ("Measured", "Measurement", "Plan", "measure"),
+    "optimising": ("Executed", "Optimised", "optimised"),
     "predicting": ("NetworkPrediction", "Share", "predict_module", "predict_network", "predictions"),
     "known_predictors": ("PRETRAINED", "Shipped", "load_predictor", "predictors", "suited"),
     "ranking": ("Ranked", "Ranking", "compare", "rank"),
-    "storing": ("Found", "export_store", "import_store", "query"),
+    "storing": ("Found", "export_store", "import_store", "query", "write_profiles"),
     "tables": ("RESULTS", "Which", "table"),
     "training": ("Learned", "Material", "train"),
 }

@@ -6,12 +6,13 @@ from math import isnan
 from pathlib import Path
 
 from narformer.errors import printable
+from narformer.jobs.comparing import Comparison, compared, profile_of_network
 from narformer.jobs.networks import read_network
 from narformer.network.canonical import fingerprint
 from narformer.network.cost import Cost, cost
 from narformer.network.source_network import Coverage, SourceNetwork
 
-__all__ = ["CONVENTIONS", "Coverage", "Inspection", "Layer", "Part", "inspect"]
+__all__ = ["CONVENTIONS", "Coverage", "Inspection", "Layer", "Part", "inspect", "inspected"]
 
 LEVELS = 16  # of a module path; deeper modules count for the sixteenth
 CONVENTIONS = {
@@ -73,6 +74,7 @@ class Inspection:
     layers:            in the order of the graph
     kinds:             the most expensive first
     modules:           in the order of the graph, each before those inside it; empty if the exporter kept no modules
+    comparison:        the measured times of the layers; None without a profile
     """
 
     name: str
@@ -93,6 +95,7 @@ class Inspection:
     layers: tuple[Layer, ...]
     kinds: tuple[Part, ...]
     modules: tuple[Part, ...]
+    comparison: Comparison | None = None
 
     def ranked(self) -> list[Layer]:
         """The layers, most MACs first, then most FLOPs, then in the order of the graph."""
@@ -103,20 +106,29 @@ def inspect(
     net: str | Path,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    profile: Path | None = None,
 ) -> Inspection:
     """Read a network as ``read_network`` does, and count its cost.
 
-    Raises BadFile where it is not an ONNX model, BadArchitecture where dimensions are left open, UnknownName.
+    profile: a file of profiles; the one of this network is laid on its layers
+
+    Raises BadFile where it is not an ONNX model, BadArchitecture where dimensions are left open, UnknownName; BadFile
+    as ``profile_of_network``.
     """
-    network = read_network(str(net), dims, shapes).network
+    return inspected(read_network(str(net), dims, shapes).network, profile)
+
+
+def inspected(network: SourceNetwork, profile: Path | None = None) -> Inspection:
+    """``inspect`` of a network that was read."""
     architecture = network.architecture
     counted = cost(architecture)
     layers = _layers(network, counted)
     sources = {source for source, _ in architecture.edges}
     kinds = _parts(((layer.kind,) for layer in layers), layers)
+    print_ = fingerprint(architecture)
     return Inspection(
         name=printable(architecture.name),
-        fingerprint=fingerprint(architecture),
+        fingerprint=print_,
         operations=len(architecture),
         edges=len(architecture.edges),
         inputs=tuple((layer.name, layer.shape) for layer in layers if layer.kind == "Input"),
@@ -133,6 +145,7 @@ def inspect(
         layers=layers,
         kinds=tuple(sorted(kinds, key=lambda part: (-part.macs, -part.flops, part.name))),
         modules=_parts((_prefixes(layer.module) for layer in layers), layers),
+        comparison=compared(network, profile_of_network(profile, network, print_)) if profile else None,
     )
 
 

@@ -2,24 +2,36 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from narformer.errors import BadArchitecture, lookup
+from narformer.errors import BadArchitecture, BadFile, NotMeasured, lookup
 from narformer.jobs.networks import Given, read_networks
-from narformer.measure import RUNTIMES, Interrupted, Measurement, Runtime, environment, measure_rounds, unstable
+from narformer.measure import (
+    RUNTIMES,
+    Incomplete,
+    Interrupted,
+    Measurement,
+    Profile,
+    Runtime,
+    environment,
+    measure_rounds,
+    profile,
+    unstable,
+)
 from narformer.measure.environment import mixed
-from narformer.measure.network import refuse_external
 from narformer.network import Architecture, cost
 from narformer.progress import Progress, silent
 from narformer.store import Store, open_store
 
-__all__ = ["GROUP_BYTES", "GROUP_NETWORKS", "Measured", "Measurement", "Plan", "measure"]
+__all__ = ["GROUP_BYTES", "GROUP_NETWORKS", "PROFILED", "Measured", "Measurement", "Plan", "measure"]
 
 # Networks that take turns are in memory together; a runtime holds weights about twice.
 GROUP_NETWORKS = 16
 GROUP_BYTES = 2**30
+PROFILED = "ort"  # the runtime that tells the time of each node
+
+Failure = tuple[str, str, str]  # see NotMeasured
 
 
 @dataclass(frozen=True)
@@ -30,12 +42,14 @@ class Plan:
     repeats: timed runs of each network, shared by the rounds; rounded up to the same number in each
     rounds:  in which the networks take turns; at most as many as repeats
     warmup:  untimed runs of each network before each round
+    profile: whether the networks are also profiled, each after its rounds, on the runtimes that can
     """
 
     threads: int = 1
     repeats: int = 30
     rounds: int = 3
     warmup: int = 2
+    profile: bool = False
 
 
 USUAL = Plan()
@@ -49,6 +63,7 @@ class Measured:
     flops:        of one run, without the ``uncounted`` operations, which have no rule
     doubts:       reasons not to trust it, as readable text
     kept_in:      the store that holds it
+    profile:      times of the nodes that the runtime executed, where the plan asks for them
     """
 
     measurement: Measurement
@@ -57,6 +72,7 @@ class Measured:
     uncounted: int
     doubts: tuple[str, ...]
     kept_in: str
+    profile: Profile | None = None
 
     @property
     def gflops_per_s(self) -> float:
@@ -76,7 +92,8 @@ def measure(
 ) -> Iterator[Measured]:
     """Measure networks (ONNX files, or such as ``resnet/0``) on runtimes, and keep every time in the store.
 
-    All networks are read, and all runtimes imported, before the first is timed. Networks are timed in turn, round by
+    All networks are read, and all runtimes imported, before the first is timed. Weights in files beside a model are
+    read as ``weights_beside`` does. Networks are timed in turn, round by
     round. To bound memory, they are taken in groups of at most GROUP_NETWORKS, whose weights take at most GROUP_BYTES
     unless a group is a single network. A group is stored, and yielded, after its rounds. Ctrl-C ends the rounds: the
     complete ones are stored and yielded, and then it is raised.
@@ -86,19 +103,21 @@ def measure(
     store:        as ``open_store`` takes it
     progress:     its phases are the runtimes; each network counts once per round
 
-    Raises UnknownName, MissingExtra, BadFile, BadArchitecture, TooManyThreads; MixedMachines before a group is timed
-    where the store has another machine under the device's name. Networks that a runtime refuses are left out;
-    BadArchitecture names them after all others were measured.
+    Raises UnknownName for a runtime, MissingExtra, TooManyThreads; MixedMachines before a group is timed where the
+    store has another machine under the device's name. Networks that cannot be read, that a runtime refuses, or whose
+    runs fail are left out; NotMeasured names them after all others were measured.
     """
     classes = [lookup(RUNTIMES, name, "runtime") for name in dict.fromkeys(runtimes)]
     for runtime in classes:
         runtime.library()
-    given = read_networks(list(nets), dims, shapes)
-    for net in given:
-        if isinstance(net.source, Path):
-            refuse_external(net.network, net.source)
+    given: list[Given] = []
+    failures: list[Failure] = []
+    for name, found in read_networks(nets, dims, shapes):
+        if isinstance(found, Given):
+            given.append(found)
+        else:
+            failures.append((name, "", str(found)))
     plan = replace(plan, rounds=min(plan.rounds, plan.repeats))
-    refused: list[str] = []
     with open_store(store) as opened:
         for runtime in classes:
             done, total = 0, len(given) * plan.rounds
@@ -110,9 +129,9 @@ def measure(
 
             progress(runtime.runtime, 0, total, None)
             for group in _groups(given):
-                yield from _measured(group, runtime, plan, device, opened, advance, refused)
-    if refused:
-        raise BadArchitecture("; ".join(refused))
+                yield from _measured(group, runtime, plan, device, opened, advance, failures)
+    if failures:
+        raise NotMeasured(failures)
 
 
 def _measured(
@@ -122,28 +141,32 @@ def _measured(
     device: str,
     store: Store,
     advance: Callable[[], None],
-    refused: list[str],
+    failures: list[Failure],
 ) -> Iterator[Measured]:
     """The measurements of a group, all stored before the first is yielded; at the end its networks are released.
 
-    The runtime's reasons for refusing a network are added to ``refused``.
+    Networks that the runtime refuses, or whose runs fail, are added to ``failures``.
     """
-    sessions = []
+    sessions, loaded = [], []
     for net in group:
         try:
             session = runtime(net.source, np.random.default_rng(0), plan.threads, device, net.dims, net.shapes)
-        except BadArchitecture as error:
-            refused.append(str(error))
+        except (BadArchitecture, BadFile) as error:
+            failures.append((net.network.title, runtime.runtime, str(error)))
             continue
         known = store.machine(session.device)
         if known not in (None, environment().machine):
             raise mixed(session.device, known, environment().machine)
         sessions.append(session)
+        loaded.append(net)
     interrupted = None
     try:
         repeats = -(-plan.repeats // plan.rounds)
         times = measure_rounds(sessions, plan.rounds, repeats, plan.warmup, advance=advance)
         complete: Mapping[int, Measurement] = dict(enumerate(times))
+    except Incomplete as error:
+        complete = error.complete
+        failures += [(sessions[i].name, runtime.runtime, str(reason)) for i, reason in error.failed.items()]
     except Interrupted as error:
         interrupted, complete = error, error.complete
     found = []
@@ -154,10 +177,22 @@ def _measured(
         doubts = unstable(measurement)
         if len(measurement.rounds) < plan.rounds:
             doubts = (*doubts, f"interrupted after {len(measurement.rounds)} of {plan.rounds} rounds")
-        found.append(Measured(measurement, network, counted.flops, len(counted.unknown), doubts, store.place))
-    yield from found
+        measured = Measured(measurement, network, counted.flops, len(counted.unknown), doubts, store.place)
+        found.append((loaded[number], sessions[number], measured))
+    for net, session, measured in found:  # all are stored
+        wanted = plan.profile and runtime.runtime == PROFILED and not interrupted
+        yield replace(measured, profile=_profiled(net, session, measured, plan, failures)) if wanted else measured
     if interrupted:
         raise interrupted
+
+
+def _profiled(net: Given, session: Runtime, measured: Measured, plan: Plan, failures: list[Failure]) -> Profile | None:
+    m = measured.measurement
+    try:
+        return profile(net.network, net.source, session, m, net.dims, net.shapes, plan.repeats)
+    except (BadArchitecture, BadFile) as error:
+        failures.append((m.name, m.runtime, f"no profile: {error}"))
+        return None
 
 
 def _groups(given: Sequence[Given]) -> Iterator[list[Given]]:

@@ -1,10 +1,10 @@
 """Whole networks as users give them: ONNX files, and networks of a family by name and number."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from narformer.errors import BadArchitecture, BadFile, lookup, printable
+from narformer.errors import BadArchitecture, BadFile, NarformerError, lookup, printable
 from narformer.formats import is_onnx
 from narformer.formats.onnx_reader import read_onnx
 from narformer.network import Architecture, cost
@@ -83,18 +83,23 @@ def read_network(
         raise BadFile(printable(text), "no such file", expected)
     if path.suffix.lower() in LISTS:
         raise BadFile(path, f"a file ending in '{path.suffix}'", "an ONNX file", "Name the networks one by one.")
-    path = path.resolve() if path.is_symlink() else path
-    return Given(read_onnx(path, dims, shapes), path, dims, shapes)
+    real = path.resolve() if path.is_symlink() else path
+    return Given(read_onnx(real, dims, shapes, origin=path), path, dims, shapes)
 
 
 def read_networks(
-    texts: list[str], dims: Mapping[str, int] | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None
-) -> list[Given]:
-    """The networks of several texts, each once; ``dims`` and ``shapes`` are for those that are files.
+    texts: Sequence[str],
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Iterator[tuple[str, Given | NarformerError]]:
+    """Each of several texts once, with its network, or with the error of ``read_network`` where it cannot be read.
 
-    Raises as ``read_network``; BadArchitecture where they are given without any file.
+    ``dims`` and ``shapes`` are for those that are files; where no text names a file, they are an error of each.
     """
-    whole = [text for text in dict.fromkeys(texts) if numbered(text) and not Path(text).is_file()]
-    if len(whole) == len(set(texts)):
-        return [read_network(text, dims, shapes) for text in whole]
-    return [read_network(text) if text in whole else read_network(text, dims, shapes) for text in dict.fromkeys(texts)]
+    whole = {text for text in texts if numbered(text) and not Path(text).is_file()}
+    unbound = whole if len(whole) < len(set(texts)) else ()
+    for text in dict.fromkeys(texts):
+        try:
+            yield text, read_network(text) if text in unbound else read_network(text, dims, shapes)
+        except NarformerError as error:
+            yield text, error

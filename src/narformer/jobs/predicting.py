@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from narformer.attributes import Attribute
 from narformer.errors import BadPredictor
 from narformer.jobs.asking import Asked, Net, ask
+from narformer.jobs.comparing import Comparison, Predicted, compared, profile_of_network
 from narformer.jobs.inspection import CONVENTIONS
 from narformer.jobs.networks import read_network
+from narformer.measure import Profile
 from narformer.network import Architecture
 from narformer.network.canonical import fingerprint_of
 from narformer.network.cost import cost
@@ -51,6 +52,7 @@ class NetworkPrediction:
     unlike:           how it differs from the networks measured for training: another batch, another precision
     uncounted:        operations whose cost is unknown, so that the value is too small
     layers:           the most expensive first; empty for attributes or predictors that have no shares
+    comparison:       of a latency with a profile of the network; None without a profile
     """
 
     network: str
@@ -78,6 +80,7 @@ class NetworkPrediction:
     activation_bytes: int
     conventions: Mapping[str, str]
     better: str = "lower"
+    comparison: Comparison | None = None
 
     def kinds(self) -> list[tuple[str, int, float, float]]:
         """(kind, kernels, value, share) of each kind of operation that does the work, the largest first."""
@@ -88,11 +91,16 @@ class NetworkPrediction:
         return sorted(((kind, *row) for kind, row in sums.items()), key=lambda row: -row[2])
 
 
-def predictions(asked: Asked) -> tuple[NetworkPrediction, ...]:
-    """Every attribute of a whole network by every predictor that was asked about it."""
+def predictions(asked: Asked, profile: Path | None = None) -> tuple[NetworkPrediction, ...]:
+    """Every attribute of a whole network by every predictor that was asked about it.
+
+    profile: a file of profiles; the one of the network is laid beside its predicted latencies. Raises BadPredictor for
+    cells; BadFile as ``profile_of_network``.
+    """
     if asked.source is None:
         raise BadPredictor("found cells; expected a whole network: cells are ranked")
     read = _Read(asked.source, asked.networks[0], asked.origins)
+    read.profile = None if profile is None else profile_of_network(profile, read.source, read.fingerprint)
     return tuple(
         _prediction(read, name, asked.predictors[name], answer, t)
         for name, answer in asked.answers.items()
@@ -105,15 +113,16 @@ def predict_network(
     predictor: str | None = None,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    profile: Path | None = None,
 ) -> tuple[NetworkPrediction, ...]:
     """Every attribute of one network by one predictor, or by all shipped ones that fit.
 
-    Raises as ``ask``, and BadFile for a list of networks.
+    Raises as ``ask`` and ``predictions``, and BadFile for a list of networks.
     """
     if isinstance(net, str | Path):
         net = read_network(str(net), dims, shapes).network
     (asked,) = ask([net], () if predictor is None else (predictor,))
-    return predictions(asked)
+    return predictions(asked, profile)
 
 
 def predict_module(
@@ -138,6 +147,7 @@ class _Read:
         self.source, self.form, self._origins = source, form, origins
         self.counted = cost(source.architecture)
         self.kernels = kernels(self.form)
+        self.profile: Profile | None = None
         self.fingerprint = fingerprint_of(self.form)
 
     @cached_property
@@ -145,6 +155,24 @@ class _Read:
         """Operands of each operation of the source, and the operations whose values the canonical form has."""
         operands = tuple(tuple(source for _, source in pairs) for pairs in self.source.architecture.operands())
         return operands, frozenset(origin for origin in self._origins if origin is not None)
+
+    @cached_property
+    def covers(self) -> tuple[tuple[int, ...], ...]:
+        """For each kernel the vertices of the source whose work it stands for; each vertex once."""
+        operands, kept = self._written
+        claimed: set[int] = set()
+        found = []
+        for kernel in self.kernels:
+            origins = [self._origins[vertex] for vertex in (*kernel.vertices, *kernel.repeated)]
+            waiting, own = [origin for origin in origins if origin is not None], set()
+            while waiting:
+                vertex = waiting.pop()
+                if vertex not in claimed and self.source.architecture.ops[vertex].kind != "Input":
+                    claimed.add(vertex)
+                    own.add(vertex)
+                    waiting += [source for source in operands[vertex] if source not in kept]
+            found.append(tuple(sorted(own)))
+        return tuple(found)
 
     @property
     def batch(self) -> int | None:
@@ -177,6 +205,8 @@ def _prediction(read: _Read, name: str, predictor: Predictor, answer: Answer, t:
     distance = None if answer.distance_N is None else float(answer.distance_N[0])
     unlike = attribute.condition.unlike(read.batch, read.source.precision)
     inside = None if answer.inside_N is None else bool(answer.inside_N[0])
+    share_TK = predictor.shares(read.form) if attribute.additive else None
+    share_K = () if share_TK is None else tuple(share_TK[t].tolist())
     return NetworkPrediction(
         network=read.source.title,
         fingerprint=read.fingerprint,
@@ -194,7 +224,7 @@ def _prediction(read: _Read, name: str, predictor: Predictor, answer: Answer, t:
         distance=distance,
         nearest=answer.nearest[0] if answer.nearest else "",
         unlike=unlike,
-        layers=_layers(read, predictor, attribute, t, value),
+        layers=_layers(read, share_K, value),
         macs=counted.macs,
         flops=counted.flops,
         params=counted.params,
@@ -203,16 +233,22 @@ def _prediction(read: _Read, name: str, predictor: Predictor, answer: Answer, t:
         activation_bytes=counted.activation_bytes,
         conventions=CONVENTIONS,
         better=attribute.better,
+        comparison=_comparison(read, share_K, value) if attribute.unit == "ms" else None,
     )
 
 
-def _layers(read: _Read, predictor: Predictor, attribute: Attribute, t: int, value: float) -> tuple[Share, ...]:
+def _comparison(read: _Read, share_K: Sequence[float], value: float) -> Comparison | None:
+    """The profile of the network beside a latency, milliseconds, and its shares; None without a profile."""
+    if read.profile is None:
+        return None
+    predicted = [Predicted(covers, share * value) for covers, share in zip(read.covers, share_K, strict=False)]
+    return compared(read.source, read.profile, predicted, value)
+
+
+def _layers(read: _Read, share_K: Sequence[float], value: float) -> tuple[Share, ...]:
     """The kernels of the canonical form, whose parts add up to the value, by the names that the source gives them."""
-    share_TK = predictor.shares(read.form) if attribute.additive else None
-    if share_TK is None:
-        return ()
     layers = []
-    for kernel, share in zip(read.kernels, share_TK[t].tolist(), strict=True):
+    for kernel, share in zip(read.kernels, share_K, strict=False):  # a predictor without shares has none at all
         kinds = {vertex: read.form.ops[vertex].kind for vertex in kernel.vertices}
         joined = tuple(kind for vertex, kind in kinds.items() if vertex != kernel.anchor)
         layers.append(Share(*read.label(kernel.anchor), kinds[kernel.anchor], joined, share * value, share))

@@ -10,8 +10,9 @@ from narformer.jobs.networks import read_network
 from narformer.measure import RUNTIMES, Measurement
 from narformer.network import fingerprint
 from narformer.store import ImportSummary, Store, open_store
+from narformer.store.profiles import write_profiles
 
-__all__ = ["Found", "export_store", "import_store", "query"]
+__all__ = ["Found", "export_store", "import_store", "query", "write_profiles"]
 
 PREFIX = re.compile(r"[0-9a-f]{1,64}")
 LISTED = 5  # fingerprints that an error lists

@@ -4,10 +4,12 @@ from narformer.attributes import Condition
 from narformer.measure.environment import Environment, Machine, environment, same_machine
 from narformer.measure.onnx_runtime import OnnxRuntime
 from narformer.measure.openvino_runtime import OpenVino, OpenVinoFloat32
+from narformer.measure.profile import Profile, ProfiledNode, profile
 from narformer.measure.runtime import Runtime
 from narformer.measure.timing import (
     LATENCY,
     Adaptive,
+    Incomplete,
     Interrupted,
     Measurement,
     Session,
@@ -21,15 +23,19 @@ __all__ = [
     "RUNTIMES",
     "Adaptive",
     "Environment",
+    "Incomplete",
     "Interrupted",
     "Machine",
     "Measurement",
+    "Profile",
+    "ProfiledNode",
     "Runtime",
     "Session",
     "condition",
     "environment",
     "measure",
     "measure_rounds",
+    "profile",
     "same_machine",
     "unstable",
 ]

@@ -1,7 +1,7 @@
 """A network prepared for any runtime: its ONNX bytes, its fingerprint, and random inputs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from narformer.errors import BadArchitecture, BadFile
 from narformer.formats import onnx_wire as wire
+from narformer.formats.onnx_external import Weights, weights_beside
 from narformer.formats.onnx_reader import read_onnx
 from narformer.formats.onnx_writer import to_onnx
 from narformer.network import Architecture, fingerprint
-from narformer.network.source_network import SourceNetwork
 
-__all__ = ["Network", "network", "precision", "random_input", "refuse_external"]
+__all__ = ["Network", "network", "precision", "random_input"]
 
 LARGEST_INPUT = 2**28  # values
 QUANTISED = ("QLinear", "Quantize", "Dequantize", "DynamicQuantize")
@@ -28,6 +28,7 @@ class Network:
     shapes:    name -> shape of the inputs that the outputs depend on
     dims:      sizes of dimensions that the file names
     quantised: whether integers are multiplied
+    weights:   the bytes of tensors that are in other files; a runtime is given these, and opens no file itself
     """
 
     architecture: Architecture
@@ -36,6 +37,7 @@ class Network:
     shapes: Mapping[str, tuple[int, ...]]
     dims: Mapping[str, int]
     quantised: bool
+    weights: Weights = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -56,38 +58,38 @@ def network(
 ) -> Network:
     """The network of an architecture, with random weights from ``rng``, or of an ONNX file or its bytes, with its own.
 
+    A link to a file is followed, because the caches of model hubs consist of links.
+
     dims: sizes of dimensions that the file names; shapes: of inputs, where the file leaves them open
 
-    Raises BadFile and BadArchitecture as ``read_onnx`` and ``to_onnx`` do; BadFile also where weights lie in other
-    files, which a runtime would open.
+    Raises BadFile and BadArchitecture as ``read_onnx`` and ``to_onnx`` do; BadFile as ``weights_beside`` where weights
+    are in other files, and where the bytes of such a file are given, which lie in no folder.
     """
     dims = dict(dims or {})
+    weights: Weights = {}
     if isinstance(source, Architecture):
         architecture, file = source, to_onnx(source, "random", rng)
         names = tuple(f"Input_{vertex}" for vertex in range(len(source)))
     else:
         origin = source if isinstance(source, Path) else None
-        file = bytes(wire.read(source)) if isinstance(source, Path) else source
+        real = source.resolve() if isinstance(source, Path) and source.is_symlink() else source
+        file = bytes(wire.read(real)) if isinstance(real, Path) else real
         imported = read_onnx(file, dims, shapes, origin=origin)
-        refuse_external(imported, origin or "the given bytes")
         architecture, names = imported.architecture, imported.names
+        if imported.external:
+            if origin is None:
+                found = f"weights in other files ('{imported.external[0]}')"
+                raise BadFile("the given bytes", found, "all weights inside", "Give the path of the file.")
+            weights = weights_beside(file, origin)
     inputs = [(name, op.shape) for name, op in zip(names, architecture.ops, strict=True) if op.kind == "Input"]
     quantised = any(op.kind.startswith(QUANTISED) or op.kind.endswith("Integer") for op in architecture.ops)
     read = {name: shape for name, shape in inputs if shape is not None} | dict(shapes or {})
-    return Network(architecture, fingerprint(architecture), file, read, dims, quantised)
+    return Network(architecture, fingerprint(architecture), file, read, dims, quantised, weights)
 
 
 def precision(quantised: bool, dtypes: Iterable[str]) -> str:
     """The precision of a network, by the types of its inputs, then outputs: int8, or the first real type."""
     return "int8" if quantised else next((dtype for dtype in dtypes if dtype.startswith("float")), "float32")
-
-
-def refuse_external(imported: SourceNetwork, path: Path | str) -> None:
-    """Raise BadFile where a model's weights are in other files: a runtime would open those files."""
-    if imported.external:
-        more = f" and {len(imported.external) - 1} more" if len(imported.external) > 1 else ""
-        found = f"weights in other files ('{imported.external[0]}'{more})"
-        raise BadFile(path, found, "a model with all its weights inside", "Save it again without external data.")
 
 
 def random_input(

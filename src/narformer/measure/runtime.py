@@ -13,7 +13,7 @@ from narformer.measure.environment import environment
 from narformer.measure.network import Network, network
 from narformer.network import Architecture
 
-__all__ = ["Runtime"]
+__all__ = ["Runtime", "refused"]
 
 
 class Runtime(ABC):
@@ -59,12 +59,20 @@ class Runtime(ABC):
 
     @abstractmethod
     def run(self) -> object:
-        """One inference, complete when it returns; the outputs as the runtime returns them."""
+        """One inference, complete when it returns; the outputs as the runtime returns them.
+
+        Raises BadArchitecture where it fails.
+        """
 
     @abstractmethod
     def _load(self, library: Any, net: Network, rng: np.random.Generator) -> str:
         """Prepare it to run; returns the precision that it computes in."""
 
     def _refused(self, error: Exception) -> BadArchitecture:
-        reason = printable(" ".join(str(error).split()))
-        return BadArchitecture(f"{self.name or 'network'}: {self.title} refuses it: {reason}")
+        return refused(self.name, self.title, error)
+
+
+def refused(name: str, title: str, error: Exception) -> BadArchitecture:
+    """The error for a network that a runtime refuses, with the runtime's reason on one line."""
+    reason = printable(" ".join(str(error).split()))
+    return BadArchitecture(f"{printable(name) or 'network'}: {title} refuses it: {reason}")

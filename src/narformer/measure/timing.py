@@ -15,10 +15,21 @@ from math import comb
 from statistics import median, quantiles
 from typing import Protocol
 
+from narformer.errors import BadArchitecture
 from narformer.garbage_collection import collection_paused
 from narformer.measure.environment import Environment, busy_seconds, environment
 
-__all__ = ["LATENCY", "Adaptive", "Interrupted", "Measurement", "Session", "measure", "measure_rounds", "unstable"]
+__all__ = [
+    "LATENCY",
+    "Adaptive",
+    "Incomplete",
+    "Interrupted",
+    "Measurement",
+    "Session",
+    "measure",
+    "measure_rounds",
+    "unstable",
+]
 
 LATENCY = "latency"  # the quantity that a clock measures
 
@@ -48,7 +59,7 @@ class Session(Protocol):
     def accelerator(self) -> str: ...  # noqa: D102
 
     def run(self) -> object:
-        """One inference, complete when it returns."""
+        """One inference, complete when it returns. Raises BadArchitecture where it fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +162,14 @@ class Interrupted(KeyboardInterrupt):
         self.complete = complete
 
 
+class Incomplete(BadArchitecture):
+    """Runs that failed, by session number, in ``failed``; ``complete`` are the measurements of all other sessions."""
+
+    def __init__(self, complete: Mapping[int, Measurement], failed: Mapping[int, BadArchitecture]) -> None:
+        super().__init__("; ".join(map(str, failed.values())))
+        self.complete, self.failed = complete, failed
+
+
 @dataclass(frozen=True, kw_only=True)
 class Adaptive:
     """Number of runs in a round: until the interval of the median is narrow, or the time is over.
@@ -186,22 +205,29 @@ def measure_rounds(
 
     ``repeats`` and ``warmup`` are per round: between two rounds the other networks have emptied the caches.
     ``advance`` is called after every round of every network.
-    Raises ValueError for fewer than one round or repeat; Interrupted, with all rounds that were complete, on Ctrl-C.
+    Raises ValueError for fewer than one round or repeat; Incomplete, after all rounds of the others, where the runs of
+    a network fail; Interrupted, with all rounds that were complete, on Ctrl-C.
     """
     plan = repeats if isinstance(repeats, Adaptive) else Adaptive(least=repeats, most=repeats, seconds=float("inf"))
     if rounds < 1 or plan.most < 1 or warmup < 0:
         raise ValueError(
             f"found {rounds} rounds of {plan.most} repeats, {warmup} warm-ups; expected 1, 1 and 0 at least"
         )
+    failed: dict[int, BadArchitecture] = {}
     timings = [Timing(datetime.now(UTC).isoformat(timespec="seconds")) for _ in sessions]
     try:
         for _ in range(rounds):
-            for timing, session in zip(timings, sessions, strict=True):
-                timing.round(session, plan, warmup, clock)
+            for number, (timing, session) in enumerate(zip(timings, sessions, strict=True)):
+                if number not in failed:
+                    try:
+                        timing.round(session, plan, warmup, clock)
+                    except BadArchitecture as error:
+                        failed[number] = error
                 advance()
     except KeyboardInterrupt:
-        pairs = zip(timings, sessions, strict=True)
-        raise Interrupted({i: t.of(session) for i, (t, session) in enumerate(pairs) if t.rounds}) from None
+        raise Interrupted(_taken(timings, sessions, failed)) from None
+    if failed:
+        raise Incomplete(_taken(timings, sessions, failed), failed)
     return [timing.of(session) for timing, session in zip(timings, sessions, strict=True)]
 
 
@@ -296,6 +322,14 @@ class Timing:
             date=self.date,
             environment=environment(),
         )
+
+
+def _taken(
+    timings: Sequence[Timing], sessions: Sequence[Session], failed: Mapping[int, BadArchitecture]
+) -> dict[int, Measurement]:
+    """The measurements of those that have times and did not fail, by session number."""
+    pairs = enumerate(zip(timings, sessions, strict=True))
+    return {i: timing.of(session) for i, (timing, session) in pairs if timing.rounds and i not in failed}
 
 
 def _runs(session: Session, clock: Clock, seconds: float) -> Iterator[int]:

@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 from narformer.errors import BadArchitecture, BadFile
 from narformer.measure import Measurement
@@ -13,7 +14,7 @@ from narformer.network import Architecture, fingerprint
 from narformer.network.canonical import FORM
 from narformer.store.records import Record, architecture_of, checked, first_record, measurement_of, written
 
-__all__ = ["ImportSummary", "read", "write"]
+__all__ = ["ImportSummary", "read", "replaced", "write"]
 
 FORMAT = 2  # in format 1 a measurement has no quantity, unit and accelerator
 HEAD = {"format": int, "form": int, "networks": int, "measurements": int}
@@ -36,16 +37,23 @@ def write(path: Path, networks: Sequence[tuple[str, str]], measurements: Sequenc
     Raises BadFile where the file cannot be written.
     """
     head = {"format": FORMAT, "form": FORM, "networks": len(networks), "measurements": len(measurements)}
+    with replaced(path) as file:
+        file.write(written(head) + "\n")
+        for print_, text in networks:
+            file.write(written({"fingerprint": print_, "architecture": json.loads(text)}) + "\n")
+        for record in measurements:
+            file.write(written(record) + "\n")
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[TextIO]:
+    """A file under a temporary name, renamed to ``path`` at the end. Raises BadFile where it cannot be written."""
     temporary = path.parent / f"{path.name}.{os.getpid()}.partial"
     try:
         if path.is_dir():
             raise BadFile(path, "a folder", "the name of a file")
         with temporary.open("w", encoding="utf-8") as file:
-            file.write(written(head) + "\n")
-            for print_, text in networks:
-                file.write(written({"fingerprint": print_, "architecture": json.loads(text)}) + "\n")
-            for record in measurements:
-                file.write(written(record) + "\n")
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

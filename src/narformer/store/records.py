@@ -1,4 +1,4 @@
-"""Measurements, machines and networks as JSON, and back. Records are validated on reading."""
+"""Measurements, profiles, machines and networks as JSON, and back. Records are validated on reading."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, TypeAlias, TypeVar
 
 from narformer.errors import BadArchitecture
-from narformer.measure import LATENCY, Environment, Machine, Measurement
+from narformer.measure import LATENCY, Environment, Machine, Measurement, Profile, ProfiledNode
 from narformer.network import Architecture, Op, canonical
 from narformer.network.tensors import ConstantOperand, Tensor
 
@@ -22,6 +22,8 @@ __all__ = [
     "measurement_digest",
     "measurement_of",
     "measurement_record",
+    "profile_of",
+    "profile_record",
     "written",
 ]
 
@@ -49,6 +51,15 @@ FIRST = {  # the fields of a measurement in version 1
 SINCE = {"quantity": LATENCY, "unit": "ns", "accelerator": ""}  # later fields, with their values in version 1
 MEASUREMENT = FIRST | dict.fromkeys(SINCE, str)
 ENVIRONMENT = {"machine": dict, "system": str, "python": str, "governor": str, "versions": list}
+PROFILE = {
+    "measurement": dict,
+    "operations": list,
+    "runs": int,
+    "plain_ns": float | int,
+    "overhead_ns": float | int,
+    "nodes": list,
+}
+NODE = {"name": str, "kind": str, "time_ns": float | int, "covers": list}
 MACHINE = {"cpu": str, "model": str, "architecture": str, "cores": int, "instructions": list}
 
 _NOUNS: dict[type | UnionType, tuple[str, str]] = {  # one, and several
@@ -56,6 +67,7 @@ _NOUNS: dict[type | UnionType, tuple[str, str]] = {  # one, and several
     int: ("a whole number", "whole numbers"),
     list: ("a list", "lists"),
     dict: ("a record", "records"),
+    float | int: ("a number", "numbers"),
     float | int | None: ("a number or null", "numbers or null"),
 }
 
@@ -120,6 +132,39 @@ def measurement_of(record: object) -> Measurement:
     except ValueError:
         rounds, count = _shown(values["rounds"]), len(values["times_ns"])
         raise ValueError(f"rounds {rounds} of {count} times, where they add up to one or more") from None
+
+
+def profile_record(profile: Profile) -> Record:
+    """All of a profile; tuples are lists."""
+    record: Record = json.loads(written(asdict(profile)))
+    return record
+
+
+def profile_of(record: object) -> Profile:
+    """The profile of a record. Raises ValueError, with the reason, for an invalid record."""
+    values = checked(record, PROFILE, "a profile")
+    operations = tuple(_each(values["operations"], str))
+    nodes = []
+    for entry in values["nodes"]:
+        node = checked(entry, NODE, "a node of a profile")
+        covers = tuple(_each(node["covers"], int))
+        if not all(0 <= vertex < len(operations) for vertex in covers) or len(set(covers)) < len(covers):
+            raise ValueError(f"{_shown(node['covers'])} as covers of a node, where numbers of operations belong")
+        if not 0 <= node["time_ns"] < MOST_NS:  # NaN is refused, too, because its comparison is false
+            raise ValueError(f"a time that is not within 0 to {MOST_NS} ns")
+        nodes.append(ProfiledNode(node["name"], node["kind"], float(node["time_ns"]), covers))
+    if not all(0 <= values[key] < MOST_NS for key in ("plain_ns", "overhead_ns")):
+        raise ValueError(f"a time that is not within 0 to {MOST_NS} ns")
+    if not 1 <= values["runs"] <= MOST_COUNT:
+        raise ValueError(f"runs of a profile not within 1 to {MOST_COUNT}")
+    return Profile(
+        measurement=measurement_of(values["measurement"]),
+        operations=operations,
+        runs=values["runs"],
+        plain_ns=float(values["plain_ns"]),
+        overhead_ns=float(values["overhead_ns"]),
+        nodes=tuple(nodes),
+    )
 
 
 def architecture_text(architecture: Architecture) -> str:
