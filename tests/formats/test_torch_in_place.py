@@ -164,6 +164,19 @@ def test_a_module_that_builds_its_output_row_by_row():
     assert (counted.macs, counted.params, counted.unknown) == (MACS, 72, {})
 
 
+def test_a_parameter_whose_shape_alone_is_read_is_not_in_the_network():
+    class Shaped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.like, self.wide = nn.Parameter(torch.zeros(8)), nn.Parameter(torch.zeros(3, 4, 8))
+
+        def forward(self, x):
+            return (x + torch.zeros_like(self.like)).expand_as(self.wide) * 2
+
+    coverage = trace_module(Shaped(), X).coverage
+    assert coverage.unreached == {"like": 8, "other parameters": 96}
+
+
 def test_tracing_leaves_the_module_as_it_was():
     module = Around(in_the_middle(lambda m, x: m.cache.add_(x)))
     module.last.eval()

@@ -137,6 +137,7 @@ KNOWN = {
     "rsub": (lambda x: torch.rsub(x, 1, alpha=2), X),
     "add with alpha": (lambda x, y: torch.add(x, y, alpha=3), X, OTHER),
     "where with numbers": (lambda x: torch.where(x > 0, x, 0), X),
+    "where of numbers": (lambda x: torch.where(x > 0, 1.0, 0.0), X),
     "masked_fill": (lambda x, y: x.masked_fill(x > 0, y.sum()), X, OTHER),
     "bitwise": (lambda x: ~((x > 0) & (x < 1) | (x == 2) ^ (x != 3)), X),
     "isfinite": (torch.isfinite, X),

@@ -13,7 +13,9 @@ from narformer.formats.builder import Builder, Constant, Operand, Shape
 from narformer.formats.torch_call import Call, Lazy, NotTranslated, joined
 from narformer.formats.torch_functional import inlined
 from narformer.formats.torch_inputs import Enclosed
+from narformer.formats.torch_layout_ops import FILLS
 from narformer.formats.torch_ops import ATEN
+from narformer.network.cost import cost
 from narformer.network.source_network import SourceNetwork
 from narformer.network.tensors import Tensor
 
@@ -25,11 +27,10 @@ OUTER = "module."  # of the paths of the module inside Enclosed
 
 # Operations that read an operand for its shape only, or may do without one.
 BY_SHAPE = {
-    *("expand_as", "view_as", "reshape_as", "type_as", "to", "copy", "fill", "zero", "slice_scatter", "select_scatter"),
-    *("new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided", "zeros_like", "ones_like", "full_like"),
-    *("empty_like", "rand_like", "randn_like", "randint_like", "bernoulli", "normal_functional", "uniform", "normal"),
-    *("exponential", "random", "baddbmm", "addmm", "addmv", "_embedding_bag", "_embedding_bag_forward_only"),
-    *("torchvision::deform_conv2d", "cat", "concat", "concatenate", "instance_norm"),
+    *FILLS,
+    *("expand_as", "view_as", "reshape_as", "type_as", "to", "copy", "fill", "slice_scatter", "select_scatter"),
+    *("baddbmm", "addmm", "addmv", "_embedding_bag", "_embedding_bag_forward_only", "torchvision::deform_conv2d"),
+    *("cat", "concat", "concatenate", "instance_norm"),
 }
 
 
@@ -85,7 +86,8 @@ class _Reading:
                 "values that the module computes"
             )
         found = self.builder.finished(vertices, count, name)
-        return replace(found, coverage=replace(found.coverage, unreached=self._unreached()))
+        unreached = self._unreached(cost(found.architecture).params)
+        return replace(found, coverage=replace(found.coverage, unreached=unreached))
 
     def _constants(self) -> dict[str, Constant]:
         """The stored tensors by the names of their placeholders; a tensor under several names is one tensor."""
@@ -109,9 +111,12 @@ class _Reading:
         """Number of operations that read a value and that an output depends on."""
         return sum(user.name in self.live for user in node.users)
 
-    def _unreached(self) -> dict[str, int]:
-        """The inputs and parameters that no output depends on, and the number of their values."""
-        reached = {id(self.stored[name]) for name in self.inputs if name in self.live}
+    def _unreached(self, counted: int) -> dict[str, int]:
+        """The inputs and parameters that no output depends on, and the number of their values.
+
+        counted: number of parameters in the network; if others are missing, they are stated without names
+        """
+        reached = {id(self.stored[name]): self.stored[name] for name in self.inputs if name in self.live}
         found: dict[str, int] = {}
         for node in self.graph.nodes:
             if node.op == "placeholder" and node.name not in self.live:
@@ -120,7 +125,8 @@ class _Reading:
                     found[printable(str(spec.target).removeprefix(OUTER))] = count
                 elif spec.kind == InputKind.USER_INPUT:
                     found[printable(self.paths[node.name])] = count
-        return found
+        missing = sum(value.numel() for value in reached.values() if isinstance(value, torch.nn.Parameter)) - counted
+        return {**found, "other parameters": missing} if missing > 0 else found
 
     def _seen(self, argument: Any) -> Any:
         """An argument with the values in place of the nodes."""
@@ -135,6 +141,8 @@ class _Reading:
         target: Any = node.target
         operation = isinstance(target, torch._ops.OpOverload)
         operands = [value for n in node.all_input_nodes for value in _flat(self.values.get(n.name))]
+        if _name(node) in FILLS:
+            return Constant(None if isinstance(shape, list) else shape)
         if not any(isinstance(operand, int) for operand in operands) and not self._part_of_several(node):
             constants = [operand for operand in operands if isinstance(operand, Constant)]
             return joined(constants, None if isinstance(shape, list) else shape)
@@ -189,13 +197,9 @@ class _Reading:
         arguments = {str(place): self._seen(tensor) for place, tensor in enumerate(tensors)}
         shapes = {str(place): _shapes_of(tensor) for place, tensor in enumerate(tensors)}
         types = {str(place): _type(tensor.meta["val"]) for place, tensor in enumerate(tensors)}
-        name = f"torch::{getattr(node.target, '__name__', node.target)}"
-        return Call(name, arguments, shapes, types, shape, _type(node.meta.get("val")), self.builder)
+        return Call(_name(node), arguments, shapes, types, shape, _type(node.meta.get("val")), self.builder)
 
     def _call(self, node: torch.fx.Node, schema: Any, shape: Any) -> Call:
-        name = schema.name.removeprefix("aten::")
-        if schema.is_mutable and name.endswith("_"):
-            name = name[:-1]
         arguments: dict[str, Any] = {}
         shapes: dict[str, Any] = {}
         types: dict[str, str] = {}
@@ -207,14 +211,23 @@ class _Reading:
             if any(map(_has_values, values)):
                 shapes[entry.name] = _shapes_of(raw)
                 types[entry.name] = _type(values[0])
-        return Call(name, arguments, shapes, types, shape, _type(node.meta.get("val")), self.builder)
+        return Call(_name(node), arguments, shapes, types, shape, _type(node.meta.get("val")), self.builder)
+
+
+def _name(node: torch.fx.Node) -> str:
+    """The name of an operation without namespace "aten"; "new_zeros" for "aten::new_zeros_"."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return f"torch::{getattr(node.target, '__name__', node.target)}"
+    name = str(schema.name).removeprefix("aten::")
+    return name[:-1] if schema.is_mutable and name.endswith("_") else name
 
 
 def _live(graph: torch.fx.Graph, ends: set[str]) -> set[str]:
     """The names of the nodes that the ends depend on."""
     live = set(ends)
     for node in reversed(graph.nodes):
-        if node.op != "output" and node.name in live:
+        if node.op != "output" and node.name in live and _name(node) not in FILLS:
             live.update(source.name for source in node.all_input_nodes)
     return live
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from narformer.formats.builder import Constant, Shape
+from narformer.formats.builder import Shape
 from narformer.formats.torch_call import Call, Lazy, Translation, known
 
-__all__ = ["LAYOUTS"]
+__all__ = ["FILLS", "LAYOUTS"]
 
 
 def _view(call: Call) -> Any:
@@ -211,10 +211,6 @@ def _spread(call: Call, place: int, tensor: Any) -> Any:
     return call.add("Expand", [tensor], shape)
 
 
-def _filled(call: Call) -> Constant:
-    return Constant(call.out)
-
-
 def _copy(call: Call) -> Any:
     """The second argument in the shape of the first."""
     name = "src" if call["src"] is not None else "value"
@@ -242,7 +238,7 @@ _SAME = (
     *("contiguous", "clone", "detach", "alias", "lift_fresh_copy", "lift_fresh", "feature_dropout", "lift"),
     *("resolve_conj", "resolve_neg", "conj", "_conj", "conj_physical", "positive", "requires_grad", "item"),
 )
-_FILLS = (
+FILLS = (  # new tensors; of their tensor arguments only the shape matters
     *("new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided", "zeros_like", "ones_like", "full_like"),
     *("empty_like", "rand_like", "randn_like", "randint_like", "zero", "bernoulli", "normal_functional", "uniform"),
     *("exponential", "normal", "random", "empty_permuted"),
@@ -286,7 +282,6 @@ LAYOUTS: dict[str, Translation] = {
     "pixel_unshuffle": _pixel_unshuffle,
     "channel_shuffle": _channel_shuffle,
     **dict.fromkeys(("meshgrid", "broadcast_tensors"), _grid),
-    **dict.fromkeys(_FILLS, _filled),
     **dict.fromkeys(("copy", "fill"), _copy),
     "real": _part_of_complex(0),
     "imag": _part_of_complex(1),
