@@ -236,7 +236,13 @@ PRODUCTS = {
     "same padding": (lambda x, w: functional.conv2d(x, w, padding="same"), IMAGE, torch.zeros(3, 4, 3, 3)),
     "transposed": (lambda x, w: functional.conv_transpose2d(x, w, stride=2), IMAGE, torch.zeros(4, 3, 2, 2)),
 }
-BY_HAND = {"vector": 48 * 1, "mv": 36, "dot": 6, "grouped queries": 2 * 4 * 5 * 8 * 7}  # FlopCounterMode lacks these
+BY_HAND = {
+    "vector": 48,
+    "mv": 36,
+    "dot": 6,
+    "grouped queries": 2 * 4 * 5 * 8 * 7,
+    "affine_grid": 2 * 36 * 3 * 2,
+}  # FlopCounterMode lacks these
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
