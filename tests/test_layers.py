@@ -48,6 +48,10 @@ MAY_IMPORT = {
 OWNERS = {
     "torch": {
         "formats/torch_module.py",
+        "formats/torch_inputs.py",
+        "formats/torch_graph.py",
+        "formats/torch_functional.py",
+        "formats/torch_advice.py",
         "formats/torch_layout_ops.py",
         "tokens",
         "models",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -127,13 +128,14 @@ def predict_network(
 
 def predict_module(
     module: torch.nn.Module,
-    example_inputs: torch.Tensor | Sequence[torch.Tensor],
+    example_inputs: torch.Tensor | Sequence[Any] | Mapping[str, Any],
     predictor: str | None = None,
     name: str = "",
 ) -> tuple[NetworkPrediction, ...]:
     """As ``predict_network``, of a PyTorch module on inputs of these shapes; the module is not run.
 
-    A single input may come without a list. Raises BadArchitecture where the module cannot be traced; as ``ask``.
+    The inputs are a tensor, a list of arguments, or a dict of arguments by name, as for ``trace_module``. Raises
+    BadArchitecture where the module cannot be traced; as ``ask``.
     """
     from narformer.formats.torch_module import trace_module  # torch.export takes a second to import
 

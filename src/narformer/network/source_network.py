@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from narformer.errors import printable
 from narformer.network.graph import Architecture
 from narformer.network.ops import OPS, filled
 
 __all__ = ["Coverage", "SourceNetwork"]
+
+
+NAMED = 3  # unreached inputs and parameters whose names are shown
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Coverage:
     shapeless: vertices whose output shape is not known
     dropped:   reason -> number of operations that were left out ("constant": they do not depend on an input; "dead": no
                output depends on them)
+    unreached: input or parameter that no output depends on -> number of its values; stated for PyTorch modules only
     """
 
     nodes: int
@@ -28,6 +32,7 @@ class Coverage:
     unknown: Mapping[str, int]
     shapeless: tuple[int, ...]
     dropped: Mapping[str, int]
+    unreached: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, architecture: Architecture, nodes: int, dropped: Mapping[str, int]) -> "Coverage":
@@ -49,6 +54,9 @@ class Coverage:
         if self.shapeless:
             parts.append(f"{len(self.shapeless)} without a known shape")
         parts += [f"{count} dropped ({reason})" for reason, count in sorted(self.dropped.items())]
+        if self.unreached:
+            names = [*list(self.unreached)[:NAMED], *(["…"] if len(self.unreached) > NAMED else [])]
+            parts.append(f"NO OUTPUT DEPENDS ON {sum(self.unreached.values()):,} values ({', '.join(names)})")
         return "; ".join(parts)
 
 
