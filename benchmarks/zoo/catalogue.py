@@ -8,8 +8,8 @@ from zoo.torchvision_operators import declare
 
 declare()
 
-from zoo import other_networks, text_networks, vision_networks
-from zoo.network import Network
+from zoo import other_networks, text_networks, vision_networks  # noqa: E402
+from zoo.network import Network  # noqa: E402
 
 
 def catalogue() -> dict[str, Network]:

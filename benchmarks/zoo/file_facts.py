@@ -16,7 +16,7 @@ SHOWN = 8
 def file_facts(path: Path, module: torch.nn.Module) -> dict[str, Any]:
     """Sums over the tensors of the file, matched with those of the module by name, then by their sizes in any order.
 
-    gone: parameters that the file does not have; new: float tensors of two values or more that the module does not have.
+    gone: parameters that the file lacks; new: float tensors of two values or more that the module lacks.
     """
     graph = onnx.load(path, load_external_data=False).graph
     stored = {tensor.name: tensor for tensor in graph.initializer}

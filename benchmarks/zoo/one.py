@@ -90,6 +90,7 @@ def _counts(source: SourceNetwork, form: Architecture) -> dict[str, Any]:
         "fingerprint": fingerprint_of(form),
         "macs": counted.macs,
         "params": counted.params,
+        "constants": counted.constants,
         "unknown": dict(source.coverage.unknown),
         "uncounted": dict(reasons.most_common(SHOWN)),
         "shapeless": len(source.coverage.shapeless),

@@ -140,7 +140,7 @@ def _prefill(kind: str, options: dict[str, Any], length: int = 32) -> Made:
 
 
 class Step(torch.nn.Module):
-    """One token after ``past`` cached ones: reads keys and values of every layer, returns logits and the longer cache."""
+    """One token after cached ones: reads keys and values of every layer, returns logits and the longer cache."""
 
     def __init__(self, module: Any) -> None:
         super().__init__()

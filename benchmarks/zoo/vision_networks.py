@@ -45,7 +45,8 @@ TIMM = {
     ),
 }
 STATIC = (
-    ["resnet18", "mobilenet_v2", "squeezenet1_1", "densenet121", "efficientnet_b0", "convnext_tiny", "mobilenetv1_100", "repvgg_a0"]
+    *("resnet18", "mobilenet_v2", "squeezenet1_1", "densenet121", "efficientnet_b0", "convnext_tiny"),
+    *("mobilenetv1_100", "repvgg_a0"),
 )
 
 
