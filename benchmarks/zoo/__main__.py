@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import json
 import multiprocessing
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -17,9 +18,11 @@ from typing import Any
 
 from zoo import one
 from zoo.catalogue import catalogue
+from zoo.page import written
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = ROOT / "results" / "zoo.json"
+PAGE = ROOT / "docs" / "zoo.md"
 PACKAGES = ("torch", "torchvision", "timm", "transformers", "onnx", "onnxscript", "onnxruntime")
 SECONDS = 600  # for one network
 AT_ONCE = 2
@@ -28,7 +31,9 @@ AT_ONCE = 2
 def code() -> str:
     """A digest of the files that decide what is found."""
     digest = hashlib.sha256()
-    own = [path for path in Path(__file__).parent.glob("*.py") if path.stem not in ("__main__", "reasons", "page")]
+    own = [
+        path for path in Path(__file__).parent.glob("*.py") if path.stem not in ("__main__", "reasons", "page", "names")
+    ]
     house = [path for room in ("formats", "network") for path in (ROOT / "src" / "narformer" / room).glob("*.py")]
     for path in sorted(own) + sorted(house):
         digest.update(path.read_bytes())
@@ -86,8 +91,8 @@ class Job:
         return {**facts, "seconds": seconds}
 
 
-def run_all(names: list[str], zoo: Zoo) -> None:
-    """Run the networks; Ctrl-C stops those that run, and what was found before is stored."""
+def run_all(names: list[str], zoo: Zoo) -> bool:
+    """Run the networks; False after Ctrl-C, which stops those that run. What was found before is stored."""
     context = multiprocessing.get_context("forkserver")  # its process imports the libraries once, for all networks
     context.set_forkserver_preload(["zoo.one"])
     waiting, running = list(names), list[Job]()
@@ -107,9 +112,11 @@ def run_all(names: list[str], zoo: Zoo) -> None:
                     print(f"{done}/{len(names)} {job.name} {zoo.networks[job.name]['seconds']} s", flush=True)
         except KeyboardInterrupt:
             print("stopped; run it again and it goes on")
+            return False
         finally:
             for job in running:
                 job.process.kill()
+    return True
 
 
 def main() -> None:
@@ -117,10 +124,14 @@ def main() -> None:
     arguments.add_argument("patterns", nargs="*", help="names, or patterns as 'timm/*'; all networks if none")
     arguments.add_argument("--again", action="store_true", help="run networks that are stored, too")
     given = arguments.parse_args()
-    patterns = given.patterns or ["*"]
-    names = [name for name in catalogue() if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
+    networks, patterns = catalogue(), given.patterns or ["*"]
+    names = [name for name in networks if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
     zoo = Zoo(STORED)
-    run_all([name for name in names if given.again or not zoo.has(name)], zoo)
+    complete = run_all([name for name in names if given.again or not zoo.has(name)], zoo)
+    ordered = {name: zoo.networks[name] for name in networks if name in zoo.networks}
+    unexplained = written(ordered, {name: network.group for name, network in networks.items()}, PAGE)
+    print(f"{len(ordered)} networks, {unexplained} differences without a reason; written: {PAGE}")
+    sys.exit(1 if unexplained or not complete else 0)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from narformer.network.source_network import SourceNetwork
 from zoo import roads
 from zoo.catalogue import catalogue
 from zoo.file_facts import file_facts
+from zoo.names import ROADS
 from zoo.network import Network, shaken
 from zoo.truth import truth
 
@@ -48,7 +49,7 @@ def _facts(network: Network, folder: Path) -> Any:
     shaken(module.eval())
     yield "truth", {**truth(module, inputs), "seconds": round(time.perf_counter() - started, 2)}
     reference: Architecture | None = None
-    for road in roads.ROADS:
+    for road in ROADS:
         if road == "int8-static" and network.quantise != "static":
             continue
         yield road, {"stopped": True}  # what stays if the process ends here

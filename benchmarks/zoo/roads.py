@@ -19,7 +19,6 @@ from narformer.formats.onnx_reader import read_onnx
 from narformer.formats.torch_module import trace_module
 from narformer.network.source_network import SourceNetwork
 
-ROADS = ("module", "dynamo", "torchscript", "ort-extended", "ort-all", "int8-dynamic", "int8-static")
 LEVELS = {
     "ort-extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "ort-all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
