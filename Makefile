@@ -2,8 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ZOO := .venv-zoo
+ZOO_STAMP := $(ZOO)/.installed
 
-.PHONY: demo test slow lint bench measured pretrained tables clean
+.PHONY: demo test slow lint bench zoo measured pretrained tables clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +37,16 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/latency.py
 
+$(ZOO_STAMP): benchmarks/zoo/requirements.txt
+	$(PYTHON) -m venv $(ZOO)
+	$(ZOO)/bin/python -m pip install --quiet --requirement benchmarks/zoo/requirements.txt
+	touch $@
+
+## Two hundred networks of torchvision, timm and transformers by every road, against independent counts (an hour; it
+## goes on where it was stopped). Some of them only: make zoo NETWORKS='timm/swin* written/lstm'
+zoo: $(ZOO_STAMP)
+	PYTHONPATH=src:benchmarks $(ZOO)/bin/python -m zoo $(NETWORKS)
+
 ## Measure the ten families (hours; run it alone; it goes on where it was stopped) and pack what was measured
 measured: $(STAMP)
 	$(BIN)/python benchmarks/measured_set.py measure
@@ -57,4 +69,4 @@ tables: $(STAMP)
 	done
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(ZOO) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,110 @@
+"""One network through all its roads, in a process of its own."""
+
+import json
+import os
+import resource
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from narformer.errors import BadArchitecture, BadFile
+from narformer.network.canonical import canonical, fingerprint_of
+from narformer.network.cost import cost
+from narformer.network.graph import Architecture
+from narformer.network.source_network import SourceNetwork
+from zoo import roads
+from zoo.catalogue import catalogue
+from zoo.file_facts import file_facts
+from zoo.names import ROADS
+from zoo.network import Network, shaken
+from zoo.truth import truth
+
+MEMORY = 6 << 30  # bytes of values that a process may hold
+SHOWN = 12
+
+
+def run(name: str, out: Path) -> None:
+    """Write the facts of a network to ``out`` after each road; what is printed goes to a file beside it."""
+    with out.with_suffix(".log").open("wb") as log:
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    facts: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
+        for road, found in _facts(catalogue()[name], Path(folder)):
+            facts[road] = found
+            out.write_text(json.dumps(facts))
+
+
+def _facts(network: Network, folder: Path) -> Any:
+    started = time.perf_counter()
+    module, inputs = network.make()
+    shaken(module.eval())
+    yield "truth", {**truth(module, inputs), "seconds": round(time.perf_counter() - started, 2)}
+    reference: Architecture | None = None
+    for road in ROADS:
+        if road == "int8-static" and network.quantise != "static":
+            continue
+        yield road, {"stopped": True}  # what stays if the process ends here
+        started = time.perf_counter()
+        try:
+            path = None if road == "module" else roads.write(road, module, inputs, folder)
+        except (roads.ExporterFailed, MemoryError) as error:
+            yield road, {"exporter": str(error) or "MemoryError"}
+            continue
+        written = time.perf_counter() - started
+        try:
+            source = roads.read(road, module, inputs, path)
+            read = time.perf_counter() - started - written
+            form = canonical(source.architecture)
+            found = _counts(source, form)
+            if road == "module":
+                reference = form
+            elif road in ("dynamo", "torchscript") and reference is not None:
+                found |= _difference(reference, form)
+            if path is not None:
+                found["file"] = file_facts(path, module)
+        except (BadArchitecture, BadFile) as error:
+            found = {"refused": str(error)[:600]}
+        except Exception as error:  # a fault of the house is a finding, not the end
+            found = {
+                "fault": f"{type(error).__name__}: {error}"[:300],
+                "where": traceback.format_exc().splitlines()[-4:-1],
+            }
+        else:
+            found["read_s"] = round(read, 3)
+        yield road, {**found, "written_s": round(written, 2)}
+
+
+def _counts(source: SourceNetwork, form: Architecture) -> dict[str, Any]:
+    counted = cost(source.architecture)
+    reasons = Counter(counted.unknown.values())
+    return {
+        "operations": len(source.architecture),
+        "fingerprint": fingerprint_of(form),
+        "macs": counted.macs,
+        "params": counted.params,
+        "constants": counted.constants,
+        "unknown": dict(source.coverage.unknown),
+        "uncounted": dict(reasons.most_common(SHOWN)),
+        "shapeless": len(source.coverage.shapeless),
+        "dropped": dict(source.coverage.dropped),
+    }
+
+
+def _difference(one: Architecture, other: Architecture) -> dict[str, Any]:
+    """The first operations that differ in canonical order, and how many more of each kind the other network has."""
+    if fingerprint_of(one) == fingerprint_of(other):
+        return {}
+    pairs = zip(one.ops, other.ops, strict=False)
+    first = next(([str(a)[:200], str(b)[:200]] for a, b in pairs if a != b), ["", ""])
+    left, right = (Counter(op.kind for op in form.ops) for form in (one, other))
+    more = {kind: right[kind] - left[kind] for kind in sorted({*left, *right}) if right[kind] != left[kind]}
+    return {"differs": {"first": first, "kinds": more}}
