@@ -346,8 +346,11 @@ def test_an_uncounted_operation_is_named_and_its_weights_are_counted():
 
 @pytest.mark.parametrize(("domain", "kind"), [("", "Conv"), ("com.microsoft", "FusedConv")])
 def test_groups_that_do_not_fit_are_refused(domain, kind):
-    for weight, group, message in ((floats(8, 2, 3, 3), 3, "4 channels in 3 groups|6 channels of the filters"),
-                                   (floats(8, 4, 3, 3), 2, "2 groups.*groups of 4|8 channels of the filters")):  # fmt: skip
+    rows = (
+        (floats(8, 2, 3, 3), 3, "4 channels in 3 groups|6 channels of the filters"),
+        (floats(8, 4, 3, 3), 2, "2 groups.*groups of 4|8 channels of the filters"),
+    )
+    for weight, group, message in rows:
         data, feed = network(kind, [given(1, 4, 6, 6), weight], domain=domain, group=group, **CONV)
         with pytest.raises(BadFile, match=message):
             read_onnx(data)
