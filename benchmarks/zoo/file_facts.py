@@ -1,6 +1,7 @@
-"""What an exported file holds, from its tensors alone: which parameters of the module it has, and what is new in it."""
+"""What an exported file holds, from its tensors alone: the parameters that it lacks, and what is new in it."""
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -10,43 +11,60 @@ import torch
 from onnx import TensorProto
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
-SHOWN = 8
+NORM = torch.nn.modules.batchnorm._BatchNorm
+SHOWN = 6  # names
+Shapes = Mapping[str, tuple[int, ...]]
 
 
-def file_facts(path: Path, module: torch.nn.Module) -> dict[str, Any]:
-    """Sums over the tensors of the file, matched with those of the module by name, then by their sizes in any order.
+def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[str, Any]:
+    """Numbers of values, after tensors of the file are matched with parameters by name, then by sizes in any order.
 
-    gone: parameters that the file lacks; new: float tensors of two values or more that the module lacks.
+    lost:  parameters that the file lacks: of BatchNormalizations, unused, others
+    added: tensors of real numbers that the module lacks: copies of tied parameters, others of two values or more
     """
     graph = onnx.load(path, load_external_data=False).graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
-        for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.name == "value":
-                stored[node.output[0]] = attribute.t
-    parameters = dict(module.named_parameters())
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            stored[node.output[0]] = node.attribute[0].t
+    parameters = {name: tuple(tensor.shape) for name, tensor in module.named_parameters()}
     buffers = dict(module.named_buffers())
-    gone = {name: tuple(tensor.shape) for name, tensor in parameters.items() if name not in stored}
-    new = {
+    lost = {name: shape for name, shape in parameters.items() if name not in stored}
+    added = {
         name: tuple(tensor.dims)
         for name, tensor in stored.items()
         if name not in parameters and name not in buffers and tensor.data_type in FLOATS and prod(tensor.dims) > 1
     }
-    turned: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
-    for name, shape in gone.items():
-        turned[_plain(shape)].append(name)
-    for name, shape in list(new.items()):
-        if turned[_plain(shape)]:
-            del gone[turned[_plain(shape)].pop()], new[name]
-    kinds = Counter(f"{node.domain}.{node.op_type}".removeprefix(".") for node in graph.node)
-    return {
-        "operations": dict(sorted(kinds.items())),
-        "gone": sum(map(prod, gone.values())),
-        "gone_names": [f"{name} {list(shape)}" for name, shape in list(gone.items())[:SHOWN]],
-        "new": sum(map(prod, new.values())),
-        "new_names": [f"{name} {list(shape)}" for name, shape in list(new.items())[:SHOWN]],
+    _match(lost, added)
+    norms = {
+        f"{name}.{own}" for name, part in module.named_modules() if isinstance(part, NORM) for own in part._parameters
     }
+    twice = Counter(id(tensor) for _, tensor in module.named_parameters(remove_duplicate=False))
+    tied = {name: tuple(x.shape) for name, x in module.named_parameters() if twice[id(x)] > 1 and name not in lost}
+    copies = dict(added)
+    _match(tied, copies)
+    others = {name: shape for name, shape in lost.items() if name not in norms | unused}
+    return {
+        "lost": {"norms": _values(lost, norms - unused), "unused": _values(lost, unused), "others": _values(others)},
+        "lost_names": [f"{name} {list(shape)}" for name, shape in others.items()][:SHOWN],
+        "added": {"copies": _values(added) - _values(copies), "others": _values(copies)},
+        "added_names": [f"{name} {list(shape)}" for name, shape in copies.items()][:SHOWN],
+    }
+
+
+def _match(lost: dict[str, tuple[int, ...]], added: dict[str, tuple[int, ...]]) -> None:
+    """Take out of both what has the same sizes, whatever their order: exporters turn matrices and rename them."""
+    turned: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
+    for name, shape in lost.items():
+        turned[_plain(shape)].append(name)
+    for name, shape in list(added.items()):
+        if turned[_plain(shape)]:
+            del lost[turned[_plain(shape)].pop()], added[name]
 
 
 def _plain(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(size for size in shape if size != 1))
+
+
+def _values(shapes: Shapes, among: set[str] | None = None) -> int:
+    return sum(prod(shape) for name, shape in shapes.items() if among is None or name in among)

@@ -22,7 +22,7 @@ from zoo.catalogue import catalogue
 from zoo.file_facts import file_facts
 from zoo.names import ROADS
 from zoo.network import Network, shaken
-from zoo.truth import truth
+from zoo.truth import truth, unused_parameters
 
 MEMORY = 6 << 30  # bytes of values that a process may hold
 SHOWN = 12
@@ -47,7 +47,8 @@ def _facts(network: Network, folder: Path) -> Any:
     started = time.perf_counter()
     module, inputs = network.make()
     shaken(module.eval())
-    yield "truth", {**truth(module, inputs), "seconds": round(time.perf_counter() - started, 2)}
+    unused = unused_parameters(module, inputs)
+    yield ("truth", {**truth(module, inputs, unused), "seconds": round(time.perf_counter() - started, 2)})
     reference: Architecture | None = None
     for road in ROADS:
         if road == "int8-static" and network.quantise != "static":
@@ -70,7 +71,7 @@ def _facts(network: Network, folder: Path) -> Any:
             elif road in ("dynamo", "torchscript") and reference is not None:
                 found |= _difference(reference, form)
             if path is not None:
-                found["file"] = file_facts(path, module)
+                found["file"] = file_facts(path, module, unused)
         except (BadArchitecture, BadFile) as error:
             found = {"refused": str(error)[:600]}
         except Exception as error:  # a fault of the house is a finding, not the end

@@ -10,8 +10,8 @@ from zoo.reasons import Difference, differences
 
 HEAD = """# The zoo: networks of public libraries by every road
 
-`make zoo` makes {count} networks with random weights, reads each by up to {roads} roads, and compares what `inspect` says
-with independent counts. It wrote this page. Versions: {versions}.
+`make zoo` makes {count} networks with random weights, reads each by up to {roads} roads, and compares the counts with
+independent ones. It wrote this page. Versions: {versions}.
 
 * **module**: `trace_module`; **dynamo**, **torchscript**: the two ONNX exporters of PyTorch; **ort-extended**,
   **ort-all**: the file that ONNX Runtime saves after its own optimisation at these levels; **int8-dynamic**,

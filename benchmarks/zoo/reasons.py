@@ -48,15 +48,24 @@ def _counts(road: str, found: Mapping[str, Any], facts: Mapping[str, Any]) -> It
         yield Difference(road, "coverage", named or f"{len(found['uncounted'])} kinds uncounted", "all counted", "")
     if found["shapeless"]:
         yield Difference(road, "shapes", f"{found['shapeless']} unknown", "all known", "")
-    for what, rules in (("macs", _work(truth)), ("params", _parameters(road, found, facts))):
+    for what in ("macs", "params"):
         if found[what] != truth[what]:
-            reason = explained(found[what] - truth[what], rules)
-            yield Difference(road, what, f"{found[what]:,}", f"{truth[what]:,}", reason)
+            yield Difference(road, what, f"{found[what]:,}", f"{truth[what]:,}", _reason(road, what, facts))
     reference = facts["module"].get("fingerprint")
     if road in EXPORTS and reference and found["fingerprint"] != reference:
         more = found["differs"]["kinds"]
         told = ", ".join(f"{kind} {count:+}" for kind, count in more.items()) or "attributes or shapes"
         yield Difference(road, "fingerprint", told, "that of the module", "")
+
+
+def _reason(road: str, what: str, facts: Mapping[str, Any]) -> str:
+    """Why this count differs; a file made from another has the reasons of that one where the counts are the same."""
+    found, truth = facts[road], facts["truth"]
+    source = next((name for name in EXPORTS if "macs" in facts.get(name, {})), "")
+    if road not in ("module", *EXPORTS) and source and found[what] == facts[source][what]:
+        return _reason(source, what, facts)
+    rules = _work(truth) if what == "macs" else _parameters(road, found, truth)
+    return explained(found[what] - truth[what], rules)
 
 
 def explained(difference: int, facts: list[tuple[int, str]]) -> str:
@@ -79,18 +88,16 @@ def _work(truth: Mapping[str, Any]) -> list[tuple[int, str]]:
     ]
 
 
-def _parameters(road: str, found: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[int, str]]:
-    truth = facts["truth"]
-    rules = [(-truth["unused"], f"{truth['unused']:,} parameters reach no output: {', '.join(truth['unused_names'])}")]
+def _parameters(road: str, found: Mapping[str, Any], truth: Mapping[str, Any]) -> list[tuple[int, str]]:
+    unused = f"{truth['unused']:,} parameters reach no output: {', '.join(truth['unused_names'])}"
     if road not in EXPORTS:
-        return rules
-    kept = found["file"]["operations"].get("BatchNormalization", 0)
-    lost = found["file"]["gone"] - truth["unused"]
-    if truth["norms"] and lost > 0:
-        text = (
-            f"the exporter folds BatchNormalization into the layer before it ({kept} stay), which loses {lost:,} values"
-        )
-        rules.append((-lost, text))
-    if found["file"]["new"] >= truth["tied"] > 0:
-        rules.append((truth["tied"], f"the exporter writes {truth['tied']:,} values of tied tensors twice"))
-    return rules
+        return [(-truth["unused"], unused)]
+    lost, added = found["file"]["lost"], found["file"]["added"]
+    gone, new = (", ".join(found["file"][names]) for names in ("lost_names", "added_names"))
+    return [
+        (-lost["unused"], unused),
+        (-lost["norms"], f"{lost['norms']:,} values of BatchNormalization are folded into the layer before it"),
+        (added["copies"], f"{added['copies']:,} values of tied parameters are written twice"),
+        (-lost["others"], f"{lost['others']:,} parameters are not in the file, only what is computed of them: {gone}"),
+        (added["others"], f"{added['others']:,} real values are in the file alone: {new}"),
+    ]

@@ -22,6 +22,7 @@ from zoo.network import tensors
 
 aten = torch.ops.aten
 DOUBTFUL = re.compile(r"mm|conv|matmul|mv$|dot|attention|rnn|lstm|gru|linear|cdist|cross$|fft|outer|kron")
+SHOWN = 6  # names
 HARMLESS = {"_log_softmax", "_softmax", "commit", "upsample_bilinear2d", "upsample_linear1d", "comm"}
 
 
@@ -123,8 +124,8 @@ def _storage(tensor: torch.Tensor) -> StorageWeakRef:
     return StorageWeakRef(tensor.untyped_storage())
 
 
-def truth(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> dict[str, Any]:
-    """The counts of ``module`` in evaluation mode on ``inputs``."""
+def truth(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], unused: set[str]) -> dict[str, Any]:
+    """The counts of ``module`` in evaluation mode on ``inputs``; ``unused`` is the result of the function below."""
     trained = [tensor for tensor in module.parameters() if tensor.requires_grad]
     for tensor in trained:  # the flop counter follows gradients where it finds them
         tensor.requires_grad_(False)
@@ -136,39 +137,34 @@ def truth(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> dict[str
     for tensor in trained:
         tensor.requires_grad_(True)
     found = hand.found(outputs)
-    return {"macs": flops.get_total_flops() // 2 + hand.by_hand.total(), **found, **parameters(module, inputs)}
+    return {"macs": flops.get_total_flops() // 2 + hand.by_hand.total(), **found, **parameters(module, unused)}
 
 
-def parameters(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> dict[str, Any]:
-    """Parameters in all, each once; those that no result depends on, by walking the graph of gradients."""
-    names = dict(module.named_parameters())
-    twice = sum(p.numel() for _, p in module.named_parameters(remove_duplicate=False)) - sum(
-        p.numel() for p in names.values()
-    )
+def unused_parameters(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> set[str]:
+    """The parameters that no result depends on, by walking the graph of gradients."""
     reached: set[torch.Tensor] = set()
-    waiting = [tensor.grad_fn for tensor in tensors(module(*inputs)) if tensor.grad_fn is not None]
+    waiting = {tensor.grad_fn for tensor in tensors(module(*inputs))} - {None}
     seen = set(waiting)
     while waiting:
         node = waiting.pop()
         if hasattr(node, "variable"):
             reached.add(node.variable)
-        fresh = {after for after, _ in node.next_functions if after is not None} - seen
+        fresh = {after for after, _ in node.next_functions} - seen - {None}
         seen |= fresh
-        waiting += fresh
-    frozen = [name for name, tensor in names.items() if not tensor.requires_grad]
-    unused = [name for name, tensor in names.items() if tensor not in reached and tensor.requires_grad]
+        waiting |= fresh
+    return {name for name, tensor in module.named_parameters() if tensor.requires_grad and tensor not in reached}
+
+
+def parameters(module: torch.nn.Module, unused: set[str]) -> dict[str, Any]:
+    """Parameters in all, each tensor once; of those the unused, the frozen, and what tied names would add."""
+    names = dict(module.named_parameters())
+    twice = dict(module.named_parameters(remove_duplicate=False))
+    total = sum(tensor.numel() for tensor in set(module.parameters()))
     return {
-        "params": sum(tensor.numel() for tensor in set(module.parameters())),
+        "params": total,
         "unused": sum(names[name].numel() for name in unused),
-        "unused_names": sorted({name.rpartition(".")[0] for name in unused})[:6],
-        "frozen": sum(names[name].numel() for name in frozen),
-        "frozen_names": frozen[:6],
-        "tied": twice,
+        "unused_names": sorted({name.rpartition(".")[0] for name in unused})[:SHOWN],
+        "frozen": sum(tensor.numel() for tensor in names.values() if not tensor.requires_grad),
+        "tied": sum(tensor.numel() for tensor in twice.values()) - total,
         "buffers": sum(tensor.numel() for tensor in module.buffers()),
-        "norms": sum(
-            p.numel()
-            for part in module.modules()
-            if isinstance(part, torch.nn.modules.batchnorm._BatchNorm)
-            for p in part.parameters()
-        ),
     }
