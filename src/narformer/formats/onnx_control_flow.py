@@ -6,7 +6,7 @@ stays, so that the network is known to cost more or less than is counted.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,9 +48,9 @@ def follow(reading: "Reading", node: onnx.NodeProto) -> None:
         found = f"{node.op_type} {printable(node.name)!r} whose body does not fit its inputs and outputs"
         raise BadFile(reading.path, found, "a valid ONNX model", "Export the model again.") from None
     reading.label(node)
-    for position, (name, result) in enumerate(zip(node.output, results, strict=False)):
+    for name, result in zip(node.output, results, strict=False):
         operand = result.operand
-        if not certain and position == 0:
+        if not certain:
             condition = reading.operand(node.input[0]) if node.op_type == "If" else None
             operand = reading.builder.add(node.op_type, result.typed.shape, [operand, condition])
         _put(reading, name, Result(operand, result.typed, result.array))
@@ -103,6 +103,11 @@ def _loop(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Gr
             return once, False
     reading.label(node)
     return [*state, *(_stacked(reading, values, 0) for values in scanned)], certain
+
+
+def _of_any_length(results: list[Result], carried: int) -> list[Result]:
+    """The outputs of a loop whose trip count is not known: nothing says how long what it collects is."""
+    return [*results[:carried], *(replace(r, typed=Typed(None, r.typed.type)) for r in results[carried:])]
 
 
 def _scan(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.GraphProto]) -> tuple[list[Result], bool]:
