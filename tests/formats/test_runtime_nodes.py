@@ -111,6 +111,10 @@ RUN = [
          ROWS * H * D * D * 2, 0, 2, q_num_heads=H, kv_num_heads=H, update_rule="linear"),
     case("LinearAttention", [given(B, S, WIDE), given(B, S, WIDE), given(B, S, WIDE), None, given(B, S, H),
                              given(B, S, H)], ROWS * H * D * D * 3, 0, 2, q_num_heads=H, kv_num_heads=H),
+    case("LinearAttention", [given(B, S, 2 * D), given(B, S, WIDE), given(B, S, WIDE), None, given(B, S, H),
+                             given(B, S, H)], ROWS * H * D * D * 3, 0, 2, q_num_heads=2, kv_num_heads=H),
+    case("CausalConvWithState", [given(2, 4, 7), floats(4, 1, 3), floats(4), given(2, 4, 4)],
+         2 * 4 * 7 * 3, 16, outputs=2, dilation=2),
     # experts: 6 rows, 2 of 4 experts
     case("MoE", [given(6, 8), given(6, 4), floats(4, 16, 8), floats(4, 16), floats(4, 8, 16), floats(4, 8)],
          6 * 2 * (2 * 16 * 8), 4 * (2 * 16 * 8 + 16 + 8), k=2, activation_type="gelu"),
@@ -149,6 +153,7 @@ RUN = [
     case("UnfoldTensor", [given(2, 9)], 0, 0, dim=1, size=3, step=2),
     case("ExpandDims", [given(2, 9), integers(1).reshape(())], 0, 0),
     case("CropAndResize", [given(1, 3, 8, 8), given(2, 4), numbers(0, 0), integers(4, 5)], 0, 0),
+    case("GridSample", [given(1, 3, 8, 8), given(1, 4, 5, 2)], 0, 0),
     case("Pad", [given(2, 3), integers(0, 1, 0, 2, dtype=np.int64)], 0, 0),
     case("GatherND", [given(4, 3, 2), given(5, 2, dtype=np.int64)], 0, 0),
     case("Trilu", [given(3, 3)], 0, 0),
@@ -289,6 +294,7 @@ def test_flops_of_fused_operations():
     }
 
 
+RENAMED = {RUNTIME + "QuickGelu", RUNTIME + "RotaryEmbedding"}  # with other attributes or another order of operands
 UNCOUNTED = {
     "AttnLSTM",
     "BeamSearch",
@@ -328,7 +334,7 @@ UNCOUNTED = {
 def test_every_operation_of_onnx_runtime_is_decided():
     domains = ("com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc", "ai.onnx.ml")
     schemas = {f"{s.domain}.{s.name}" for s in state.get_all_operator_schema() if s.domain in domains}
-    known = set(RUNTIME_OPS) | set(STANDARD) | {RUNTIME + "QuickGelu"}
+    known = set(RUNTIME_OPS) | set(STANDARD) | RENAMED
     assert schemas - known <= {RUNTIME + kind for kind in UNCOUNTED}
     assert not {RUNTIME + kind for kind in UNCOUNTED} & known
     assert set(RUNTIME_OPS) <= set(OPS)
@@ -370,7 +376,7 @@ def test_grouped_convolutions_with_channels_last(size):
 
 
 def test_every_rule_for_shapes_is_for_a_known_operation():
-    assert set(RULES) <= {*RUNTIME_OPS, *STANDARD, RUNTIME + "QuickGelu"}
+    assert set(RULES) <= {*RUNTIME_OPS, *STANDARD, *RENAMED}
 
 
 def test_a_standard_operation_under_another_name_is_that_operation():
@@ -381,6 +387,8 @@ def test_a_standard_operation_under_another_name_is_that_operation():
         ("QuickGelu", [given(2, 8)], {"alpha": 1.5}),
         ("TransposeMatMul", [given(2, 8), floats(8, 3)], {}),
         ("ExpandDims", [given(2, 8), integers(0).reshape(())], {}),
+        ("RotaryEmbedding", [given(B, S, WIDE), given(B, S, dtype=np.int64), floats(16, 4), floats(16, 4)], {}),
+        ("CausalConvWithState", [given(2, 4, 7), floats(4, 1, 3)], {"ndim": 1}),
         ("TorchEmbedding", [floats(9, 8), given(2, 3, dtype=np.int64)], {}),
     ):
         data, _ = network(kind, operands, **attributes)
@@ -392,6 +400,8 @@ def test_a_standard_operation_under_another_name_is_that_operation():
         "QuickGelu": ("Swish", (2, 8), 1.5, None),
         "TransposeMatMul": ("com.microsoft.FusedMatMul", (2, 3), None, None),
         "ExpandDims": ("Unsqueeze", (1, 2, 8), None, None),
+        "RotaryEmbedding": ("RotaryEmbedding", (B, S, WIDE), None, None),
+        "CausalConvWithState": ("CausalConvWithState", (2, 4, 7), None, None),
         "TorchEmbedding": ("Gather", (2, 3, 8), None, None),
     }
 

@@ -25,6 +25,7 @@ STANDARD = {
     **{RUNTIME + kind: kind for kind in ("QuantizeLinear", "DequantizeLinear")},
     RUNTIME + "ExpandDims": "Unsqueeze",
     RUNTIME + "TorchEmbedding": "Gather",
+    RUNTIME + "LinearAttention": "LinearAttention",
     RUNTIME + "TransposeMatMul": RUNTIME + "FusedMatMul",
     "SimplifiedLayerNormalization": "RMSNormalization",
 }
@@ -45,6 +46,12 @@ def prepared(call: Call, node: onnx.NodeProto) -> Call:
         return replace(call, kind="QLinearConv")
     if kind == RUNTIME + "QuickGelu":
         return replace(call, kind="Swish", given={"alpha": call.given.get("alpha", 1.702)})
+    if kind == RUNTIME + "RotaryEmbedding":  # the standard operation has the positions last
+        operands, shapes = ([*part[:1], *part[2:4], *part[1:2]] for part in (call.operands, call.shapes))
+        return replace(call, kind="RotaryEmbedding", operands=operands, shapes=shapes)
+    turned = call.given.get("channels_last") or call.given.get("dilation", 1) != 1
+    if kind == RUNTIME + "CausalConvWithState" and not turned:
+        return replace(call, kind="CausalConvWithState")
     if kind == RUNTIME + "FastGelu" and not call.has(1):
         return replace(call, kind="Gelu", given={"approximate": "tanh"}, operands=call.operands[:1])
     call = replace(call, kind=STANDARD.get(kind, kind))

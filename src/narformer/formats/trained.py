@@ -58,7 +58,7 @@ RUNTIME_NOT_TRAINED: dict[str, tuple[int, ...]] = {
     **_each("QOrderedLayerNormalization", 1, 4),
     **_each("QAttention", 3, 4, 6, 7),
     **_each("GroupQueryAttention", 7, 8, 12, 13),
-    **_each("RotaryEmbedding MRotaryEmbedding", 2, 3),
+    **_each("MRotaryEmbedding", 2, 3),
     **_each("QMoE", 3, 6, 9, *range(11, 21)),
     **_each("DynamicQuantizeLSTM", 4, 5, 6, 8, 9, 10, 11),
     **_each("GatherBlockQuantized", 2, 3),
@@ -89,6 +89,7 @@ NOT_TRAINED: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), (1, 2)),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul"), (1, 2, 4, 5, 6, 7)),
     **dict.fromkeys(("ConvInteger", "MatMulInteger"), (2, 3)),
+    "RotaryEmbedding": (1, 2),  # tables of cosines and sines
     **dict.fromkeys(("Resize", "Clip", "Pad", "OneHot", "Dropout"), (1, 2, 3)),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), (4, 5, 6)),
     **RUNTIME_NOT_TRAINED,

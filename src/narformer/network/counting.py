@@ -216,9 +216,11 @@ def _labels(term: str, shape: Shape, sizes: dict[str, int]) -> list[str]:
 def linear_attention_macs(op: Op, inputs: Operands, out: Shape) -> int:
     """Per token: the outer products that update the state, its look-ups by the keys (delta rules), and the reads."""
     heads, groups = integer(op, "q_num_heads", 1), integer(op, "kv_num_heads", 1)
+    if heads < 1 or groups < 1:
+        raise ValueError(f"{heads} heads of queries and {groups} of keys")
     looked_up = groups if "delta" in str(op.get("update_rule", "gated_delta")) else 0
     state = inputs[0][-1] // heads * (inputs[2][-1] // groups)
-    return prod(inputs[0][:-1]) * state * (groups + looked_up + heads)
+    return prod(inputs[0][:-1]) * state * (groups + looked_up + max(heads, groups))
 
 
 def linear_attention_flops(op: Op, inputs: Operands, out: Shape) -> int:

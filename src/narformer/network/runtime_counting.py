@@ -205,21 +205,16 @@ def attention_flops(work: Work) -> Rule:
     return rule
 
 
-def linear_attention(op: Op, inputs: Operands, out: Shape) -> int:
+def gated_delta(op: Op, inputs: Operands, out: Shape) -> int:
     """Per token: the state (D, Dv) of each head is read by its queries, and a product of key and value is added.
 
-    A delta rule reads it once more, with the key.
+    A delta rule reads it once more, with the key. The output is (tokens, H, Dv), the state (B, H, Dv, D).
     """
-    delta = "delta" in str(op.get("update_rule", "gated_delta"))
-    if len(out) == 3 and op.get("kv_num_heads") is not None:  # (B, S, H D)
-        heads = _positive(op, "kv_num_heads")
-        key, value = inputs[1][-1] // heads, inputs[2][-1] // heads
-        tokens, reading = prod(out[:-1]), out[-1] // value
-    else:  # (tokens, H, D), the state (B, H, Dv, D)
-        tokens, reading, value = out
-        heads = inputs[6][1] if 6 in inputs else inputs[2][1]
-        key = inputs[6][-1] if 6 in inputs else inputs[1][-1]
-    return tokens * key * value * (heads * (2 if delta else 1) + reading)
+    tokens, reading, value = out
+    heads = inputs[6][1] if 6 in inputs else inputs[2][1]
+    key = inputs[6][-1] if 6 in inputs else inputs[1][-1]
+    looked_up = heads if "delta" in str(op.get("update_rule", "gated_delta")) else 0
+    return tokens * key * value * (heads + looked_up + reading)
 
 
 # --- experts, recurrent layers, transforms ---

@@ -118,10 +118,7 @@ _ATTENTIONS = {
     "PackedMultiHeadAttention": _attention(runtime.packed_multi_head),
     "GroupQueryAttention": _attention(runtime.grouped, kv_num_heads=None, do_rotary=0, local_window_size=-1, causal=1),
     "DecoderMaskedMultiHeadAttention": _attention(runtime.one_query),
-    "LinearAttention": _products(
-        runtime.linear_attention, q_num_heads=None, kv_num_heads=None, update_rule="gated_delta"
-    ),
-    "GatedDeltaNet": _products(runtime.linear_attention, update_rule="gated_delta"),
+    "GatedDeltaNet": _products(runtime.gated_delta, update_rule="gated_delta"),
 }
 _NORMS = {
     "SkipLayerNormalization": _each(9, 4),
@@ -146,7 +143,6 @@ _ELEMENTWISE = {
     "LinearAttentionGate": _each(3, 3),
     "ComplexMul": _each(3),
     "ComplexMulConj": _each(3),
-    "RotaryEmbedding": _each(3, num_heads=None, interleaved=0, rotary_embedding_dim=None),
     "MRotaryEmbedding": _each(3, num_heads=None, interleaved=0, rotary_embedding_dim=None, mrope_section=None),
     "GemmaRotaryEmbedding": Kind(flops=runtime.rotary_pair),
     "MulInteger": _each(1),
