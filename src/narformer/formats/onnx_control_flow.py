@@ -95,14 +95,12 @@ def _loop(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Gr
         reading.label(node)
         once = once or [*state, *(_stacked(reading, values, 0) for values in scanned)]
         goes_on = going.array is not None and bool(going.array.reshape(-1)[0])
-        if (
-            going.array is None
-            or (goes_on and step == MOST_PASSES and not node.input[0])
-            or reading.followed > MOST_NODES
-        ):
-            return once, False
+        endless = goes_on and step == MOST_PASSES and not node.input[0]
+        if going.array is None or endless or reading.followed > MOST_NODES:
+            return _of_any_length(once, carried), False
     reading.label(node)
-    return [*state, *(_stacked(reading, values, 0) for values in scanned)], certain
+    found = [*state, *(_stacked(reading, values, 0) for values in scanned)]
+    return (found if certain else _of_any_length(found, carried)), certain
 
 
 def _of_any_length(results: list[Result], carried: int) -> list[Result]:
