@@ -54,7 +54,8 @@ NUMBER_1 = {
 
 
 def digest(network: Architecture) -> str:
-    return hashlib.sha256(repr((network.ops, network.edges)).encode()).hexdigest()[:16]
+    ops = [f"Op(kind={op.kind!r}, attributes={op.attributes!r}, shape={op.shape!r})" for op in network.ops]
+    return hashlib.sha256(f"(({', '.join(ops)}), {network.edges!r})".encode()).hexdigest()[:16]
 
 
 def convolutions(network: Architecture):

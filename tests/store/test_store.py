@@ -304,6 +304,22 @@ def test_fingerprints_of_another_canonical_form_are_taken_anew(lines, tmp_path):
         assert other.find(fingerprint(net(4))) == [taken(4, 0)]
 
 
+def test_a_network_of_an_older_form_is_exported_in_todays(tmp_path, monkeypatch):
+    ops = (Op.of("Input", (1, 2, 4, 8)), Op.of("Attention", (1, 2, 4, 8), is_causal=1))
+    network = Architecture(ops, ((0, 1),) * 3, "net", (0, 1, 2))  # an older form kept a causal mask as an attribute
+    with Store(f"sqlite:///{tmp_path}/old.sqlite") as old:
+        with monkeypatch.context() as then:
+            then.setattr("narformer.network.canonical_rules.RULES", {})
+            then.setattr("narformer.store.store.FORM", 3)
+            form = canonical(network)
+            old.add(replace(taken(4, 0), fingerprint=fingerprint(form)), form)
+        old.export(tmp_path / "file.jsonl")
+    with Store(f"sqlite:///{tmp_path}/new.sqlite") as new:
+        assert new.import_(tmp_path / "file.jsonl") == ImportSummary(1, 0, 1)
+        assert [found.fingerprint for found in new.find()] == [fingerprint(network)]
+        assert fingerprint(network) != fingerprint(form)
+
+
 def test_records_are_read_back():
     assert measurement_of(measurement_record(taken())) == taken()
     assert architecture_of(architecture_text(net())) == canonical(net())

@@ -22,7 +22,8 @@ from narformer.network.tensors import ConstantOperand
 
 __all__ = ["FORM", "canonical", "canonical_and_origins", "fingerprint", "fingerprint_of"]
 
-FORM = 3  # version of the fingerprint: raise it when the canonical form of any network changes
+FORM = 4  # version of the canonical form: raise it when the form of any network changes
+BASIS = 3  # version of the text that is hashed; networks whose form stays the same keep their fingerprint
 # Maximum number of trial refinements. Networks of many long identical branches reach it. The remaining vertices of
 # equal colour are then treated as interchangeable, which they are in such networks.
 TRIALS = 1000
@@ -62,7 +63,7 @@ def fingerprint(architecture: Architecture) -> str:
 def fingerprint_of(form: Architecture) -> str:
     """The fingerprint of an architecture that is already in canonical form."""
     ops = ",".join(_each_once(lambda op: _json([op.kind, op.attributes, op.shape]), form.ops))
-    text = f"[{FORM},[{ops}],{_json(form.edges)},{_json(form.slots)}]"
+    text = f"[{BASIS},[{ops}],{_json(form.edges)},{_json(form.slots)}]"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

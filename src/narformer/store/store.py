@@ -150,13 +150,14 @@ class Store:
     def export(self, path: Path) -> int:
         """Write everything as JSON lines, the whole file or nothing; returns the number of measurements.
 
-        Stores with the same content give identical files.
+        Stores with the same content give identical files. Networks of an older canonical form are written in today's.
         """
         with self._open() as connection:
-            rows = connection.execute(select(NETWORKS).order_by(NETWORKS.c.fingerprint)).mappings()
-            networks = [(row["fingerprint"], row["architecture"]) for row in rows]
+            rows = connection.execute(select(NETWORKS)).mappings().all()
             records = [measurement_record(_measurement(row)) for row in connection.execute(_in_order()).mappings()]
-        exchange.write(path, networks, records)
+        forms = {row["fingerprint"]: _in_todays_form(row) for row in rows}
+        records = [{**record, "fingerprint": forms[record["fingerprint"]][0]} for record in records]
+        exchange.write(path, sorted(set(forms.values())), records)
         return len(records)
 
     def import_(self, path: Path) -> ImportSummary:
@@ -270,6 +271,14 @@ def _in_order(newest: bool = False) -> Select[Any]:
 def _measurement(row: RowMapping) -> Measurement:
     values = {key: json.loads(row[key]) if key in LISTS else row[key] for key in row if key not in ("digest", "record")}
     return measurement_of({**values, "environment": json.loads(row["record"])})
+
+
+def _in_todays_form(row: RowMapping) -> tuple[str, str]:
+    """Fingerprint and JSON text of a network."""
+    if row["form"] == FORM:
+        return row["fingerprint"], row["architecture"]
+    network = architecture_of(row["architecture"])
+    return fingerprint(network), architecture_text(network)
 
 
 def _machine(text: str) -> Machine:
