@@ -197,7 +197,8 @@ def slices(shape: Shape, axes: Sequence[int], starts: Sequence[int], ends: Seque
         size,
         axes=tuple(axis for axis, _ in real),
         starts=tuple(cut.start for _, cut in real),
-        ends=tuple(cut.stop for _, cut in real),
+        # An end of -1 would be the last value; the end before the first value is any number below -size.
+        ends=tuple(cut.stop if cut.stop >= 0 else -shape[axis] - 1 for axis, cut in real),
         steps=tuple(cut.step for _, cut in real),
     )
 
