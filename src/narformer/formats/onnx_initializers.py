@@ -26,6 +26,18 @@ DTYPES = {  # of TensorProto
 REAL = ("float", "bfloat", "complex")
 KIND_KEY = "pkg.torch.export.graph_signature.InputSpec.kind"
 FOLDED_KEY = "pkg.onnxscript.optimizer.folded_from"
+# The exporter names its own values by the operation that makes them, and a number; all others are the module's.
+NUMBER = re.compile(r"_\d+$")
+_NAMES = (
+    "val abs add and_ arange bitwise_and bitwise_not bitwise_or cat clamp clone concat contiguous copy cos cumsum "
+    "detach div einsum embedding empty eq erf exp expand eye flatten flip floor floor_divide full full_like "
+    "gather ge getitem gt index index_select le lift_fresh_copy linspace log logical_and logical_not logical_or "
+    "lt masked_fill matmul maximum mean meshgrid minimum mul ne neg new_full new_ones new_zeros ones ones_like "
+    "outer pad permute polar pow reciprocal remainder repeat repeat_interleave reshape roll round rsqrt rsub "
+    "scalar_tensor select sigmoid sin slice softmax split sqrt squeeze stack sub sum sym_size_int t tanh tile to "
+    "_to_copy transpose tril triu type_as unbind unflatten unsqueeze view where zeros zeros_like "
+)
+OPERATIONS = frozenset(_NAMES.split())
 
 
 class Initializers:
@@ -91,12 +103,9 @@ def _entry(entries: Iterable[onnx.StringStringEntryProto], key: str) -> str:
 
 
 def _sources(entries: Iterable[onnx.StringStringEntryProto]) -> list[str]:
-    """Names of the module's tensors from which the exporter computed a value.
-
-    Its own values have names without a dot; so do tensors of the outermost module, which are not told apart from them.
-    """
+    """Names of the module's tensors from which the exporter computed a value."""
     names = re.findall(r"'([^']*)'", _entry(entries, FOLDED_KEY)[:65536])
-    return [name for name in names if "." in name]
+    return [name for name in names if "." in name or NUMBER.sub("", name) not in OPERATIONS]
 
 
 def _folded(sources: Mapping[str, list[str]], constants: Mapping[str, Constant]) -> dict[str, list[str]]:
