@@ -1,6 +1,6 @@
 """Computes small constants of an ONNX model: shapes, axes, bounds, conditions, trip counts.
 
-Sizes are looked at before anything is computed: no result has more than ELEMENTS values.
+Sizes are looked at before anything is computed: no result has more than ELEMENTS whole numbers or FLOATS real ones.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from narformer.formats.builder import Shape
-from narformer.formats.onnx_values import ELEMENTS, stored
+from narformer.formats.onnx_values import ELEMENTS, FLOATS, stored
 
 __all__ = ["evaluate"]
 
@@ -43,6 +43,8 @@ def evaluate(
     node: onnx.NodeProto, shapes: Sequence[Shape | None], inputs: Sequence[Array | None], out: Shape | None
 ) -> Array | None:
     """The output of a node that does not depend on an input; None unless it is small and all its inputs are known."""
+    if out is not None and prod(out) > ELEMENTS:
+        return None
     stated = {a.name: a for a in node.attribute}
     try:
         if node.op_type in _OF_SHAPES:
@@ -54,7 +56,7 @@ def evaluate(
             result = _RULES[node.op_type](_Node(stated, known, out))
     except (ValueError, IndexError, TypeError, KeyError, OverflowError):
         return None
-    return np.asarray(result) if result is not None and result.size <= ELEMENTS else None
+    return np.asarray(result) if result is not None and result.size <= _most(result) else None
 
 
 def _shape(stated: Mapping[str, onnx.AttributeProto], shape: Shape) -> Array:
@@ -73,7 +75,12 @@ def _constant(node: _Node) -> Array | None:
 def _constant_of_shape(node: _Node) -> Array | None:
     size = node.inputs[0].astype(np.int64).tolist()
     fill = stored(node.stated["value"].t) if "value" in node.stated else np.zeros(1, np.float32)
-    return None if fill is None or prod(size) > ELEMENTS else np.full(size, fill.reshape(-1)[0])
+    return None if fill is None or prod(size) > _most(fill) else np.full(size, fill.reshape(-1)[0])
+
+
+def _most(array: Array) -> int:
+    """Number of values of this type that are kept."""
+    return FLOATS if array.dtype.kind == "f" else ELEMENTS
 
 
 def _reshaped(node: _Node) -> Array | None:

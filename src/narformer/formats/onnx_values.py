@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from narformer.formats.onnx_ops import Given
 from narformer.formats.onnx_wire import TENSOR_BYTES
 
-__all__ = ["ELEMENTS", "given", "stored"]
+__all__ = ["ELEMENTS", "FLOATS", "given", "stored"]
 
 ELEMENTS = 1024  # longest constant or attribute whose values are read
 FLOATS = 16  # the same for floating-point numbers: scalars, scales of an image
