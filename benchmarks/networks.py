@@ -47,6 +47,64 @@ def chain(count: int) -> bytes:
     return content
 
 
+def decoder(layers: int = 32, width: int = 4096, inner: int = 11_008, heads: int = 32, past: int = 1023) -> bytes:
+    """One step of a decoder of 6.7 billion parameters (Llama 7B) with a cache, its weights in another file."""
+    nodes, weights, inputs, outputs = [], [], [], []
+    size = width // heads
+
+    def stored(name: str, *dims: int) -> str:
+        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT16, dims=dims, data_location=TensorProto.EXTERNAL)
+        tensor.external_data.add(key="location", value="decoder.onnx.data")
+        weights.append(tensor)
+        return name
+
+    def node(kind: str, *operands: str, **attributes: object) -> str:
+        nodes.append(helper.make_node(kind, operands, [f"{kind}_{len(nodes)}"], name=f"n{len(nodes)}", **attributes))
+        return str(nodes[-1].output[0])
+
+    def constant(*values: int) -> str:
+        return node("Constant", value=helper.make_tensor("c", TensorProto.INT64, [len(values)], values))
+
+    def norm(value: str, name: str) -> str:
+        square = node("ReduceMean", node("Mul", value, value), constant(-1))
+        return node("Mul", node("Mul", value, node("Reciprocal", node("Sqrt", square))), stored(name, width))
+
+    def turned(value: str) -> str:
+        half, end = constant(size // 2), constant(size)
+        first = node("Slice", value, constant(0), half, constant(-1))
+        second = node("Neg", node("Slice", value, half, end, constant(-1)))
+        return node("Add", node("Mul", value, "cos"), node("Mul", node("Concat", second, first, axis=-1), "sin"))
+
+    state = node("Gather", stored("table", 32_000, width), "tokens")
+    for layer in range(layers):
+        x = norm(state, f"{layer}.norm")
+        q, k, v = (
+            node("Transpose", node("Reshape", node("MatMul", x, stored(f"{layer}.{name}", width, width)),
+                                   constant(1, -1, heads, size)), perm=[0, 2, 1, 3])
+            for name in "qkv"
+        )  # fmt: skip
+        cached = [1, heads, past, size]
+        inputs += [helper.make_tensor_value_info(f"{layer}.{name}", 10, cached) for name in ("keys", "values")]
+        keys = node("Concat", f"{layer}.keys", turned(k), axis=2)
+        values = node("Concat", f"{layer}.values", v, axis=2)
+        outputs += [keys, values]
+        scores = node("Softmax", node("MatMul", turned(q), node("Transpose", keys, perm=[0, 1, 3, 2])), axis=-1)
+        mixed = node("Transpose", node("MatMul", scores, values), perm=[0, 2, 1, 3])
+        flat = node("Reshape", mixed, constant(1, -1, width))
+        state = node("Add", state, node("MatMul", flat, stored(f"{layer}.o", width, width)))
+        x = norm(state, f"{layer}.second_norm")
+        gate, up = (node("MatMul", x, stored(f"{layer}.{name}", width, inner)) for name in ("gate", "up"))
+        product = node("Mul", node("Mul", gate, node("Sigmoid", gate)), up)
+        state = node("Add", state, node("MatMul", product, stored(f"{layer}.down", inner, width)))
+    outputs.append(node("MatMul", norm(state, "norm"), stored("head", width, 32_000)))
+    inputs += [helper.make_tensor_value_info("tokens", 7, [1, 1])]
+    inputs += [helper.make_tensor_value_info(name, 10, [1, 1, 1, size]) for name in ("cos", "sin")]
+    ends = [helper.make_tensor_value_info(name, 10, None) for name in outputs]
+    graph = helper.make_graph(nodes, "decoder", inputs, ends, weights)
+    content: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
+    return content
+
+
 def canonical_ms(source: Path | bytes, repeats: int) -> float:
     """Median milliseconds from a file, or its bytes, to the fingerprint of its canonical graph."""
     times = []
@@ -57,9 +115,9 @@ def canonical_ms(source: Path | bytes, repeats: int) -> float:
     return 1e3 * median(times[1:])
 
 
-def fresh(count: int) -> tuple[float, float]:
-    """Seconds and additional peak memory (MB) of one import of a chain in a separate process."""
-    command = [sys.executable, __file__, "--import-chain", str(count)]
+def fresh(name: str) -> tuple[float, float]:
+    """Seconds and additional peak memory (MB) of one import of a network of MADE in a separate process."""
+    command = [sys.executable, __file__, "--import-made", name]
     seconds, megabytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(seconds), float(megabytes)
 
@@ -75,8 +133,15 @@ def printed_by_tests() -> list[str]:
     ]  # without this machine's paths
 
 
-def import_chain(count: int) -> None:
-    content = chain(count)
+MADE = {
+    "1,000 operations": lambda: chain(1_000),
+    "10,000 operations": lambda: chain(10_000),
+    "a decoder of 7 billion parameters": decoder,
+}
+
+
+def import_made(name: str) -> None:
+    content = MADE[name]()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
     fingerprint(read_onnx(content).architecture)
@@ -87,19 +152,19 @@ def import_chain(count: int) -> None:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--out", type=Path, default=ROOT / "results" / "benchmark_networks.json")
-    arguments.add_argument("--import-chain", type=int, help=argparse.SUPPRESS)
+    arguments.add_argument("--import-made", choices=MADE, help=argparse.SUPPRESS)
     given = arguments.parse_args()
-    if given.import_chain:
-        import_chain(given.import_chain)
+    if given.import_made:
+        import_made(given.import_made)
         return
     measured = {
         f"{path.stem.removeprefix('light_')}: file to canonical graph (ms)": canonical_ms(path, 9)
         for path in sorted(LIGHT.glob("*.onnx"))
     }
-    for count in (1_000, 10_000):
-        seconds, megabytes = zip(*(fresh(count) for _ in range(3)), strict=True)
-        measured[f"{count:,} operations: bytes to canonical graph (s)"] = median(seconds)
-        measured[f"{count:,} operations: memory beside the file (MB)"] = max(megabytes)
+    for name in MADE:
+        seconds, megabytes = zip(*(fresh(name) for _ in range(3)), strict=True)
+        measured[f"{name}: bytes to canonical graph (s)"] = median(seconds)
+        measured[f"{name}: memory beside the file (MB)"] = max(megabytes)
     started = time.perf_counter()
     for number in range(1, 21):
         to_onnx(FAMILIES["mobilenetv2"].variant(number), "random", np.random.default_rng(number))
