@@ -11,8 +11,10 @@ import torch
 from onnx import TensorProto
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
+BYTES = (TensorProto.INT8, TensorProto.UINT8)  # of quantised weights
 NORM = torch.nn.modules.batchnorm._BatchNorm
 SHOWN = 6  # names
+SHAPES = 10  # of new tensors, the largest sums first
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -20,7 +22,8 @@ def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[st
     """Numbers of values, after tensors of the file are matched with parameters by name, then by sizes in any order.
 
     lost:  parameters that the file lacks: of BatchNormalizations, unused, others
-    added: tensors of real numbers that the module lacks: copies of tied parameters, others of two values or more
+    added: real values, in tensors of two or more, that the module lacks, by shape; ``copies`` of tied parameters apart
+    buffers: real values of the module's buffers that the file has under their names
     """
     graph = onnx.load(path, load_external_data=False).graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
@@ -33,9 +36,13 @@ def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[st
     added = {
         name: tuple(tensor.dims)
         for name, tensor in stored.items()
-        if name not in parameters and name not in buffers and tensor.data_type in FLOATS and prod(tensor.dims) > 1
+        if name not in parameters
+        and name not in buffers
+        and tensor.data_type in FLOATS + BYTES
+        and prod(tensor.dims) > 1
     }
     _match(lost, added)
+    added = {name: shape for name, shape in added.items() if stored[name].data_type in FLOATS}
     norms = {
         f"{name}.{own}" for name, part in module.named_modules() if isinstance(part, NORM) for own in part._parameters
     }
@@ -44,11 +51,17 @@ def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[st
     copies = dict(added)
     _match(tied, copies)
     others = {name: shape for name, shape in lost.items() if name not in norms | unused}
+    sizes: Counter[str] = Counter()
+    for shape in copies.values():
+        sizes["x".join(map(str, shape))] += prod(shape)
     return {
         "lost": {"norms": _values(lost, norms - unused), "unused": _values(lost, unused), "others": _values(others)},
         "lost_names": [f"{name} {list(shape)}" for name, shape in others.items()][:SHOWN],
-        "added": {"copies": _values(added) - _values(copies), "others": _values(copies)},
-        "added_names": [f"{name} {list(shape)}" for name, shape in copies.items()][:SHOWN],
+        "buffers": sum(
+            prod(stored[name].dims) for name in buffers if name in stored and stored[name].data_type in FLOATS
+        ),
+        "copies": _values(added) - _values(copies),
+        "added": dict(sizes.most_common(SHAPES)),
     }
 
 

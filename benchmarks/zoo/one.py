@@ -38,6 +38,7 @@ def run(name: str, out: Path) -> None:
     torch.manual_seed(0)
     facts: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
+        os.chdir(folder)  # the quantiser leaves files where it runs
         for road, found in _facts(catalogue()[name], Path(folder)):
             facts[road] = found
             out.write_text(json.dumps(facts))

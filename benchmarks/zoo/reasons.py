@@ -61,9 +61,9 @@ def _counts(road: str, found: Mapping[str, Any], facts: Mapping[str, Any]) -> It
 def _reason(road: str, what: str, facts: Mapping[str, Any]) -> str:
     """Why this count differs; a file made from another has the reasons of that one where the counts are the same."""
     found, truth = facts[road], facts["truth"]
-    source = next((name for name in EXPORTS if "macs" in facts.get(name, {})), "")
-    if road not in ("module", *EXPORTS) and source and found[what] == facts[source][what]:
-        return _reason(source, what, facts)
+    for source in (*EXPORTS, "ort-extended") if road.startswith(("ort", "int8")) else ():
+        if source != road and found[what] == facts.get(source, {}).get(what):
+            return _reason(source, what, facts)
     rules = _work(truth) if what == "macs" else _parameters(road, found, truth)
     return explained(found[what] - truth[what], rules)
 
@@ -90,14 +90,15 @@ def _work(truth: Mapping[str, Any]) -> list[tuple[int, str]]:
 
 def _parameters(road: str, found: Mapping[str, Any], truth: Mapping[str, Any]) -> list[tuple[int, str]]:
     unused = f"{truth['unused']:,} parameters reach no output: {', '.join(truth['unused_names'])}"
-    if road not in EXPORTS:
+    if road == "module":
         return [(-truth["unused"], unused)]
-    lost, added = found["file"]["lost"], found["file"]["added"]
-    gone, new = (", ".join(found["file"][names]) for names in ("lost_names", "added_names"))
+    file = found["file"]
+    lost, gone = file["lost"], ", ".join(file["lost_names"])
     return [
         (-lost["unused"], unused),
         (-lost["norms"], f"{lost['norms']:,} values of BatchNormalization are folded into the layer before it"),
-        (added["copies"], f"{added['copies']:,} values of tied parameters are written twice"),
+        (file["copies"], f"{file['copies']:,} values of tied parameters are written twice"),
+        (file["buffers"], f"{file['buffers']:,} values of buffers are stored like parameters"),
         (-lost["others"], f"{lost['others']:,} parameters are not in the file, only what is computed of them: {gone}"),
-        (added["others"], f"{added['others']:,} real values are in the file alone: {new}"),
+        *((count, f"{count:,} real values are in the file alone: {shape}") for shape, count in file["added"].items()),
     ]
