@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from narformer.errors import BadArchitecture
 from narformer.formats.onnx_reader import read_onnx
-from narformer.network import cost
+from narformer.network import cost, fingerprint
 
 
 def file(nodes, inputs, weights=(), opset=23, outputs=("y",)):
@@ -129,3 +129,10 @@ def test_shapes_are_followed_through_arithmetic_on_sizes():
     found = read_onnx(file(nodes, entry, weights), {"batch": 3})
     assert not found.coverage.shapeless
     assert cost(found.architecture).macs == 3 * 2 * 2 * 4
+
+
+def test_a_cast_to_the_type_that_a_value_has_is_dropped():
+    nodes = [helper.make_node("Cast", ["x"], ["c"], to=TensorProto.FLOAT), helper.make_node("Relu", ["c"], ["y"])]
+    plain = [helper.make_node("Relu", ["x"], ["y"])]
+    found, wanted = (read_onnx(file(n, {"x": (1, 4)})).architecture for n in (nodes, plain))
+    assert fingerprint(found) == fingerprint(wanted)

@@ -168,6 +168,8 @@ class Reading:
         key = (kind, texts, sorts, inputs, stated, read)
         if key not in self._parts:
             attributes = {a.name: value for a in node.attribute if (value := given(a)) is not None}
+            if kind == "Cast" and inputs[0].type and attributes.get("to") == inputs[0].type:
+                kind = "Identity"  # to the type that the value has
             places = Builder()
             shapes = [value.shape for value in inputs]
             own = [
