@@ -96,8 +96,13 @@ def _window(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
         isinstance(pads, tuple) and isinstance(rates, tuple) and len(pads) == 2 * len(kernel) == 2 * len(rates)
     ):
         return ""
-    for size, k, rate, before, behind in zip(image[2:], kernel, rates, pads, pads[len(kernel) :], strict=False):
-        if size and (k - 1) * rate + 1 > size + before + behind:
+    steps = attributes.get("strides", (1,) * len(kernel))
+    ends = pads[len(kernel) :]
+    for axis, (size, k, rate) in enumerate(zip(image[2:], kernel, rates, strict=False)):
+        before, behind = pads[axis], ends[axis]
+        step = steps[axis] if isinstance(steps, tuple) and axis < len(steps) else 1
+        # Runtimes divide toward zero, so that a kernel may reach over the image by less than a step.
+        if size and (k - 1) * rate + 1 - (size + before + behind) >= step and not attributes.get("ceil_mode"):
             return f"a kernel that reaches over {(k - 1) * rate + 1:,} values of {size + before + behind:,}"
     return ""
 

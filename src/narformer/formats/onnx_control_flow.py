@@ -7,6 +7,7 @@ stays, so that the network is known to cost more or less than is counted.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from narformer.network.graph import Value
 if TYPE_CHECKING:
     from narformer.formats.onnx_pass import Reading
 
-__all__ = ["FOLLOWED", "follow"]
+__all__ = ["FOLLOWED", "FOLLOWED_FROM", "follow"]
 
 MOST_PASSES = 1_000  # of a loop without a trip count, whose condition is constant in every pass
 TRUE = np.asarray(True)
@@ -44,7 +45,7 @@ def follow(reading: "Reading", node: onnx.NodeProto) -> None:
         results, certain = FOLLOWED[node.op_type](reading, node, bodies)
     except NarformerError:
         raise
-    except (KeyError, IndexError, ValueError):
+    except (LookupError, ValueError, TypeError, ArithmeticError):
         found = f"{node.op_type} {printable(node.name)!r} whose body does not fit its inputs and outputs"
         raise BadFile(reading.path, found, "a valid ONNX model", "Export the model again.") from None
     reading.label(node)
@@ -56,7 +57,8 @@ def follow(reading: "Reading", node: onnx.NodeProto) -> None:
         _put(reading, name, Result(operand, result.typed, result.array))
     for name in node.output[len(results) :]:
         _put(reading, name, Result(Constant(None), Typed()))
-    reading.builder.dropped["followed"] += certain
+    if certain:
+        reading.builder.dropped["followed"] += 1
 
 
 def _if(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.GraphProto]) -> tuple[list[Result], bool]:
@@ -64,17 +66,25 @@ def _if(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Grap
     condition = reading.arrays.get(node.input[0])
     if condition is not None and condition.size == 1:
         return _body(reading, bodies["then_branch" if condition.item() else "else_branch"], {}), True
-    return _body(reading, max(bodies.values(), key=lambda body: len(body.node)), {}), False
+    return _body(reading, max(bodies.values(), key=lambda body: (_weight(reading, body), len(body.node))), {}), False
+
+
+def _weight(reading: "Reading", body: onnx.GraphProto) -> int:
+    """Number of stored values that the nodes of a body read."""
+    inside = sum(int(prod(tensor.dims)) for tensor in body.initializer)
+    names = {name for node in body.node for name in node.input}
+    outside = [reading.values.get(name) for name in names]
+    return inside + sum(operand.count for operand in outside if isinstance(operand, Constant))
 
 
 def _loop(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.GraphProto]) -> tuple[list[Result], bool]:
     body = bodies["body"]
     count, start, *state_names = [_get(reading, name) for name in node.input]
-    state, carried = list(state_names), len(state_names)
+    state, carried, start_of = list(state_names), len(state_names), list(state_names)
     trips = MOST_PASSES if not node.input[0] else _whole(count.array)
     certain = trips is not None and (not node.input[1] or start.array is not None)
     goes_on = not node.input[1] or start.array is None or bool(start.array.item())
-    if trips is None or (node.input[0] and trips * len(body.node) > MOST_NODES - reading.followed):
+    if trips is None or (node.input[0] and trips * (len(body.node) + 1) > MOST_NODES - reading.followed):
         trips, certain = 1, False
     reading.looped(body)
     scanned: list[list[Result]] = [[] for _ in body.output[1 + carried :]]
@@ -97,15 +107,21 @@ def _loop(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Gr
         goes_on = going.array is not None and bool(going.array.reshape(-1)[0])
         endless = goes_on and step == MOST_PASSES and not node.input[0]
         if going.array is None or endless or reading.followed > MOST_NODES:
-            return _of_any_length(once, carried), False
+            return _of_any_length(once, start_of), False
     reading.label(node)
     found = [*state, *(_stacked(reading, values, 0) for values in scanned)]
-    return (found if certain else _of_any_length(found, carried)), certain
+    return (found if certain else _of_any_length(found, start_of)), certain
 
 
-def _of_any_length(results: list[Result], carried: int) -> list[Result]:
-    """The outputs of a loop whose trip count is not known: nothing says how long what it collects is."""
-    return [*results[:carried], *(replace(r, typed=Typed(None, r.typed.type)) for r in results[carried:])]
+def _of_any_length(results: list[Result], starts: list[Result]) -> list[Result]:
+    """The outputs of a loop whose trip count is not known: neither what it collects nor what grows has a known size."""
+    first = [start.typed.shape for start in starts]
+    return [
+        result
+        if k < len(first) and result.typed.shape == first[k]
+        else replace(result, typed=Typed(None, result.typed.type))
+        for k, result in enumerate(results)
+    ]
 
 
 def _scan(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.GraphProto]) -> tuple[list[Result], bool]:
@@ -118,7 +134,7 @@ def _scan(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Gr
     backward = _integers(stated, "scan_input_directions", len(sequences))
     shape = sequences[0].typed.shape if sequences else None
     trips = shape[axes[0]] if shape is not None and -len(shape) <= axes[0] < len(shape) else None
-    certain = trips is not None and trips * len(body.node) <= MOST_NODES - reading.followed
+    certain = trips is not None and trips * (len(body.node) + 1) <= MOST_NODES - reading.followed
     carried = len(state)
     reading.looped(body)
     scanned: list[list[Result]] = [[] for _ in body.output[carried:]]
@@ -136,6 +152,7 @@ def _scan(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Gr
     return [*state, *(_stacked(reading, v, axis) for v, axis in zip(scanned, out_axes, strict=True))], certain
 
 
+FOLLOWED_FROM = {"Scan": 9}  # opset; Scan of opset 8 has a batch and lengths
 FOLLOWED = {"If": _if, "Loop": _loop, "Scan": _scan}
 
 
@@ -144,6 +161,7 @@ def _body(reading: "Reading", body: onnx.GraphProto, given: Mapping[str, Result]
     own = {value.name for value in body.input} | {t.name for t in body.initializer}
     own |= {t.values.name for t in body.sparse_initializer} | {name for node in body.node for name in node.output}
     own.discard("")
+    outer, reading.scope = reading.scope, id(body)
     maps: tuple[dict[str, Any], ...] = (reading.values, reading.typed, reading.arrays)
     outside = [{name: known[name] for name in own if name in known} for known in maps]
     for known in maps:
@@ -159,6 +177,7 @@ def _body(reading: "Reading", body: onnx.GraphProto, given: Mapping[str, Result]
         for name in own:
             known.pop(name, None)
         known.update(before)
+    reading.scope = outer
     return results
 
 

@@ -13,9 +13,10 @@ from math import prod
 import onnx
 
 from narformer.formats.builder import Builder, Constant
+from narformer.formats.onnx_guard import body_of
 from narformer.network.tensors import Tensor
 
-__all__ = ["DTYPES", "Initializers"]
+__all__ = ["DTYPES", "Initializers", "in_bodies"]
 
 DTYPES = {  # of TensorProto
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
@@ -26,18 +27,9 @@ DTYPES = {  # of TensorProto
 REAL = ("float", "bfloat", "complex")
 KIND_KEY = "pkg.torch.export.graph_signature.InputSpec.kind"
 FOLDED_KEY = "pkg.onnxscript.optimizer.folded_from"
-# The exporter names its own values by the operation that makes them, and a number; all others are the module's.
-NUMBER = re.compile(r"_\d+$")
-_NAMES = (
-    "val abs add and_ arange bitwise_and bitwise_not bitwise_or cat clamp clone concat contiguous copy cos cumsum "
-    "detach div einsum embedding empty eq erf exp expand eye flatten flip floor floor_divide full full_like "
-    "gather ge getitem gt index index_select le lift_fresh_copy linspace log logical_and logical_not logical_or "
-    "lt masked_fill matmul maximum mean meshgrid minimum mul ne neg new_full new_ones new_zeros ones ones_like "
-    "outer pad permute polar pow reciprocal remainder repeat repeat_interleave reshape roll round rsqrt rsub "
-    "scalar_tensor select sigmoid sin slice softmax split sqrt squeeze stack sub sum sym_size_int t tanh tile to "
-    "_to_copy transpose tril triu type_as unbind unflatten unsqueeze view where zeros zeros_like "
-)
-OPERATIONS = frozenset(_NAMES.split())
+# Names of the exporter's own values have no dot. Neither have those of tensors in the outermost module, which are
+# recognised by words that people call parameters by.
+PARAMETER = re.compile(r"weight|bias|cls|class|token|embed(?!ding)|table|param|quer(y|ies)|latent|prompt|scale|gamma|beta")
 
 
 class Initializers:
@@ -56,23 +48,24 @@ class Initializers:
             stored = _tensor(prod(shape), tensor.data_type, trained=not marked or tensor.name in from_named)
             if kind:
                 stored = replace(stored, trained=kind == "PARAMETER")
-            self.constants[tensor.name] = Constant(shape, tensors=(stored,), certain=bool(kind))
+            certain = bool(kind) or (marked and tensor.name in stated)
+            self.constants[tensor.name] = Constant(shape, tensors=(stored,), certain=certain)
         for sparse in graph.sparse_initializer:
-            shape = tuple(sparse.dims)
-            stored = _tensor(prod(shape), sparse.values.data_type, trained=True)
-            self.constants[sparse.values.name] = Constant(shape, tensors=(stored,))
+            self.constants[sparse.values.name] = Constant(tuple(sparse.dims), tensors=_sparse(sparse))
         for name in self.constants:
             if reads.get(name, 0) > 1:
                 self.share([name])
         for source, names in _folded(sources, self.constants).items():
-            if len(names) > 1 or source in self.constants:
-                self.share([*names, *([source] if source in self.constants else [])])
+            if source in self.constants:
+                self.share([source, *names])
+            # What is computed of a parameter alone is all of it, turned; a part is computed of its bounds, too.
+            whole = [name for name in names if len(_folded_from(stated[name])) == 1]
+            if len(whole) > 1:
+                self.share(whole)
 
     def share(self, names: list[str]) -> None:
-        """Make the tensors of these initializers one tensor, as large as the largest of them."""
-        found = [self.constants[name].tensors[0] for name in names]
-        whole = max(found, key=lambda tensor: tensor.count)
-        one = self.identify(whole)
+        """Make the tensors of these initializers one tensor, that of the first."""
+        one = self.identify(self.constants[names[0]].tensors[0])
         for name in names:
             self.constants[name] = replace(self.constants[name], tensors=(one,))
 
@@ -82,12 +75,46 @@ class Initializers:
 
     @staticmethod
     def in_node(node: onnx.NodeProto, constant: Constant) -> Constant:
-        """The output of a node Constant, with the tensor that the node stores."""
-        for attribute in node.attribute:
-            if attribute.name == "value":
-                stored = _tensor(prod(attribute.t.dims), attribute.t.data_type, trained=False)
-                return replace(constant, tensors=(stored,))
-        return constant
+        """The output of a node Constant, with the tensors that the node stores."""
+        return replace(constant, tensors=tuple(_in_attributes(node)))
+
+
+def in_bodies(node: onnx.NodeProto) -> list[Constant]:
+    """The tensors that the bodies of a node store, for a node whose bodies are not read."""
+    found: list[Constant] = []
+    stack = [body for attribute in node.attribute for body in body_of(attribute)]
+    while stack:
+        body = stack.pop()
+        for tensor in body.initializer:
+            shape = tuple(tensor.dims)
+            found.append(Constant(shape, tensors=(_tensor(prod(shape), tensor.data_type, trained=True),)))
+        for inner in body.node:
+            if inner.op_type == "Constant":
+                found += [Constant((t.count,), tensors=(t,)) for t in _in_attributes(inner)]
+            stack += [inside for attribute in inner.attribute for inside in body_of(attribute)]
+    return [constant for constant in found if constant.count > 1]
+
+
+def _in_attributes(node: onnx.NodeProto) -> list[Tensor]:
+    """The tensors in the attributes of a node Constant."""
+    found: list[Tensor] = []
+    for attribute in node.attribute:
+        if attribute.name == "value":
+            found.append(_tensor(prod(attribute.t.dims), attribute.t.data_type, trained=False))
+        elif attribute.name == "sparse_value":
+            found += [replace(tensor, trained=False) for tensor in _sparse(attribute.sparse_tensor)]
+        elif attribute.name == "value_floats":
+            found.append(Tensor(len(attribute.floats), "float32", trained=False))
+        elif attribute.name == "value_ints":
+            found.append(Tensor(len(attribute.ints), "int64", trained=False))
+    return found
+
+
+def _sparse(sparse: onnx.SparseTensorProto) -> tuple[Tensor, Tensor]:
+    """Values and indices of a sparse tensor, as they are stored."""
+    values, indices = sparse.values, sparse.indices
+    stored = _tensor(prod(values.dims), values.data_type, trained=True)
+    return stored, _tensor(prod(indices.dims), indices.data_type, trained=False)
 
 
 def _tensor(count: int, data_type: int, trained: bool) -> Tensor:
@@ -102,10 +129,14 @@ def _entry(entries: Iterable[onnx.StringStringEntryProto], key: str) -> str:
     return ""
 
 
+def _folded_from(entries: Iterable[onnx.StringStringEntryProto]) -> list[str]:
+    """Names of the values from which the exporter computed a value."""
+    return re.findall(r"'([^']*)'", _entry(entries, FOLDED_KEY)[:65536])
+
+
 def _sources(entries: Iterable[onnx.StringStringEntryProto]) -> list[str]:
-    """Names of the module's tensors from which the exporter computed a value."""
-    names = re.findall(r"'([^']*)'", _entry(entries, FOLDED_KEY)[:65536])
-    return [name for name in names if "." in name or NUMBER.sub("", name) not in OPERATIONS]
+    """Those of them that are tensors of the module."""
+    return [name for name in _folded_from(entries) if "." in name or PARAMETER.search(name)]
 
 
 def _folded(sources: Mapping[str, list[str]], constants: Mapping[str, Constant]) -> dict[str, list[str]]:

@@ -25,7 +25,7 @@ Given = int | float | str | tuple[int | float, ...]
 class Call:
     """One node: operands and their shapes by slot, attributes by name; shapes of its outputs, and whether each is read.
 
-    The fields ``given`` and ``out`` hold the attributes and the shapes of the outputs.
+    given: the attributes; out: the shapes of the outputs
     """
 
     kind: str
@@ -154,6 +154,7 @@ def _gemm(call: Call, builder: Builder) -> int:
             offset = replace(offset, tensors=decided("Gemm", 2, offset.tensors), certain=True)
         return vertex if offset is None else builder.add("Add", call.out[0], [vertex, offset])
     turned = {"trans_a": 1} if call.given.get("transA") else {}
+    turned |= {"trans_b": 1} if call.given.get("transB") and isinstance(right, int) else {}
     bias = offset if isinstance(offset, Constant) else None
     if bias is not None and call.out[0] is not None and bias.count == call.out[0][-1]:
         bias = replace(bias, shape=call.out[0][-1:])

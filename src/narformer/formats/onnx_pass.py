@@ -14,9 +14,9 @@ from narformer.errors import BadArchitecture, BadFile, printable
 from narformer.formats import onnx_guard as guard
 from narformer.formats import onnx_wire as wire
 from narformer.formats.builder import Builder, Constant, Operand, Shape
-from narformer.formats.onnx_control_flow import FOLLOWED, follow
+from narformer.formats.onnx_control_flow import FOLLOWED, FOLLOWED_FROM, follow
 from narformer.formats.onnx_evaluation import evaluate
-from narformer.formats.onnx_initializers import Initializers
+from narformer.formats.onnx_initializers import Initializers, in_bodies
 from narformer.formats.onnx_ops import OWN_KINDS, Call, outputs
 from narformer.formats.onnx_runtime_ops import channels, prepared
 from narformer.formats.onnx_shapes import ShapeInference, Typed, typed
@@ -50,6 +50,7 @@ class Reading:
     values, typed, arrays: operand, shape and type of each value, and the contents of small constants
     reads:                 how often each value is read
     followed:              number of nodes in bodies that were read
+    scope:                 identifies the body that is being read; 0 outside of bodies
     bound:                 whether the user bound sizes, which may then be the ones that do not fit
     """
 
@@ -62,10 +63,11 @@ class Reading:
         self.typed: dict[str, Typed] = {}
         self.arrays: dict[str, NDArray[np.generic]] = {}
         self.reads: Counter[str] = Counter()
-        self.followed = 0
+        self.followed = self.scope = 0
         self._parts: dict[Hashable, _Part] = {}
         self._tensors: dict[str, onnx.TensorProto] = {}
         self._stored: dict[int, Initializers] = {}
+        self._in_nodes: dict[tuple[int, str], Constant] = {}
 
     def imported(self, name: str) -> SourceNetwork:
         """The architecture, with its coverage."""
@@ -98,7 +100,7 @@ class Reading:
     def run(self, nodes: Iterable[onnx.NodeProto]) -> None:
         """Read nodes, in topological order."""
         for node in nodes:
-            if node.op_type in FOLLOWED and node.domain in DOMAINS:
+            if node.op_type in FOLLOWED and node.domain in DOMAINS and self.opset >= FOLLOWED_FROM.get(node.op_type, 1):
                 follow(self, node)
             else:
                 self._read(node)
@@ -130,22 +132,26 @@ class Reading:
         taken = guard.taken(node) if node.attribute else []
         names += [name for name in dict.fromkeys(taken) if name not in names]
         operands = [self.operand(name) for name in names]
+        inside = in_bodies(node) if taken or any(guard.body_of(a) for a in node.attribute) else []
         unknown = Typed()
         part = self._part(
             node,
-            operands,
-            tuple([self.typed.get(name, unknown) for name in names]),
+            [*operands, *inside],
+            (*[self.typed.get(name, unknown) for name in names], *[Typed(c.shape) for c in inside]),
             tuple([self.typed.get(name, unknown) for name in written]) or (unknown,),
             tuple([name in self.reads for name in written]) or (False,),
         )
         self.label(node)
         vertices = self.builder.copy(part.builder, [v for v in operands if isinstance(v, int)])
+        shared = self._one_source(node, part.results)
         for name, result, shape, type_ in zip(written, part.results, part.call.out, part.types, strict=False):
             if isinstance(result, int):
                 self.values[name] = vertices[result]
                 self.typed[name] = Typed(part.builder.graph.ops[result].shape, type_)
             else:
-                self.values[name] = self._constant(node, name, result) if isinstance(result, Constant) else result
+                if isinstance(result, Constant) and shared is not None:
+                    result = replace(result, tensors=shared.tensors)
+                self.values[name] = result
                 self.typed[name] = Typed(shape, type_)
         if part.results and isinstance(part.results[0], Constant) and written:
             known = [self.arrays.get(name) for name in node.input]
@@ -183,8 +189,17 @@ class Reading:
             _check_groups(node, call, self.path)
             if len(self._parts) >= PARTS:
                 self._parts.clear()
-            self._parts[key] = _Part(call, places, outputs(call, places), [f.type or s.type for f, s in both])
+            self._parts[key] = _Part(
+                call, places, self._translated(node, call, places), [f.type or s.type for f, s in both]
+            )
         return self._parts[key]
+
+    def _translated(self, node: onnx.NodeProto, call: Call, places: Builder) -> Sequence[Operand]:
+        try:
+            return outputs(call, places)
+        except (LookupError, ValueError, TypeError, ArithmeticError):
+            found = f"{printable(node.op_type)} {printable(node.name)!r} without operands or attributes that it needs"
+            raise BadFile(self.path, found, "a valid ONNX model", "Export the model again.") from None
 
     def _inferred(self, node: onnx.NodeProto, inputs: tuple[Typed, ...]) -> list[Typed]:
         try:
@@ -202,11 +217,20 @@ class Reading:
                 raise BadArchitecture(text) from None
             raise BadFile(self.path, clash, expected, "Export the model again.") from None
 
-    def _constant(self, node: onnx.NodeProto, name: str, constant: Constant) -> Constant:
-        """The constant that a node writes; its tensors get an identity if it is read several times."""
+    def _one_source(self, node: onnx.NodeProto, results: Sequence[Operand]) -> Constant | None:
+        """The constant that a node writes, with its tensors; they get an identity if they are read several times."""
+        constants = [result for result in results if isinstance(result, Constant)]
+        if not constants:
+            return None
+        constant = constants[0]
         if node.op_type == "Constant":
             constant = Initializers.in_node(node, constant)
-        return self._shared(constant) if self.reads[name] > 1 and constant.tensors else constant
+        if not constant.tensors or sum(self.reads[name] for name in node.output) < 2:
+            return constant
+        key = (self.scope, node.output[0])  # a body that is read several times stores its tensors once
+        if node.op_type != "Constant" or key not in self._in_nodes:
+            self._in_nodes[key] = self._shared(constant)
+        return self._in_nodes[key]
 
     def _shared(self, constant: Constant) -> Constant:
         tensors = [t if t.identity else self.builder.identified(t) for t in constant.tensors]

@@ -107,7 +107,9 @@ def _bind(model: onnx.ModelProto, dims: dict[str, int], inputs: dict[str, tuple[
         if not 0 <= size <= guard.DIM:
             raise BadArchitecture(f"a dimension was bound to {size}; expected 0 to {guard.DIM}")
     if inputs:
-        del graph.value_info[:]  # they are valid for other shapes only
+        for value in graph.value_info:  # their sizes are valid for other shapes only; what else they state is kept
+            if value.type.HasField("tensor_type"):
+                value.type.tensor_type.ClearField("shape")
     for value in (*graph.input, *graph.output, *graph.value_info):
         for dim in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
             if dim.dim_param in dims:

@@ -73,14 +73,16 @@ RUNTIME_NOT_TRAINED: dict[str, tuple[int, ...]] = {
 ANY = {"DequantizeLinear", *(RUNTIME + kind for kind in ("QLinearAdd", "QLinearMul", "QLinearConcat", "QLinearWhere"))}
 
 TRAINED: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "BatchNormalization", "InstanceNormalization"), (1, 2)),
+    **dict.fromkeys(("Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization"), (1, 2)),
+    **dict.fromkeys(("Gemm", "Einsum"), (0, 1, 2)),
     **dict.fromkeys(("LayerNormalization", "GroupNormalization"), (1, 2)),
-    **dict.fromkeys(("RMSNormalization", "PRelu", "MatMul", "ConvInteger", "MatMulInteger"), (1,)),
+    **dict.fromkeys(("RMSNormalization", "PRelu", "ConvInteger"), (1,)),
+    **dict.fromkeys(("MatMul", "MatMulInteger"), (0, 1)),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2, 3, 7)),
     "DeformConv": (1, 3),
     "CausalConvWithState": (1, 2),
     "QLinearConv": (3, 8),
-    "QLinearMatMul": (3,),
+    "QLinearMatMul": (0, 3),
     **dict.fromkeys(("DequantizeLinear", "Gather"), (0,)),
     **RUNTIME_TRAINED,
 }

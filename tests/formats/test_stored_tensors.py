@@ -1,0 +1,197 @@
+"""Each stored tensor counts once, whoever reads it: through nodes with several outputs, bodies and slices."""
+
+import io
+import warnings
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from narformer.errors import BadFile
+from narformer.formats.onnx_reader import read_onnx
+from narformer.network import cost, fingerprint
+
+
+def real(*shape):
+    return np.ones(shape, np.float32)
+
+
+def value(name, shape=None, type_=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, type_, shape)
+
+
+def file(nodes, inputs, weights=None, opset=18, outputs=("y",)):
+    ends = [value(name, shape) for name, shape in inputs.items()]
+    stored = [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()]
+    graph = helper.make_graph(nodes, "stored", ends, [value(name) for name in outputs], stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)]).SerializeToString()
+
+
+def counted(*arguments, **options):
+    return cost(read_onnx(file(*arguments, **options)).architecture)
+
+
+def constant(name, array):
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array))
+
+
+def test_a_weight_that_is_split_in_the_graph():
+    nodes = [
+        helper.make_node("Split", ["w"], ["q", "k", "v"], axis=1, num_outputs=3),
+        *(helper.make_node("MatMul", ["x", name], [f"y{name}"]) for name in "qkv"),
+    ]
+    found = counted(nodes, {"x": (2, 64)}, {"w": real(64, 192)}, outputs=("yq", "yk", "yv"))
+    assert (found.params, found.stored_bytes, found.macs) == (64 * 192, 4 * 64 * 192, 2 * 64 * 192)
+
+
+@pytest.mark.parametrize("in_node", [False, True], ids=["initializer", "Constant"])
+def test_a_weight_of_a_loop_body(in_node):
+    go, step = value("go", [], TensorProto.BOOL), value("k", [], TensorProto.INT64)
+    nodes = [constant("w", real(8, 8))] if in_node else []
+    nodes += [helper.make_node("MatMul", ["v", "w"], ["v2"]), helper.make_node("Identity", ["go"], ["go2"])]
+    stored = [] if in_node else [numpy_helper.from_array(real(8, 8), "w")]
+    body = helper.make_graph(
+        nodes, "body", [step, go, value("v", [1, 8])], [value("go2", [], TensorProto.BOOL), value("v2")], stored
+    )
+    loop = helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)
+    found = counted([loop], {"x": (1, 8)}, {"n": np.array(5)})
+    assert (found.params, found.macs) == (64, 5 * 64)
+
+
+def test_the_branch_with_more_weights_is_read_where_the_condition_is_not_known():
+    heavy = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["a"])], "then", [], [value("a")])
+    light = [helper.make_node("Relu", [f"r{k}" if k else "x"], [f"r{k + 1}"]) for k in range(3)]
+    other = helper.make_graph(light, "else", [], [value("r3")])
+    node = helper.make_node("If", ["c"], ["y"], then_branch=heavy, else_branch=other)
+    model = onnx.load_from_string(file([node], {"x": (2, 8)}, {"w": real(8, 8)}))
+    model.graph.input.append(value("c", [], TensorProto.BOOL))
+    network = read_onnx(model.SerializeToString())
+    assert cost(network.architecture).params == 64
+    assert network.coverage.unknown == {"If": 1}
+
+
+def test_weights_in_bodies_that_are_not_read_are_counted():
+    body = helper.make_graph(
+        [helper.make_node("MatMul", ["e", "w"], ["m"])],
+        "body",
+        [value("e", [1, 8])],
+        [value("m")],
+        [numpy_helper.from_array(real(8, 8), "w")],
+    )
+    nodes = [
+        helper.make_node("SequenceConstruct", ["x", "x"], ["s"]),
+        helper.make_node("SequenceMap", ["s"], ["t"], body=body),
+        helper.make_node("ConcatFromSequence", ["t"], ["y"], axis=0),
+    ]
+    network = read_onnx(file(nodes, {"x": (1, 8)}))
+    assert network.coverage.unknown["SequenceMap"] == 1
+    assert cost(network.architecture).params == 64
+
+
+@pytest.mark.parametrize("kind", ["MatMul", "Gemm", "Einsum"])
+def test_a_weight_on_the_left_is_trained(kind):
+    options = {"equation": "ij,jk->ik"} if kind == "Einsum" else {}
+    nodes = [constant("w", real(4, 8)), helper.make_node(kind, ["w", "x"], ["y"], **options)]
+    found = counted(nodes, {"x": (8, 2)})
+    assert (found.params, found.macs) == (32, 64)
+
+
+def test_a_sparse_weight_stores_its_values_and_their_places():
+    dense = real(4, 4)
+    values = numpy_helper.from_array(real(3), "w")
+    places = numpy_helper.from_array(np.array([1, 5, 9]), "places")
+    model = onnx.load_from_string(file([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": (2, 4)}, {"w": dense}))
+    del model.graph.initializer[:]
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [4, 4]))
+    found = cost(read_onnx(model.SerializeToString()).architecture)
+    assert (found.params, found.stored_bytes) == (3, 3 * 4 + 3 * 8)
+
+
+def test_numbers_in_the_short_form_of_a_constant_are_stored():
+    nodes = [
+        helper.make_node("Constant", [], ["c"], value_floats=[1.0] * 64),
+        helper.make_node("Mul", ["x", "c"], ["y"]),
+    ]
+    found = counted(nodes, {"x": (2, 64)})
+    assert (found.params, found.constants, found.stored_bytes) == (0, 64, 256)
+
+
+def test_a_loop_whose_state_grows_has_an_output_of_no_known_size():
+    nodes = [helper.make_node("Concat", ["v", "v"], ["v2"], axis=0), helper.make_node("Identity", ["go"], ["go2"])]
+    ends = [value("go2", [], TensorProto.BOOL), value("v2")]
+    starts = [value("k", [], TensorProto.INT64), value("go", [], TensorProto.BOOL), value("v", None)]
+    loop = helper.make_node("Loop", ["n", "", "x"], ["z"], body=helper.make_graph(nodes, "body", starts, ends))
+    model = onnx.load_from_string(file([loop, helper.make_node("Relu", ["z"], ["y"])], {"x": (2, 4)}))
+    model.graph.input.append(value("n", [], TensorProto.INT64))
+    assert read_onnx(model.SerializeToString()).architecture.ops[-1].shape is None
+
+
+@pytest.mark.parametrize("passes", [2**40, 10**6])
+def test_a_loop_of_endless_passes_without_work_ends(passes):
+    ends = [value("go", [], TensorProto.BOOL), value("v", [1, 4])]
+    starts = [value("k", [], TensorProto.INT64), value("go", [], TensorProto.BOOL), value("v", [1, 4])]
+    loop = helper.make_node("Loop", ["n", "", "x"], ["y"], body=helper.make_graph([], "body", starts, ends))
+    assert read_onnx(file([loop], {"x": (1, 4)}, {"n": np.array(passes)})).coverage.unknown == {"Loop": 1}
+
+
+@pytest.mark.parametrize("kind", ["Gemm", "MatMul"])
+def test_nodes_that_lack_operands_are_refused(kind):
+    node = helper.make_node(kind, ["x"], ["y"])
+    with pytest.raises(BadFile, match=kind):
+        read_onnx(file([node], {"x": (2, 4)}))
+
+
+def test_transposing_a_computed_matrix_makes_another_network():
+    found = {
+        fingerprint(read_onnx(file([helper.make_node("Gemm", ["x", "z"], ["y"], transB=turned)], ends)).architecture)
+        for turned in (0, 1)
+        for ends in ({"x": (8, 8), "z": (8, 8)},)
+    }
+    assert len(found) == 2
+
+
+class Cross(torch.nn.Module):
+    """Attention between two sequences: the exporter splits one stored weight in the graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = torch.nn.MultiheadAttention(16, 2, batch_first=True)
+        self.inner = torch.nn.Linear(16, 16)
+
+    def forward(self, x, y):
+        attended = self.attention(x, y, y)[0]
+        halves = torch.nn.functional.linear(attended, self.inner.weight[:8], self.inner.bias[:8])
+        return halves + torch.nn.functional.linear(attended.relu(), self.inner.weight[8:], self.inner.bias[8:])
+
+
+@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "TorchScript"])
+def test_weights_that_exporters_split_and_slice(dynamo):
+    module = Cross().eval()
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
+    inputs = (torch.randn(1, 5, 16), torch.randn(1, 7, 16))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if dynamo:
+            data = torch.onnx.export(module, inputs, dynamo=True, verbose=False).model_proto.SerializeToString()
+        else:
+            target = io.BytesIO()
+            torch.onnx.export(module, inputs, target, dynamo=False)
+            data = target.getvalue()
+    expected = sum(parameter.numel() for parameter in module.parameters())
+    assert cost(read_onnx(data).architecture).params == expected
+
+
+def test_marks_of_the_exporter_survive_shapes_that_the_user_states():
+    module = torch.nn.Sequential(torch.nn.Linear(4, 4))
+    module.register_buffer("table", torch.randn(3, 4))
+    module.forward = lambda x: module[0](x + module.table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(module.eval(), (torch.randn(3, 4),), dynamo=True, verbose=False)
+    data, name = program.model_proto.SerializeToString(), program.model_proto.graph.input[0].name
+    for inputs in (None, {name: (3, 4)}):
+        found = cost(read_onnx(data, inputs=inputs).architecture)
+        assert (found.params, found.constants) == (20, 12)
