@@ -29,7 +29,9 @@ KIND_KEY = "pkg.torch.export.graph_signature.InputSpec.kind"
 FOLDED_KEY = "pkg.onnxscript.optimizer.folded_from"
 # Names of the exporter's own values have no dot. Neither have those of tensors in the outermost module, which are
 # recognised by words that people call parameters by.
-PARAMETER = re.compile(r"weight|bias|cls|class|token|embed(?!ding)|table|param|quer(y|ies)|latent|prompt|scale|gamma|beta")
+PARAMETER = re.compile(
+    r"weight|bias|cls|class|token|embed(?!ding)|table|param|quer(y|ies)|latent|prompt|scale|gamma|beta"
+)
 
 
 class Initializers:
