@@ -9,7 +9,7 @@ from rich.markup import escape
 from narformer import __version__
 from narformer.cli import adapting, data, measuring, networks, predicting, store, tables, training
 from narformer.cli.terminal import err
-from narformer.errors import NarformerError
+from narformer.errors import NarformerError, NotMeasured
 
 app = typer.Typer(
     name="narformer",
@@ -35,11 +35,13 @@ app.add_typer(store.store_app, name="store")
 
 
 def main() -> None:
-    """Run the command line; an expected error is one line and exit code 2."""
+    """Run the command line; an expected error is one line, or one for each network, and exit code 2."""
     try:
         app()
     except NarformerError as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        reasons = [reason for *_, reason in error.failures] if isinstance(error, NotMeasured) else [str(error)]
+        for reason in reasons:
+            err.print(f"[bold red]error:[/] {escape(reason)}", highlight=False, soft_wrap=True)
         sys.exit(2)
 
 

@@ -65,6 +65,8 @@ REMEDIES = (
 def refused_before(module: torch.nn.Module) -> None:
     """Raise BadArchitecture for modules that torch.export does not take."""
     name = type(module).__name__
+    if not isinstance(module, torch.nn.Module | torch.jit.ScriptFunction):
+        raise BadArchitecture(f"found {printable(name)}; expected a torch.nn.Module")
     if isinstance(module, torch.jit.ScriptModule | torch.jit.ScriptFunction):
         raise BadArchitecture(
             f"{printable(name)} was compiled by torch.jit; expected a Python module. Give the module that it was made "

@@ -84,6 +84,10 @@ _NAMES = {
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 
+def __dir__() -> list[str]:
+    return sorted(_HOMES)
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'narformer.jobs' has no attribute '{name}'")

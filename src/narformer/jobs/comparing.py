@@ -85,7 +85,7 @@ def profile_of_network(path: Path, source: SourceNetwork, fingerprint: str) -> P
     fitting = [profile for profile in same if profile.fits(source)]
     if fitting:
         return fitting[-1]
-    remedy = f"Measure it: narformer measure {source.title} --profile {path}"
+    remedy = f"Give the same network to `narformer measure`, with --profile {path}."
     if same:
         raise BadFile(path, f"a profile of {source.title} from another file of it", "one of this file", remedy)
     names = list(dict.fromkeys(printable(profile.measurement.name) for profile in profiles))
