@@ -27,12 +27,14 @@ BYTES = {
 
 # Slots of weights, which training changes in whatever type they are stored
 TRAINED = {
-    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "BatchNormalization", "InstanceNormalization"), (1, 2)),
+    **dict.fromkeys(("Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization"), (1, 2)),
+    **dict.fromkeys(("Gemm", "Einsum"), (0, 1, 2)),
     **dict.fromkeys(("LayerNormalization", "GroupNormalization"), (1, 2)),
-    **dict.fromkeys(("RMSNormalization", "PRelu", "MatMul", "ConvInteger", "MatMulInteger"), (1,)),
+    **dict.fromkeys(("RMSNormalization", "PRelu", "ConvInteger"), (1,)),
+    **dict.fromkeys(("MatMul", "MatMulInteger"), (0, 1)),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2, 3, 7)),
     "QLinearConv": (3, 8),
-    "QLinearMatMul": (3,),
+    "QLinearMatMul": (0, 3),
     "DequantizeLinear": (0,),
 }
 # Slots of real numbers that training does not change
