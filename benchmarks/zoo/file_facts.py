@@ -54,6 +54,7 @@ def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[st
     sizes: Counter[str] = Counter()
     for shape in copies.values():
         sizes["x".join(map(str, shape))] += prod(shape)
+    shown = sizes.most_common(SHAPES)
     return {
         "lost": {"norms": _values(lost, norms - unused), "unused": _values(lost, unused), "others": _values(others)},
         "lost_names": [f"{name} {list(shape)}" for name, shape in others.items()][:SHOWN],
@@ -61,7 +62,7 @@ def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[st
             prod(stored[name].dims) for name in buffers if name in stored and stored[name].data_type in FLOATS
         ),
         "copies": _values(added) - _values(copies),
-        "added": dict(sizes.most_common(SHAPES)),
+        "added": dict(shown) | ({"other shapes": rest} if (rest := sizes.total() - sum(n for _, n in shown)) else {}),
     }
 
 
