@@ -453,3 +453,19 @@ def test_experts_keep_their_weights():
     counted = cost(network.architecture)
     assert [op.kind for op in network.architecture.ops] == ["Input", "Input", "GroupedMatMul"]
     assert (counted.params, counted.stored_bytes) == (4 * 16 * 32, 2 * 4 * 16 * 32)
+
+
+COMPOSITES = {  # function of x (2, 4, 6) -> multiply-adds
+    "tensordot": (lambda x: torch.tensordot(x, torch.ones(6, 5), 1), 2 * 4 * 6 * 5),
+    "multi_dot": (lambda x: torch.linalg.multi_dot([x[0], x[1].T, torch.ones(4, 2)]), 6 * 4 * 2 + 4 * 6 * 2),
+    "kron": (lambda x: torch.kron(x[0, :1], x[1]), 0),
+    "pairwise_distance": (lambda x: functional.pairwise_distance(x[0], x[1]), 0),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_composite_operations_are_counted_by_their_parts(name):
+    function, macs = COMPOSITES[name]
+    network = traced(function, X)
+    assert not network.coverage.unknown
+    assert cost(network.architecture).macs == macs

@@ -1,10 +1,11 @@
 """Whether a traced graph computes the same without its in-place operations, and graphs within graphs."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
-__all__ = ["inlined", "is_functional"]
+__all__ = ["inlined", "is_functional", "without_composites"]
 
 # Operations whose result shares no memory with another value.
 FRESH = {
@@ -14,6 +15,7 @@ FRESH = {
     *("relu", "gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "leaky_relu"),
     *("max_pool2d", "max_pool3d", "avg_pool2d", "adaptive_avg_pool2d", "scaled_dot_product_attention"),
 }
+DEPTH = 3  # composite operations inside composite operations
 # Parts of a graph that are computed under a setting of torch: number of arguments before the inputs of the part
 SETTINGS = {"wrap_with_set_grad_enabled": 2, "wrap_with_autocast": 5}
 
@@ -91,3 +93,22 @@ def _fresh(node: torch.fx.Node) -> bool:
     if node.op != "call_function" or not isinstance(target, torch._ops.OpOverload):
         return False
     return bool(_changed(node)) or target._schema.name.removeprefix("aten::") in FRESH
+
+
+def without_composites(program: torch.export.ExportedProgram, known: Collection[str]) -> torch.export.ExportedProgram:
+    """The program, in which composite operations that are not ``known`` are written by simpler ones, as torch does."""
+    for _ in range(DEPTH):
+        targets = {node.target for node in program.graph.nodes if isinstance(node.target, torch._ops.OpOverload)}
+        unknown = {target for target in targets if _name(target) not in known}
+        if not unknown:
+            break
+        ways = torch.export.default_decompositions()
+        table = {target: ways[target] for target in unknown if target in ways}
+        if not table:
+            break
+        program = program.run_decompositions(table)
+    return program
+
+
+def _name(target: torch._ops.OpOverload) -> str:
+    return target._schema.name.removeprefix("aten::").rstrip("_")

@@ -16,9 +16,11 @@ from typing import Any
 import torch
 
 from narformer.formats.torch_advice import refused, refused_before
-from narformer.formats.torch_functional import is_functional
+from narformer.formats.torch_functional import is_functional, without_composites
 from narformer.formats.torch_graph import network_of
 from narformer.formats.torch_inputs import Enclosed
+from narformer.formats.torch_layout_ops import FILLS
+from narformer.formats.torch_ops import ATEN
 from narformer.network.source_network import SourceNetwork
 
 __all__ = ["trace_module"]
@@ -54,6 +56,7 @@ def trace_module(
             program = torch.export.export(enclosed, tensors, strict=False)
             if not is_functional(program.graph_module):
                 program = program.run_decompositions({})
+            program = without_composites(program, {*ATEN, *FILLS})
     except Exception as error:  # torch.export passes on any error of the module's code
         raise refused(module, error, enclosed) from None
     sizes: Counter[str] = Counter()
