@@ -131,6 +131,26 @@ def test_shapes_are_followed_through_arithmetic_on_sizes():
     assert cost(found.architecture).macs == 3 * 2 * 2 * 4
 
 
+@pytest.mark.parametrize("channels", [16, 20, 24])
+def test_channels_that_the_runtime_rounds_up_have_shapes(channels, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("GlobalAveragePool", ["a"], ["p"]),
+        helper.make_node("Conv", ["p", "v"], ["g"]),
+        helper.make_node("Mul", ["a", "g"], ["m"]),
+        helper.make_node("Conv", ["m", "v"], ["y"]),
+    ]
+    weights = {"w": real(channels, 3, 3, 3), "v": real(channels, channels, 1, 1)}
+    options = runtime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    data = file(nodes, {"x": (1, 3, 8, 8)}, weights, opset=18)
+    runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    found, plain = read_onnx(tmp_path / "optimised.onnx"), read_onnx(data)
+    assert not found.coverage.shapeless
+    assert cost(found.architecture).macs >= cost(plain.architecture).macs
+
+
 def test_a_cast_to_the_type_that_a_value_has_is_dropped():
     nodes = [helper.make_node("Cast", ["x"], ["c"], to=TensorProto.FLOAT), helper.make_node("Relu", ["c"], ["y"])]
     plain = [helper.make_node("Relu", ["x"], ["y"])]

@@ -27,7 +27,7 @@ BYTES = {
 
 # Slots of weights, which training changes in whatever type they are stored
 TRAINED = {
-    **dict.fromkeys(("Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization"), (1, 2)),
+    **dict.fromkeys(("Conv", "ConvTranspose", "BatchNormalization"), (1, 2)),
     **dict.fromkeys(("Gemm", "Einsum"), (0, 1, 2)),
     **dict.fromkeys(("LayerNormalization", "GroupNormalization"), (1, 2)),
     **dict.fromkeys(("RMSNormalization", "PRelu", "ConvInteger"), (1,)),

@@ -45,11 +45,19 @@ class Typed:
 
 
 class Node:
-    """A node, its inputs, and the values of small constants among them."""
+    """A node, its inputs, and the values of small constants among them.
+
+    block: number of channels that the runtime lays side by side
+    """
 
     def __init__(
-        self, node: onnx.NodeProto, inputs: Sequence[Typed], arrays: Sequence[NDArray[np.generic] | None]
+        self,
+        node: onnx.NodeProto,
+        inputs: Sequence[Typed],
+        arrays: Sequence[NDArray[np.generic] | None],
+        block: int = 16,
     ) -> None:
+        self.block = block
         self._names, self._inputs, self._arrays = list(node.input), inputs, arrays
         self._stated = {attribute.name: attribute for attribute in node.attribute}
         self.operands, self.outputs = len(self._names), len(node.output)

@@ -28,6 +28,7 @@ SHAPED_BY = {
 }  # slot of the values that the output's shape depends on
 # Kinds that the library refuses for shapes that runtimes accept
 LENIENT = ("MeanVarianceNormalization", "Range")
+NCHWC = "com.microsoft.nchwc"
 WITH_BODY = ("If", "Loop", "Scan", "SequenceMap")
 
 UNKNOWN = Typed()
@@ -40,6 +41,7 @@ class ShapeInference:
         self._opsets = list(model.opset_import)
         self._versions = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in self._opsets}
         self._ir_version = model.ir_version
+        self._block = _block(model.graph)
 
     def outputs(
         self, node: onnx.NodeProto, inputs: Sequence[Typed], arrays: Sequence[NDArray[np.generic] | None]
@@ -51,7 +53,7 @@ class ShapeInference:
         domain = "" if node.domain == "ai.onnx" else node.domain
         kind = f"{domain}.{node.op_type}" if domain else node.op_type
         if kind in RULES:
-            return followed(kind, Node(node, inputs, arrays))
+            return followed(kind, Node(node, inputs, arrays, self._block))
         nothing = [UNKNOWN] * len(node.output)
         version = self._versions.get(domain, 1)
         if node.op_type in WITH_BODY or not onnx.defs.has(node.op_type, version, domain):
@@ -84,6 +86,16 @@ class ShapeInference:
         result = [typed(found[name]) if name in found else UNKNOWN for name in node.output]
         check_operands(node, [value.shape for value in inputs], result[0].shape if result else None)
         return result
+
+
+def _block(graph: onnx.GraphProto) -> int:
+    """The number of channels in a block of ONNX Runtime's layout.
+
+    It is 16, or 8 if a convolution has a number of filters that blocks of 16 would have rounded up.
+    """
+    read = {node.input[1] for node in graph.node if node.domain == NCHWC and node.op_type == "Conv" and node.input[1:]}
+    filters = [tensor.dims[0] for tensor in graph.initializer if tensor.name in read and tensor.dims] if read else []
+    return 8 if any(count % 16 for count in filters) else 16
 
 
 def typed(value: onnx.TypeProto) -> Typed:

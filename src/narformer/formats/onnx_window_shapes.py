@@ -71,10 +71,10 @@ def _global(last: bool | None) -> Rule:
 
 
 def _reorder(node: Node) -> Shapes:
-    """To blocks of channels, whose size depends on the processor; files state the shape if it is rounded up."""
+    """To blocks of channels, whose size depends on the processor for which the file was written."""
     image = node.shape()
     shape = (image[0], image[-1], *image[1:-1]) if node.number("channels_last") else image
-    return [shape if shape[1] % 16 == 0 else None]
+    return [(shape[0], -(-shape[1] // node.block) * node.block, *shape[2:])]
 
 
 def _reorder_back(node: Node) -> Shapes:

@@ -73,7 +73,7 @@ RUNTIME_NOT_TRAINED: dict[str, tuple[int, ...]] = {
 ANY = {"DequantizeLinear", *(RUNTIME + kind for kind in ("QLinearAdd", "QLinearMul", "QLinearConcat", "QLinearWhere"))}
 
 TRAINED: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(("Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization"), (1, 2)),
+    **dict.fromkeys(("Conv", "ConvTranspose", "BatchNormalization"), (1, 2)),
     **dict.fromkeys(("Gemm", "Einsum"), (0, 1, 2)),
     **dict.fromkeys(("LayerNormalization", "GroupNormalization"), (1, 2)),
     **dict.fromkeys(("RMSNormalization", "PRelu", "ConvInteger"), (1,)),
