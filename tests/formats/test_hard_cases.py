@@ -17,7 +17,7 @@ def file(nodes, inputs, weights=(), opset=23, outputs=("y",)):
     stored = [numpy_helper.from_array(array, name) for name, array in dict(weights).items()]
     graph = helper.make_graph(nodes, "hard", ends, out, stored)
     opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
-    return helper.make_model(graph, opset_imports=opsets).SerializeToString()
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
 
 
 def real(*shape):
