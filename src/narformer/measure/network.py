@@ -1,5 +1,6 @@
 """A network prepared for any runtime: its ONNX bytes, its fingerprint, and random inputs."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -14,6 +15,7 @@ from narformer.formats.onnx_external import Weights, weights_beside
 from narformer.formats.onnx_reader import read_onnx
 from narformer.formats.onnx_writer import to_onnx
 from narformer.network import Architecture, fingerprint
+from narformer.network.tensors import BITS
 
 __all__ = ["Network", "network", "precision", "random_input"]
 
@@ -27,7 +29,7 @@ class Network:
 
     shapes:    name -> shape of the inputs that the outputs depend on
     dims:      sizes of dimensions that the file names
-    quantised: whether integers are multiplied
+    quantised: the integers that are multiplied, such as int8; empty for real numbers
     weights:   the bytes of tensors that are in other files; a runtime is given these, and opens no file itself
     """
 
@@ -36,7 +38,7 @@ class Network:
     onnx: bytes
     shapes: Mapping[str, tuple[int, ...]]
     dims: Mapping[str, int]
-    quantised: bool
+    quantised: str
     weights: Weights = field(default_factory=dict)
 
     @property
@@ -82,14 +84,26 @@ def network(
                 raise BadFile("the given bytes", found, "all weights inside", "Give the path of the file.")
             weights = weights_beside(file, origin)
     inputs = [(name, op.shape) for name, op in zip(names, architecture.ops, strict=True) if op.kind == "Input"]
-    quantised = any(op.kind.startswith(QUANTISED) or op.kind.endswith("Integer") for op in architecture.ops)
     read = {name: shape for name, shape in inputs if shape is not None} | dict(shapes or {})
-    return Network(architecture, fingerprint(architecture), file, read, dims, quantised, weights)
+    return Network(architecture, fingerprint(architecture), file, read, dims, _quantised(architecture), weights)
 
 
-def precision(quantised: bool, dtypes: Iterable[str]) -> str:
-    """The precision of a network, by the types of its inputs, then outputs: int8, or the first real type."""
-    return "int8" if quantised else next((dtype for dtype in dtypes if dtype.startswith("float")), "float32")
+def _quantised(architecture: Architecture) -> str:
+    """The integers in which most weights are stored if they have less than 8 bits; int8 for quantised operations."""
+    counts: Counter[int] = Counter()
+    for tensor in (t for op in architecture.ops for constant in op.constants for t in constant.tensors if t.trained):
+        counts[BITS.get(tensor.dtype, 0)] += tensor.count
+    bits = max(counts, key=lambda size: counts[size], default=0)
+    if 0 < bits < 8:
+        return f"int{bits}"
+    return (
+        "int8" if any(op.kind.startswith(QUANTISED) or op.kind.endswith("Integer") for op in architecture.ops) else ""
+    )
+
+
+def precision(quantised: str, dtypes: Iterable[str]) -> str:
+    """The precision of a network: its integers, or the first real type of its inputs, then outputs."""
+    return quantised or next((dtype for dtype in dtypes if dtype.startswith("float")), "float32")
 
 
 def random_input(
