@@ -20,7 +20,7 @@ from onnxruntime.transformers.fusion_options import FusionOptions
 from torch import nn
 
 from narformer.formats.onnx_reader import read_onnx
-from narformer.measure.network import network
+from narformer.measure.network import network as prepared
 from narformer.network import cost
 from narformer.network.runtime_ops import NCHWC, RUNTIME
 
@@ -237,7 +237,7 @@ def test_a_file_of_packed_weights_costs_the_same(tmp_path, bits):
     run(result, feed)
     before, source = counted(path), read_onnx(result)
     assert source.coverage.known[RUNTIME + "MatMulNBits"] == 12
-    assert network(result, np.random.default_rng(0)).quantised == ("int4" if bits == 4 else "")
+    assert prepared(result, np.random.default_rng(0)).quantised == f"int{bits}"
     packed = 2 * (4 * 64 * 64 + 2 * 64 * 256)  # values of the matrices; the last one is a Gemm, which stays as it is
     for bare in (False, True):
         after = counted(result, bare)

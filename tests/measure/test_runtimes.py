@@ -103,10 +103,10 @@ def test_there_are_no_more_threads_than_cores(name):
 @pytest.mark.parametrize(
     ("quantised", "dtypes", "expected"),
     [
-        (False, ["int64", "float16"], "float16"),
-        (False, ["float32", "float16"], "float32"),
-        (True, ["float32"], "int8"),
-        (False, ["int64"], "float32"),
+        ("", ["int64", "float16"], "float16"),
+        ("", ["float32", "float16"], "float32"),
+        ("int8", ["float32"], "int8"),
+        ("", ["int64"], "float32"),
     ],
 )
 def test_the_precision_is_that_of_the_first_real_input_or_output(quantised, dtypes, expected):

@@ -1,6 +1,5 @@
 """A network prepared for any runtime: its ONNX bytes, its fingerprint, and random inputs."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -89,16 +88,11 @@ def network(
 
 
 def _quantised(architecture: Architecture) -> str:
-    """The integers in which most weights are stored if they have less than 8 bits; int8 for quantised operations."""
-    counts: Counter[int] = Counter()
-    for tensor in (t for op in architecture.ops for constant in op.constants for t in constant.tensors if t.trained):
-        counts[BITS.get(tensor.dtype, 0)] += tensor.count
-    bits = max(counts, key=lambda size: counts[size], default=0)
-    if 0 < bits < 8:
-        return f"int{bits}"
-    return (
-        "int8" if any(op.kind.startswith(QUANTISED) or op.kind.endswith("Integer") for op in architecture.ops) else ""
-    )
+    """The shortest integers in which weights are stored, up to 8 bits; int8 for quantised operations; else empty."""
+    tensors = (tensor for op in architecture.ops for constant in op.constants for tensor in constant.tensors)
+    bits = [BITS[t.dtype] for t in tensors if t.trained and "int" in t.dtype and BITS[t.dtype] <= 8]
+    whole = any(op.kind.startswith(QUANTISED) or op.kind.endswith("Integer") for op in architecture.ops)
+    return f"int{min(bits)}" if bits else "int8" if whole else ""
 
 
 def precision(quantised: str, dtypes: Iterable[str]) -> str:
