@@ -14,14 +14,17 @@ __all__ = ["check_operands"]
 
 Attributes = Mapping[str, Given]
 Shapes = Sequence[Shape | None]
+Check = Callable[[Attributes, Shapes, Shape | None], str]  # returns the reason, empty if the operands fit
 
 
-def check_operands(node: onnx.NodeProto, shapes: Shapes, out: Shape | None) -> None:
+def check_operands(kind: str, node: onnx.NodeProto, shapes: Shapes, out: Shape | None) -> None:
     """Check the shapes of a node's inputs by slot, and of its first output; None stands for an unknown one.
+
+    kind: domain, unless it is the standard one, and operation
 
     Raises BadArchitecture with the reason.
     """
-    check = _CHECKS.get(node.op_type)
+    check = _CHECKS.get(kind)
     if check is None:
         return
     attributes = {a.name: value for a in node.attribute if (value := given(a)) is not None}
@@ -143,7 +146,7 @@ def _instance(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
     )
 
 
-def _recurrent(gates: int) -> Callable[[Attributes, Shapes, Shape | None], str]:
+def _recurrent(gates: int) -> Check:
     def check(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
         steps, inner, state = shapes[:3]
         if steps is None or inner is None or state is None or not len(steps) == len(inner) == len(state) == 3:
@@ -200,7 +203,53 @@ def _einsum(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
     return ""
 
 
-_CHECKS: dict[str, Callable[[Attributes, Shapes, Shape | None], str]] = {
+def _fused_product(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
+    left, right = shapes[:2]
+    if left is None or right is None or min(len(left), len(right)) < 2:
+        return ""
+    if attributes.get("transBatchA") or attributes.get("transBatchB"):
+        return ""
+    return _unlike(
+        left[-2 if attributes.get("transA") else -1], right[-1 if attributes.get("transB") else -2], "columns"
+    )
+
+
+def _packed_product(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
+    return "" if shapes[0] is None else _unlike(shapes[0][-1], _integer(attributes, "K", shapes[0][-1]), "columns")
+
+
+def _last(*slots: int) -> Check:
+    """Operands with one value for each value of the last axis."""
+
+    def check(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
+        image = shapes[0]
+        if not image:
+            return ""
+        counts = [prod(shape) for slot in slots if (shape := shapes[slot]) is not None]
+        return next(filter(None, (_unlike(count, image[-1], "factors or offsets") for count in counts)), "")
+
+    return check
+
+
+def _packed_attention(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
+    image, weight = shapes[:2]
+    return "" if image is None or weight is None else _unlike(image[-1], weight[0], "columns")
+
+
+def _heads(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
+    query, keys = shapes[:2]
+    heads = _integer(attributes, "num_heads", 1)
+    if query is None or keys is None or not len(query) == len(keys) == 3:
+        return ""
+    return (
+        f"{query[-1]:,} values do not fall into {heads:,} heads"
+        if query[-1] % heads
+        else _unlike(keys[-1], query[-1], "values of a key")
+    )
+
+
+MICROSOFT = "com.microsoft."
+_CHECKS: dict[str, Check] = {
     "Reshape": _reshape,
     "Gemm": _gemm,
     "PRelu": _slope,
@@ -215,6 +264,15 @@ _CHECKS: dict[str, Callable[[Attributes, Shapes, Shape | None], str]] = {
     "RNN": _recurrent(1),
     "Attention": _attention,
     "Einsum": _einsum,
+    f"{MICROSOFT}FusedMatMul": _fused_product,
+    f"{MICROSOFT}FusedGemm": _gemm,
+    f"{MICROSOFT}FusedConv": _conv,
+    f"{MICROSOFT}MatMulNBits": _packed_product,
+    f"{MICROSOFT}BiasGelu": _last(1),
+    f"{MICROSOFT}SkipLayerNormalization": _last(2, 3, 4),
+    f"{MICROSOFT}SkipSimplifiedLayerNormalization": _last(2, 3),
+    f"{MICROSOFT}Attention": _packed_attention,
+    f"{MICROSOFT}MultiHeadAttention": _heads,
     "Transpose": _transpose,
     "SpaceToDepth": _blocks,
     "DepthToSpace": _channel_blocks,

@@ -53,7 +53,9 @@ class ShapeInference:
         domain = "" if node.domain == "ai.onnx" else node.domain
         kind = f"{domain}.{node.op_type}" if domain else node.op_type
         if kind in RULES:
-            return followed(kind, Node(node, inputs, arrays, self._block))
+            result = followed(kind, Node(node, inputs, arrays, self._block))
+            check_operands(kind, node, [value.shape for value in inputs], result[0].shape if result else None)
+            return result
         nothing = [UNKNOWN] * len(node.output)
         version = self._versions.get(domain, 1)
         if node.op_type in WITH_BODY or not onnx.defs.has(node.op_type, version, domain):
@@ -84,7 +86,7 @@ class ShapeInference:
         except Exception:  # the library raises other errors for operators that it cannot look into
             return nothing
         result = [typed(found[name]) if name in found else UNKNOWN for name in node.output]
-        check_operands(node, [value.shape for value in inputs], result[0].shape if result else None)
+        check_operands(kind, node, [value.shape for value in inputs], result[0].shape if result else None)
         return result
 
 
