@@ -106,8 +106,9 @@ class ByHand:
         for slot, operand in enumerate(node.input if node.op_type != "Shape" else ()):
             if operand and not describes(node, slot):
                 own = marked(node, slot)
-                if self.arrays[operand].size == 1 < self.arrays[name].size:
-                    own = False  # a number beside a weight
+                single = node.op_type == "DequantizeLinear" and self.arrays[operand].size == 1
+                if single or self.arrays[operand].size == 1 < self.arrays[name].size:
+                    own = False  # a number beside a weight, or a quantised number
                 elif mark is not None and node.op_type != "DequantizeLinear":
                     own = mark
                 yield from self.tensors(operand, own)

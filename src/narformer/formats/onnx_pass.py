@@ -30,6 +30,7 @@ DOMAINS = ("", "ai.onnx")
 MODULE_KEY = "pkg.torch.onnx.name_scopes"  # a list of texts: outermost module first, name of the operation last
 KIND = re.compile(r"[^A-Za-z0-9_.:-]")
 PARTS = 1000  # number of cached translations; more than networks need
+BODY_SLOT = 16  # of the first tensor in the bodies of a node
 PLACE = "operand"  # placeholder for a vertex that a node reads
 LOOPED = 2  # a value that a loop reads is read several times
 
@@ -132,12 +133,17 @@ class Reading:
         taken = guard.taken(node) if node.attribute else []
         names += [name for name in dict.fromkeys(taken) if name not in names]
         operands = [self.operand(name) for name in names]
-        inside = in_bodies(node) if taken or any(guard.body_of(a) for a in node.attribute) else []
+        inside: list[Operand] = []
+        if taken or any(guard.body_of(a) for a in node.attribute):  # their tensors get slots that no rule reads
+            inside = [*[None] * (BODY_SLOT - len(operands)), *in_bodies(node)]
         unknown = Typed()
         part = self._part(
             node,
             [*operands, *inside],
-            (*[self.typed.get(name, unknown) for name in names], *[Typed(c.shape) for c in inside]),
+            (
+                *[self.typed.get(name, unknown) for name in names],
+                *[Typed(c.shape) if isinstance(c, Constant) else unknown for c in inside],
+            ),
             tuple([self.typed.get(name, unknown) for name in written]) or (unknown,),
             tuple([name in self.reads for name in written]) or (False,),
         )
