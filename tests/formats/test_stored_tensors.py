@@ -195,3 +195,14 @@ def test_marks_of_the_exporter_survive_shapes_that_the_user_states():
     for inputs in (None, {name: (3, 4)}):
         found = cost(read_onnx(data, inputs=inputs).architecture)
         assert (found.params, found.constants) == (20, 12)
+
+
+def test_a_buffer_that_is_multiplied_by_a_parameter_stays_a_buffer():
+    nodes = [helper.make_node("MatMul", ["table", "w"], ["m"]), helper.make_node("Add", ["x", "m"], ["y"])]
+    model = onnx.load_from_string(file(nodes, {"x": (3, 5)}, {"table": real(3, 4), "w": real(4, 5)}))
+    for name, kind in (("table", "BUFFER"), ("w", "PARAMETER")):
+        stated = value(name, real(1).shape)
+        stated.metadata_props.add(key="pkg.torch.export.graph_signature.InputSpec.kind", value=kind)
+        model.graph.value_info.append(stated)
+    found = cost(read_onnx(model.SerializeToString()).architecture)
+    assert (found.params, found.constants) == (20, 12)

@@ -347,7 +347,7 @@ def _derived(call: Call) -> list[Constant]:
     certain = True
     for slot, operand in enumerate(call.operands if call.kind not in _FROM_SHAPES else ()):
         if isinstance(operand, Constant) and slot not in SIZES.get(call.kind, ()):
-            tensors += decided(call.kind, slot, operand.tensors)
+            tensors += operand.tensors if operand.certain else decided(call.kind, slot, operand.tensors)
             certain = certain and (operand.certain or call.kind == "DequantizeLinear")
     one = merged(tensors)
     return [Constant(shape, tensors=one, certain=certain and bool(one)) for shape in call.out]

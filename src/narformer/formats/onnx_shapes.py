@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
+import onnx.checker
 import onnx.shape_inference
 from numpy.typing import NDArray
 
@@ -20,15 +21,13 @@ from narformer.formats.onnx_runtime_shapes import RULES, followed
 __all__ = ["ShapeInference", "Typed", "typed"]
 
 FLOAT = 1  # of TensorProto; the type of a value whose type is not known
-SHAPED_BY = {
-    "ConstantOfShape": 0,
-    "Expand": 1,
-    "Reshape": 1,
-    "Tile": 1,
-}  # slot of the values that the output's shape depends on
+# Slot of the values that the output's shape depends on
+SHAPED_BY = {"ConstantOfShape": 0, "Expand": 1, "Reshape": 1, "Tile": 1}
 # Kinds that the library refuses for shapes that runtimes accept
 LENIENT = ("MeanVarianceNormalization", "Range")
 NCHWC = "com.microsoft.nchwc"
+# Errors of the library for types of operands that it does not expect, and for attributes that it cannot read
+REFUSALS = (onnx.checker.ValidationError, RuntimeError, ValueError, TypeError, OverflowError)
 WITH_BODY = ("If", "Loop", "Scan", "SequenceMap")
 
 UNKNOWN = Typed()
@@ -83,8 +82,8 @@ class ShapeInference:
             ):
                 raise BadArchitecture(_reason(error)) from None
             return nothing
-        except Exception:  # the library raises other errors for operators that it cannot look into
-            return nothing
+        except REFUSALS:
+            return nothing  # the operation is then named as not counted
         result = [typed(found[name]) if name in found else UNKNOWN for name in node.output]
         check_operands(kind, node, [value.shape for value in inputs], result[0].shape if result else None)
         return result
