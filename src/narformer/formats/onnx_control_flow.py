@@ -1,8 +1,8 @@
 """If, Loop and Scan of ONNX: their bodies are read in place of the node.
 
 A branch whose condition is constant, and a loop whose trip count is constant, are followed: the graph holds the
-operations that run. Otherwise the larger branch, or one pass of the loop, is read, and a vertex of the node's kind
-stays, so that the network is known to cost more or less than is counted.
+operations that run. Otherwise the branch that reads more stored values, or one pass of the loop, is read, and a vertex
+of the node's kind stays, so that the network is known to cost more or less than is counted.
 """
 
 from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from math import log2, prod
 
 from narformer.network.graph import Op
-from narformer.network.weights import GATES, WEIGHT_SLOT, integer, kernel
+from narformer.network.weights import WEIGHT_SLOT, integer, kernel
 
 Shape = tuple[int, ...]
 
@@ -292,4 +292,4 @@ def softmax_flops(op: Op, inputs: Operands, out: Shape) -> int:
     return 3 * prod(out)
 
 
-__all__ = ["GATES", "VALUE_BYTES", "Operands", "Rule", "Shape"]
+__all__ = ["VALUE_BYTES", "Operands", "Rule", "Shape"]
