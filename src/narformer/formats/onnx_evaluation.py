@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from narformer.formats.builder import Shape
-from narformer.formats.onnx_values import ELEMENTS, FLOATS, stored
+from narformer.formats.onnx_values import ELEMENTS, FLOATS, most, stored
 
 __all__ = ["evaluate"]
 
@@ -74,8 +74,11 @@ def _constant(node: _Node) -> Array | None:
 
 def _constant_of_shape(node: _Node) -> Array | None:
     size = node.inputs[0].astype(np.int64).tolist()
+    form = node.stated["value"].t.data_type if "value" in node.stated else onnx.TensorProto.FLOAT
+    if prod(size) > most(form):
+        return None
     fill = stored(node.stated["value"].t) if "value" in node.stated else np.zeros(1, np.float32)
-    return None if fill is None or prod(size) > _most(fill) else np.full(size, fill.reshape(-1)[0])
+    return None if fill is None else np.full(size, fill.reshape(-1)[0])
 
 
 def _most(array: Array) -> int:

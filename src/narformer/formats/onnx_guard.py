@@ -30,7 +30,7 @@ __all__ = [
 LOCATION = b"location"  # the key by which a tensor names another file
 DIM = 2**31 - 1  # largest size of a dimension, a kernel, a stride
 ELEMENTS = 2**48  # largest number of values in one tensor
-GRAPH_TYPES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+GRAPH, GRAPHS = onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS
 _LISTS = ("kernel_shape", "strides", "dilations", "output_shape")
 _LEAST = {  # attribute -> its smallest number; the largest is DIM
     **dict.fromkeys((*_LISTS, "group", "num_groups", "hidden_size"), 1),
@@ -78,16 +78,23 @@ def _calls(nodes: Iterable[onnx.NodeProto], bodies: Mapping[Key, onnx.FunctionPr
         key = (node.domain, node.op_type, node.overload)
         calls.append(key if key in bodies else None)
         for attribute in node.attribute:
-            for graph in body_of(attribute):
+            for graph in _graphs(attribute):
                 stack.extend(graph.node)
     return calls
 
 
 def body_of(attribute: onnx.AttributeProto) -> list[onnx.GraphProto]:
-    """The graphs in an attribute."""
-    if attribute.HasField("g"):
-        return [attribute.g, *attribute.graphs]
-    return list(attribute.graphs)
+    """The graphs in an attribute of a checked model."""
+    kind = attribute.type
+    if kind == GRAPH:
+        return [attribute.g]
+    return list(attribute.graphs) if kind == GRAPHS else []
+
+
+def _graphs(attribute: onnx.AttributeProto) -> list[onnx.GraphProto]:
+    """The graphs in an attribute, of whatever type it says to be."""
+    found = list(attribute.graphs)
+    return [attribute.g, *found] if attribute.HasField("g") else found
 
 
 def check(model: onnx.ModelProto, path: str | Path) -> None:
@@ -126,21 +133,24 @@ def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], path: str | Path
     inner: list[onnx.GraphProto] = []
     known, in_order = scope | outer | {""}, True
     for node in graph.node:
-        in_order = in_order and known.issuperset(node.input) and known.issuperset(taken(node))
-        written = list(node.output)
-        for name in written:
-            if name and name in scope:
-                raise BadFile(path, f"the value {name[:80]!r} written twice", "every value written once")
-            scope.add(name)
-        known.update(written)
+        in_order = in_order and known.issuperset(node.input)
+        bodies: list[onnx.GraphProto] = []
         for attribute in node.attribute:
             _check_numbers(attribute, node, path)
-            bodies = body_of(attribute)
-            if bodies and attribute.type not in GRAPH_TYPES:
+            held = body_of(attribute)
+            if len(held) < attribute.HasField("g") + len(attribute.graphs):
                 raise BadFile(
                     path, f"a graph in attribute {attribute.name[:80]!r} of another type", "the type GRAPH or GRAPHS"
                 )
+            bodies += held
+        if bodies:
             inner += bodies
+            in_order = in_order and known.issuperset(taken(node))
+        for name in node.output:
+            if name and name in scope:
+                raise BadFile(path, f"the value {name[:80]!r} written twice", "every value written once")
+            scope.add(name)
+            known.add(name)
     if not in_order or not outer.isdisjoint(scope):  # a name of the outer graph that is written here is hidden
         _put_in_order(graph, frozenset(outer | scope), path)
         inner = [body for node in graph.node for a in node.attribute for body in body_of(a)]  # the nodes were replaced
@@ -190,7 +200,7 @@ def taken(node: onnx.NodeProto) -> list[str]:
     """Names of the values that subgraphs of a node read from the outer graph."""
     names: list[str] = []
     for attribute in node.attribute:
-        for body in body_of(attribute) if attribute.type in GRAPH_TYPES else ():
+        for body in body_of(attribute):
             inside = {value.name for value in body.input} | {t.name for t in body.initializer}
             inside |= {t.values.name for t in body.sparse_initializer}
             inside |= {name for inner in body.node for name in inner.output}
@@ -220,7 +230,7 @@ def external(model: onnx.ModelProto) -> list[str]:
             attributes += node.attribute
         graphs, nodes = [], []
         for attribute in attributes:
-            graphs += body_of(attribute)
+            graphs += _graphs(attribute)
             if attribute.HasField("t"):
                 tensors.append((attribute.name, attribute.t))
             if attribute.HasField("sparse_tensor"):
@@ -241,7 +251,8 @@ def check_shape(value: onnx.ValueInfoProto, path: str | Path) -> None:
     """Refuse a shape with sizes out of range. Raises BadFile."""
     if not value.type.HasField("tensor_type"):
         return
-    sizes = [d.dim_value for d in value.type.tensor_type.shape.dim if d.HasField("dim_value")]
+    dims = value.type.tensor_type.shape.dim
+    sizes = [size for d in dims if (size := d.dim_value) or d.HasField("dim_value")]
     check_dims(value.name, sizes, path)
 
 

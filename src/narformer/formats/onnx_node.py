@@ -6,7 +6,7 @@ fit.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -36,8 +36,7 @@ __all__ = [
 FLOAT, UINT8, INT32, INT64, STRING, BOOL = -1, -2, -6, -7, -8, -9
 
 
-@dataclass(frozen=True)
-class Typed:
+class Typed(NamedTuple):
     """The shape of a value, and its type as a number of TensorProto; None and 0 if they are not known."""
 
     shape: Shape | None = None

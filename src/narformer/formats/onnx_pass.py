@@ -130,12 +130,12 @@ class Reading:
 
     def _read(self, node: onnx.NodeProto) -> None:
         names, written = list(node.input), list(node.output)
-        taken = guard.taken(node) if node.attribute else []
-        names += [name for name in dict.fromkeys(taken) if name not in names]
-        operands = [self.operand(name) for name in names]
         inside: list[Operand] = []
-        if taken or any(guard.body_of(a) for a in node.attribute):  # their tensors get slots that no rule reads
-            inside = [*[None] * (BODY_SLOT - len(operands)), *in_bodies(node)]
+        if any(a.type in (guard.GRAPH, guard.GRAPHS) for a in node.attribute):
+            names += [name for name in dict.fromkeys(guard.taken(node)) if name not in names]
+            # The tensors in bodies get slots that no rule reads.
+            inside = [*[None] * (BODY_SLOT - len(names)), *in_bodies(node)]
+        operands = [self.operand(name) for name in names]
         unknown = Typed()
         part = self._part(
             node,
@@ -155,7 +155,7 @@ class Reading:
                 self.values[name] = vertices[result]
                 self.typed[name] = Typed(part.builder.graph.ops[result].shape, type_)
             else:
-                if isinstance(result, Constant) and shared is not None:
+                if isinstance(result, Constant) and shared is not None and shared is not result:
                     result = replace(result, tensors=shared.tensors)
                 self.values[name] = result
                 self.typed[name] = Typed(shape, type_)
@@ -265,8 +265,9 @@ def _reads(graph: onnx.GraphProto) -> list[str]:
     for node in graph.node:
         names += [name for name in node.input if name]
         for attribute in node.attribute:
-            for body in guard.body_of(attribute):
-                names += _reads(body)
+            if attribute.type in (guard.GRAPH, guard.GRAPHS):
+                for body in guard.body_of(attribute):
+                    names += _reads(body)
     return names
 
 
