@@ -26,6 +26,7 @@ from zoo.truth import truth, unused_parameters
 
 MEMORY = 6 << 30  # bytes of values that a process may hold
 SHOWN = 12
+SENTENCE = 300  # characters of an operation
 
 
 def run(name: str, out: Path) -> None:
@@ -102,11 +103,18 @@ def _counts(source: SourceNetwork, form: Architecture) -> dict[str, Any]:
 
 
 def _difference(one: Architecture, other: Architecture) -> dict[str, Any]:
-    """The first operations that differ in canonical order, and how many more of each kind the other network has."""
+    """The first operations that differ in canonical order, and by kind how many more the other network has.
+
+    changed: by kind, operations of the other network with attributes, a shape or constants that the first has nowhere
+    """
     if fingerprint_of(one) == fingerprint_of(other):
         return {}
     pairs = zip(one.ops, other.ops, strict=False)
-    first = next(([str(a)[:200], str(b)[:200]] for a, b in pairs if a != b), ["", ""])
+    first = next(([str(a)[:SENTENCE], str(b)[:SENTENCE]] for a, b in pairs if a != b), ["", ""])
     left, right = (Counter(op.kind for op in form.ops) for form in (one, other))
     more = {kind: right[kind] - left[kind] for kind in sorted({*left, *right}) if right[kind] != left[kind]}
-    return {"differs": {"first": first, "kinds": more}}
+    new = Counter(other.ops) - Counter(one.ops)
+    changed: Counter[str] = Counter()
+    for op, count in new.items():
+        changed[op.kind] += count
+    return {"differs": {"first": first, "kinds": more, "changed": dict(sorted(changed.items()))}}
