@@ -52,12 +52,13 @@ def test_killed_at_twenty_random_points_it_opens_clean_and_loses_one_row_at_most
         heard, told = os.pipe()
         writer = FORK.Process(target=write, args=(url, trial * 10_000, 10_000, told))
         writer.start()
-        time.sleep(rng.uniform(0, 0.2))
+        os.close(told)
+        first = len(os.read(heard, rng.randrange(2, 12))) if trial % 2 else 0  # others may be killed before they write
+        time.sleep(rng.uniform(0, 0.1))
         writer.kill()
         writer.join()
-        os.close(told)
         with os.fdopen(heard, "rb") as pipe:
-            acknowledged = len(pipe.read())
+            acknowledged = first + len(pipe.read())
         time.sleep(0.2 if url.startswith("postgresql") else 0)  # the server notices that its client is gone
         with Store(url) as store:
             now = len(store)
@@ -72,8 +73,8 @@ def test_killed_at_twenty_random_points_it_opens_clean_and_loses_one_row_at_most
                 assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         lengths.append(now - before)
         before = now
-    assert sum(lengths) > 20  # they were killed while writing, not before
-    assert len(set(lengths)) > 5
+    assert all(lengths[1::2])  # these were killed while writing, not before
+    assert len(set(lengths)) > 2
 
 
 def test_eight_writers_at_once_lose_nothing(url):
