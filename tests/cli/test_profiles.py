@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from narformer.attributes import Attribute
 from narformer.cli import profile_screens, terminal
 from narformer.jobs import Compared, Comparison
+from narformer.predictors import Target
+from narformer.predictors.linear import CostLine, CostLinePredictor
+from narformer.predictors.saved import save
 
 CELL = "nasbench201/1462"
 
@@ -43,12 +47,23 @@ def test_predict_shows_predicted_beside_measured(
         told = answer["comparison"]
         assert told["predicted_ms"] == answer["value"]
         assert sum(layer["predicted_ms"] or 0 for layer in told["layers"]) == pytest.approx(answer["value"])
-    monkeypatch.setattr(terminal.out, "_force_terminal", True)
-    text = run("predict", CELL, "--profile", profiled).stdout
-    assert "ms measured" in text
-    assert "predicted (" in text
-    assert text.count("layers by measured time") == 1
-    assert "layers by latency" not in text
+    for terminal_there in (False, True):  # a pipe gets the same
+        monkeypatch.setattr(terminal.out, "_force_terminal", terminal_there)
+        text = run("predict", CELL, "--profile", profiled).stdout
+        assert "ms measured" in text
+        assert "predicted (" in text
+        assert text.count("layers by measured time") == 1
+        assert "layers by latency" not in text
+
+
+def test_a_profile_is_of_no_use_without_a_latency(wrong: Callable[..., str], profiled: str, tmp_path: Path) -> None:
+    lines = [CostLine(("flops",), (2.0,), 1.0, 0.5)]
+    energy = CostLinePredictor(
+        lines, attributes=(Attribute.of("energy", "mJ"),), space="networks", targets=(Target("log"),)
+    )
+    save(energy, tmp_path / "energy")
+    line = wrong("predict", CELL, "--predictor", str(tmp_path / "energy"), "--profile", profiled)
+    assert "predictions of energy; expected a latency" in line
 
 
 def test_a_wrong_profile_is_one_line(wrong: Callable[..., str], profiled: str, tmp_path: Path) -> None:

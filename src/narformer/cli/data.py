@@ -37,7 +37,8 @@ def data(context: typer.Context, as_json: Json = False) -> None:
         ]
         print_json({"folder": str(data_folder()), "sources": entries})
         return
-    table = Table("source", "networks", "state", "location, or missing files", title=f"data in {data_folder()}")
+    table = Table("source", "networks", "state", "location, or missing files")
+    table.title, table.title_justify = f"data in {data_folder()}", "left"
     for entry in listed:
         place = str(entry.path) if entry.path is not None and not entry.needs else entry.needs
         table.add_row(entry.source.name, f"{entry.source.rows:,}", entry.state, escape(place))

@@ -24,14 +24,15 @@ def print_networks(
 ) -> None:
     """A screen for each network: the answers of all predictors, and the layers of the first predictor that has layers.
 
-    In a pipe, a line for each answer, and on standard error a warning for each that must not be trusted; with
-    ``as_json``, a list of all answers.
+    In a pipe, a line for each answer, and on standard error a warning for each that must not be trusted, unless layers
+    are asked for: by ``everything``, or by a profile beside the answers. With ``as_json``, a list of all answers.
     """
     if as_json:
         print_json([dataclasses.asdict(answer) for answers in networks for answer in answers])
         return
     for answers in networks:
-        if not out.is_terminal:  # for programs that read lines
+        beside = _beside(answers)
+        if not out.is_terminal and not everything and beside is None:  # for programs that read lines
             for answer in answers:
                 bounds = ["" if bound is None else f"{bound:.6g}" for bound in (answer.low, answer.high)]
                 several = sum(other.predictor == answer.predictor for other in answers) > 1
@@ -47,7 +48,6 @@ def print_networks(
         if shipped and any(answer.unit == "ms" for answer in answers):
             out.print("these times are for that device: `narformer adapt` adapts them to this one", style="yellow")
         layered = next((answer for answer in answers if answer.layers), None)
-        beside = _beside(answers)
         if beside is not None:
             print_comparison(beside, everything)
         elif layered is not None:

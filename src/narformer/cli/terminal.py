@@ -12,7 +12,18 @@ from rich.table import Table
 
 from narformer.errors import BadArchitecture
 
-out, err = Console(), Console(stderr=True)
+WIDE = 10_000  # columns of an output that is no terminal
+
+
+def console(stderr: bool = False) -> Console:
+    """A console on standard output or error. In a pipe or a file it is so wide that no line is wrapped or cut."""
+    made = Console(stderr=stderr)
+    if not made.file.isatty():
+        made.width = WIDE
+    return made
+
+
+out, err = console(), console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default.", min=1)]
 Device = Annotated[str, typer.Option(help="cpu, or cuda where there is one.")]

@@ -96,17 +96,21 @@ def predictions(asked: Asked, profile: Path | None = None) -> tuple[NetworkPredi
     """Every attribute of a whole network by every predictor that was asked about it.
 
     profile: a file of profiles; the one of the network is laid beside its predicted latencies. Raises BadPredictor for
-    cells; BadFile as ``profile_of_network``.
+    cells, and for a profile where no attribute is a latency; BadFile as ``profile_of_network``.
     """
     if asked.source is None:
         raise BadPredictor("found cells; expected a whole network: cells are ranked")
     read = _Read(asked.source, asked.networks[0], asked.origins)
     read.profile = None if profile is None else profile_of_network(profile, read.source, read.fingerprint)
-    return tuple(
+    found = tuple(
         _prediction(read, name, asked.predictors[name], answer, t)
         for name, answer in asked.answers.items()
         for t in range(len(answer.attributes))
     )
+    if profile is not None and all(answer.comparison is None for answer in found):
+        names = ", ".join(dict.fromkeys(answer.attribute for answer in found))
+        raise BadPredictor(f"found a profile, which holds times, and predictions of {names}; expected a latency in ms")
+    return found
 
 
 def predict_network(
