@@ -9,6 +9,7 @@ NarformerError
 ├── BadRecipe           a recipe that does not validate or contradicts itself
 ├── BadPredictor        a saved predictor that does not fit its manifest
 ├── NotMeasured         networks that could not be measured, each with the reason
+├── NotAnswered         networks that could not be inspected or predicted, each with the reason
 ├── MixedMachines       measurements that must not be mixed: of two machines under one name, of several conditions
 ├── TooManyThreads      more threads than the machine has cores
 └── Diverged            a training whose loss became infinite or NaN
@@ -27,6 +28,11 @@ NAME_LENGTH = 200  # characters of a displayed name; longer names are cut
 
 class NarformerError(Exception):
     """Base class of all errors raised on purpose; the text is a single line."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The text; several texts where the error is about several networks."""
+        return (str(self),)
 
 
 class UnknownName(NarformerError):
@@ -70,6 +76,27 @@ class NotMeasured(NarformerError):
     def __init__(self, failures: Sequence[tuple[str, str, str]]) -> None:
         self.failures = tuple(failures)
         super().__init__("; ".join(reason for *_, reason in failures))
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reason of each network, equal ones once."""
+        return tuple(dict.fromkeys(reason for *_, reason in self.failures))
+
+
+class NotAnswered(NarformerError):
+    """Networks that could not be inspected or predicted; raised after all others were.
+
+    failures: (network, reason) of each
+    """
+
+    def __init__(self, failures: Sequence[tuple[str, str]]) -> None:
+        self.failures = tuple(failures)
+        super().__init__("; ".join(self.reasons))
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reason of each network, equal ones once."""
+        return tuple(dict.fromkeys(reason for _, reason in self.failures))
 
 
 class MixedMachines(NarformerError):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from narformer import jobs
 from narformer.attributes import Condition
 from narformer.cli import app, network_screens
-from narformer.errors import BadArchitecture, BadFile, BadPredictor, BadRecipe
+from narformer.errors import BadArchitecture, BadFile, BadPredictor, BadRecipe, NotAnswered
 from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs import known_predictors
 from narformer.network import canonical
@@ -150,8 +150,11 @@ def test_one_broken_file_does_not_lose_the_others(folder, tmp_path):
     nets = ["squeezenet/0", str(tmp_path / "broken.onnx"), "squeezenet/1", "nofamily/3"]
     result = CliRunner().invoke(app, ["predict", *nets, "--predictor", folder, "--json"])
     assert [answer["network"] for answer in json.loads(result.stdout)] == ["squeezenet/0", "squeezenet/1"]
-    assert isinstance(result.exception, BadArchitecture)
-    assert all(name in str(result.exception) for name in ("broken.onnx", "nofamily"))
+    assert isinstance(result.exception, NotAnswered)
+    assert [name for name, _ in result.exception.failures] == [nets[1], nets[3]]
+    assert all(
+        name in reason for name, reason in zip(("broken.onnx", "nofamily"), result.exception.reasons, strict=True)
+    )
 
 
 def test_what_is_far_or_not_counted_is_flagged(folder):

@@ -9,7 +9,7 @@ from rich.markup import escape
 from narformer import __version__
 from narformer.cli import adapting, data, measuring, networks, predicting, store, tables, training
 from narformer.cli.terminal import err
-from narformer.errors import NarformerError, NotMeasured
+from narformer.errors import NarformerError
 
 app = typer.Typer(
     name="narformer",
@@ -39,8 +39,7 @@ def main() -> None:
     try:
         app()
     except NarformerError as error:
-        reasons = [reason for *_, reason in error.failures] if isinstance(error, NotMeasured) else [str(error)]
-        for reason in reasons:
+        for reason in error.reasons:
             err.print(f"[bold red]error:[/] {escape(reason)}", highlight=False, soft_wrap=True)
         sys.exit(2)
 

@@ -1,8 +1,7 @@
-"""The command about whole networks."""
+"""The command that inspects whole networks."""
 
 import dataclasses
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,15 +13,18 @@ from rich.text import Text
 
 from narformer.cli.measuring import Dims, Profile, Shapes, bound
 from narformer.cli.profile_screens import print_comparison, print_executed
-from narformer.cli.terminal import Json, amount, err, out, print_json
+from narformer.cli.terminal import Json, amount, out, print_json, waiting
+from narformer.errors import NotAnswered
 
 if TYPE_CHECKING:
-    from narformer.jobs import Inspection, Optimised
+    from narformer.jobs import Given, Inspection, Optimised
     from narformer.jobs.inspection import Part
 
 
 def inspect(
-    net: Annotated[str, typer.Argument(help="An ONNX file, weights not needed, or a network of a family: resnet/0.")],
+    nets: Annotated[
+        list[str], typer.Argument(help="ONNX files, whose weights are not needed, or networks of families: resnet/0.")
+    ],
     dim: Dims = None,
     input_: Shapes = None,
     profile: Profile = None,
@@ -36,7 +38,9 @@ def inspect(
     everything: Annotated[bool, typer.Option("--all", help="Every layer and module, not only the largest.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the contents and cost of a network: coverage, FLOPs, MACs, parameters, bytes; by layer, kind and module.
+    """Show what networks contain and cost: operations, FLOPs, MACs, parameters and bytes, by layer, kind and module.
+
+    Several networks get a screen each, and --json a list. A network that fails does not stop the others.
 
     Example: narformer inspect model.onnx --dim batch=1
 
@@ -46,21 +50,50 @@ def inspect(
         raise typer.BadParameter("it keeps the graph of --optimised ort", param_hint="--save")
     if profile is not None and optimised is not None:
         raise typer.BadParameter("a profile is laid on the network itself, without --optimised", param_hint="--profile")
-    dims, shapes = bound(dim, input_)
-    found: Inspection | Optimised
-    with err.status("reading", spinner="dots") if err.is_terminal else nullcontext():
-        from narformer import jobs
+    if save is not None and len(nets) > 1:
+        raise typer.BadParameter("it keeps the graph of a single network", param_hint="--save")
+    from narformer import jobs
 
+    def answer(given: "Given") -> "Inspection | Optimised":
         if optimised is None:
-            found = jobs.inspect(net, dims, shapes, profile)
+            return jobs.inspected(given.network, profile)
+        return jobs.optimised(given, optimised, save=save)
+
+    def show(found: "Inspection | Optimised") -> None:
+        if isinstance(found, jobs.Optimised):
+            _print_optimised(found, everything)
         else:
-            found = jobs.optimised(net, optimised, dims, shapes, save=save)
-    if as_json:
-        print_json(dataclasses.asdict(found))
-    elif isinstance(found, jobs.Optimised):
-        _print_optimised(found, everything)
-    else:
-        _print_inspection(found, everything)
+            _print_inspection(found, everything)
+
+    _show_each(jobs.answers(answer, nets, *bound(dim, input_)), show, as_json, several=len(nets) > 1)
+
+
+def _show_each(
+    answers: Iterator["Inspection | Optimised"],
+    show: Callable[["Inspection | Optimised"], None],
+    as_json: bool,
+    several: bool,
+) -> None:
+    """A screen for each network, or JSON: an object, or a list where several were given. Networks that fail come last.
+
+    Raises NotAnswered.
+    """
+    records = []
+    failure: NotAnswered | None = None
+    try:
+        for number, found in enumerate(waiting(answers)):
+            if as_json:
+                records.append(dataclasses.asdict(found))
+                continue
+            if number:
+                out.print()
+            show(found)
+    except NotAnswered as error:  # the others are shown first
+        failure = error
+    if records:
+        print_json(records if several else records[0])
+    if failure:
+        raise failure
 
 
 def _print_optimised(found: "Optimised", everything: bool) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from rich.table import Table
 from narformer.cli.measuring import Dims, Profile, Shapes, bound
 from narformer.cli.network_screens import print_networks
 from narformer.cli.terminal import Device, Json, Threads, bars_shown, err, out, print_json, start
-from narformer.errors import NarformerError, lookup
+from narformer.errors import BadFile, NotAnswered, lookup
 
 if TYPE_CHECKING:
     from narformer.jobs import Asked, NetworkPrediction, Ranked, Ranking
@@ -68,27 +69,34 @@ def predict(
         wanted = best if best or as_json or not out.is_terminal else SHOWN
         _print_ranking(jobs.rank(first, wanted, ascending, by), best, as_json)
         return
-    refused: list[NarformerError] = []
-    answers = _each_network(first, groups, profile, refused)
-    if best or by or ascending is not None:
-        answers = _sorted(answers, ascending, best, by)
-    print_networks(answers, everything, as_json, shipped=predictor is None)
-    if refused:
-        raise refused[0]
+    failures: list[tuple[str, str]] = []
+    answers = _each_network(chain([first], groups), profile, failures)
+    answered = next(answers, None)
+    if answered is not None:
+        answers = chain([answered], answers)
+        if best or by or ascending is not None:
+            answers = _sorted(answers, ascending, best, by)
+        print_networks(answers, everything, as_json, shipped=predictor is None)
+    if failures:
+        raise NotAnswered(failures)
 
 
 def _each_network(
-    first: "Asked", rest: Iterator["Asked"], profile: Path | None, refused: list[NarformerError]
+    groups: Iterator["Asked"], profile: Path | None, failures: list[tuple[str, str]]
 ) -> Iterator[tuple["NetworkPrediction", ...]]:
-    """The predictions of each network; networks that cannot be read are reported after all others."""
+    """The predictions of each network; those that cannot be read, or have no profile, are added to ``failures``."""
     from narformer.jobs import predictions
 
-    yield predictions(first, profile)
     try:
-        for asked in rest:
-            yield predictions(asked, profile)
-    except NarformerError as error:
-        refused.append(error)
+        for asked in groups:
+            try:
+                found = predictions(asked, profile)
+            except BadFile as error:
+                failures.append((asked.source.title if asked.source else "", str(error)))
+                continue
+            yield found
+    except NotAnswered as error:
+        failures.extend(error.failures)
 
 
 def _sorted(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from narformer.errors import BadArchitecture
 
+T = TypeVar("T")
 WIDE = 10_000  # columns of an output that is no terminal
 
 
@@ -40,6 +41,17 @@ def start(threads: int | None) -> None:
 
         if threads is not None:
             torch.set_num_threads(threads)
+
+
+def waiting(items: Iterator[T]) -> Iterator[T]:
+    """The same items, with a sign on a terminal while each is made."""
+    while True:
+        try:
+            with err.status("reading", spinner="dots") if err.is_terminal else nullcontext():
+                item = next(items)
+        except StopIteration:
+            return
+        yield item
 
 
 @contextmanager

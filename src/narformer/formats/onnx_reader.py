@@ -21,7 +21,7 @@ from narformer.formats.onnx_pass import Reading
 from narformer.garbage_collection import collection_paused
 from narformer.network.source_network import SourceNetwork
 
-__all__ = ["read_onnx"]
+__all__ = ["names_to_bind", "read_onnx"]
 
 
 def read_onnx(
@@ -43,16 +43,20 @@ def read_onnx(
         return _read(data, dict(dims or {}), dict(inputs or {}), path)
 
 
+def names_to_bind(path: str | Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of the dimensions, and of the inputs, that ``dims`` and ``inputs`` of ``read_onnx`` may bind in a file.
+
+    Raises BadFile as ``read_onnx``, for what keeps the file from being parsed.
+    """
+    _, model = _parsed(wire.read(path), path)
+    entries, names = _open_names(model.graph)
+    return names, frozenset(value.name for value in entries)
+
+
 def _read(
     data: wire.Bytes, dims: dict[str, int], inputs: dict[str, tuple[int, ...]], path: str | Path
 ) -> SourceNetwork:
-    try:
-        light = wire.light(data, path)
-        model = onnx.ModelProto.FromString(light)
-    except BadFile:
-        raise
-    except Exception as error:  # the parser's own errors have no common base
-        raise BadFile(path, f"no protobuf message ({printable(str(error))})", "an ONNX model") from None
+    light, model = _parsed(data, path)
     _open(model.graph)
     guard.check(model, path)
     external = guard.external(model) if guard.LOCATION in light else []  # without the key there is nothing to search
@@ -64,6 +68,24 @@ def _read(
     name = printable(model.graph.name) if path == "the given bytes" else Path(path).stem
     imported = Reading(model, path, bool(dims or inputs)).imported(name)
     return replace(imported, external=tuple(map(printable, external)), precision=_precision(model.graph))
+
+
+def _parsed(data: wire.Bytes, path: str | Path) -> tuple[bytes, onnx.ModelProto]:
+    """The bytes without weights, and the model in them."""
+    try:
+        light = wire.light(data, path)
+        return light, onnx.ModelProto.FromString(light)
+    except BadFile:
+        raise
+    except Exception as error:  # the parser's own errors have no common base
+        raise BadFile(path, f"no protobuf message ({printable(str(error))})", "an ONNX model") from None
+
+
+def _open_names(graph: onnx.GraphProto) -> tuple[list[onnx.ValueInfoProto], frozenset[str]]:
+    """The inputs that are no weights, and the names of their dimensions."""
+    stored_names = {tensor.name for tensor in graph.initializer}
+    entries = [value for value in graph.input if value.name not in stored_names]
+    return entries, frozenset(d.dim_param for v in entries for d in v.type.tensor_type.shape.dim if d.dim_param)
 
 
 def _precision(graph: onnx.GraphProto) -> str:
@@ -95,9 +117,7 @@ def _open(graph: onnx.GraphProto) -> None:
 def _bind(model: onnx.ModelProto, dims: dict[str, int], inputs: dict[str, tuple[int, ...]], path: str | Path) -> None:
     """Set the sizes that the file leaves open. Raises BadArchitecture with the names of those that stay open."""
     graph = model.graph
-    stored_names = {tensor.name for tensor in graph.initializer}
-    entries = [value for value in graph.input if value.name not in stored_names]
-    names = {d.dim_param for v in entries for d in v.type.tensor_type.shape.dim if d.dim_param}
+    entries, names = _open_names(graph)
     for kind, bound, known in (("dimension", dims, names), ("input", inputs, {v.name for v in entries})):
         wrong = sorted(set(bound) - known)
         if wrong:

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from narformer.jobs.asking import Asked, ask
     from narformer.jobs.comparing import Compared, Comparison
     from narformer.jobs.evaluating import evaluate
-    from narformer.jobs.inspection import Inspection, inspect
+    from narformer.jobs.inspection import Inspection, inspect, inspected
     from narformer.jobs.known_predictors import PRETRAINED, Shipped, load_predictor, predictors, suited
     from narformer.jobs.measuring import Measured, Measurement, Plan, measure
+    from narformer.jobs.networks import Given, answers
     from narformer.jobs.optimising import Executed, Optimised, optimised
     from narformer.jobs.predicting import NetworkPrediction, Share, predict_module, predict_network, predictions
     from narformer.jobs.ranking import Ranked, Ranking, compare, rank
@@ -30,6 +31,7 @@ __all__ = [
     "Comparison",
     "Executed",
     "Found",
+    "Given",
     "Inspection",
     "Learned",
     "Material",
@@ -44,12 +46,14 @@ __all__ = [
     "Shipped",
     "Which",
     "adapt",
+    "answers",
     "ask",
     "compare",
     "evaluate",
     "export_store",
     "import_store",
     "inspect",
+    "inspected",
     "load_predictor",
     "measure",
     "optimised",
@@ -71,7 +75,8 @@ _NAMES = {
     "asking": ("Asked", "ask"),
     "comparing": ("Compared", "Comparison"),
     "evaluating": ("evaluate",),
-    "inspection": ("Inspection", "inspect"),
+    "inspection": ("Inspection", "inspect", "inspected"),
+    "networks": ("Given", "answers"),
     "measuring": ("Measured", "Measurement", "Plan", "measure"),
     "optimising": ("Executed", "Optimised", "optimised"),
     "predicting": ("NetworkPrediction", "Share", "predict_module", "predict_network", "predictions"),

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from narformer.errors import BadArchitecture, BadFile, BadPredictor, UnknownName, printable
+from narformer.errors import BadArchitecture, BadFile, BadPredictor, NotAnswered, UnknownName, printable
 from narformer.jobs.cells import read_cells, texts_of, without_input
 from narformer.jobs.known_predictors import load_predictor, suited
-from narformer.jobs.networks import LISTS, is_network, read_network
+from narformer.jobs.networks import LISTS, bindings, is_network, read_network
 from narformer.network import Architecture
 from narformer.network.canonical import canonical_and_origins
 from narformer.network.source_network import SourceNetwork
@@ -63,7 +63,7 @@ def ask(
     dims, shapes: sizes of dimensions that files name, shapes of inputs that they leave open; device: of torch
 
     Raises UnknownName, BadFile, BadArchitecture, BadPredictor for networks or predictors that do not fit together. If
-    some of several whole networks cannot be read, BadArchitecture names them after all others were answered.
+    some of several whole networks cannot be read, NotAnswered names them after all others were answered.
     """
     check_device(device)
     nets = without_input(nets)
@@ -108,10 +108,11 @@ def _networks(
     listed = [one for net in nets for one in _listed(net)]
     if not listed:
         raise BadArchitecture("no network was given: give ONNX files, networks of families, or lists of them")
-    refused: list[str] = []
+    bound = bindings([net for net in listed if isinstance(net, str)], dims, shapes)
+    failures: list[tuple[str, str]] = []
     for net in listed:
         try:
-            source = _source(net, dims, shapes)
+            source = _source(net, bound)
             form, origins = canonical_and_origins(source.architecture)  # once for all predictors
             if all(op.kind == "Input" for op in form.ops):
                 raise BadArchitecture(f"'{printable(form.name)}' holds no operation that takes any time")
@@ -119,11 +120,11 @@ def _networks(
         except (BadFile, BadArchitecture, UnknownName) as error:
             if len(listed) == 1:
                 raise
-            refused.append(str(error))
+            failures.append((net if isinstance(net, str) else "", str(error)))
             continue
         yield Asked([form], source, None, loaded, answers, origins)
-    if refused:
-        raise BadArchitecture("; ".join(refused))
+    if failures:
+        raise NotAnswered(failures)
 
 
 def _listed(net: Net) -> list[Net]:
@@ -139,9 +140,9 @@ def _listed(net: Net) -> list[Net]:
     return [text if numbered(text) else str(path.parent / text) for _, text in texts_of(text)]
 
 
-def _source(net: Net, dims: Mapping[str, int] | None, shapes: Mapping[str, tuple[int, ...]] | None) -> SourceNetwork:
+def _source(net: Net, bound: Mapping[str, tuple[Mapping[str, int], Mapping[str, tuple[int, ...]]]]) -> SourceNetwork:
     if isinstance(net, SourceNetwork):
         return net
     if isinstance(net, Architecture):
         return SourceNetwork.of(net)
-    return read_network(str(net), dims, shapes).network
+    return read_network(str(net), *bound[str(net)]).network

@@ -1,18 +1,22 @@
 """Whole networks as users give them: ONNX files, and networks of a family by name and number."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from narformer.errors import BadArchitecture, BadFile, NarformerError, lookup, printable
+from narformer.errors import BadArchitecture, BadFile, NarformerError, NotAnswered, UnknownName, lookup, printable
 from narformer.formats import is_onnx
-from narformer.formats.onnx_reader import read_onnx
+from narformer.formats.onnx_reader import names_to_bind, read_onnx
 from narformer.network import Architecture, cost
 from narformer.network.source_network import SourceNetwork
 from narformer.spaces.families import FAMILIES, numbered
 
-__all__ = ["Given", "is_network", "may_be_network", "read_network", "read_networks"]
+__all__ = ["Given", "answers", "bindings", "is_network", "may_be_network", "read_network", "read_networks"]
 
+T = TypeVar("T")
+Sizes = Mapping[str, int]
+Shapes = Mapping[str, tuple[int, ...]]
 LISTS = (".txt", ".csv", ".json", ".jsonl")  # endings of files that hold cells
 
 
@@ -55,20 +59,14 @@ def may_be_network(text: str) -> bool:
         return False
 
 
-def read_network(
-    text: str, dims: Mapping[str, int] | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None
-) -> Given:
+def read_network(text: str, dims: Sizes | None = None, shapes: Shapes | None = None) -> Given:
     """The network in an ONNX file, or of a family by its name, such as ``resnet/0``; a file of that name comes first.
 
     Links are followed, because the caches of model hubs consist of links.
     Raises BadFile, BadArchitecture and UnknownName where it cannot be read.
     """
     path, dims, shapes = Path(text), dict(dims or {}), dict(shapes or {})
-    try:
-        is_file, is_there = path.is_file(), path.is_symlink() or path.exists()
-    except OSError:  # a name longer than any file's
-        is_file = is_there = False
-    named = numbered(text)
+    is_file, named = _is_file(text), numbered(text)
     if named and not is_file and (dims or shapes):
         bound = next(iter(dims or shapes))
         raise BadArchitecture(
@@ -78,7 +76,7 @@ def read_network(
         family = lookup(FAMILIES, named[0], "family of networks")
         architecture = family.variant(named[1])
         return Given(SourceNetwork.of(architecture), architecture)
-    if not is_file and (text in FAMILIES or not is_there):
+    if not is_file and (text in FAMILIES or not _is_there(text)):
         expected = f"an ONNX file, or a network of a family, such as {text if text in FAMILIES else 'resnet'}/0"
         raise BadFile(printable(text), "no such file", expected)
     if path.suffix.lower() in LISTS:
@@ -87,19 +85,82 @@ def read_network(
     return Given(read_onnx(real, dims, shapes, origin=path), path, dims, shapes)
 
 
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a name longer than any file's
+        return False
+
+
+def _is_there(text: str) -> bool:
+    try:
+        return Path(text).is_symlink() or Path(text).exists()
+    except OSError:
+        return False
+
+
+def bindings(
+    texts: Sequence[str], dims: Sizes | None = None, shapes: Shapes | None = None
+) -> dict[str, tuple[Sizes, Shapes]]:
+    """For each of several texts those of ``dims`` and ``shapes`` that are for it.
+
+    A name that a file lacks is for the others. A name that no file has is left to all of them: each is refused, and the
+    error says which names it has. Networks of families have no open sizes; they are refused where no text names a file.
+    """
+    dims, shapes = dict(dims or {}), dict(shapes or {})
+    files = [text for text in dict.fromkeys(texts) if not numbered(text) or _is_file(text)]
+    if not files or not (dims or shapes):
+        return dict.fromkeys(texts, (dims, shapes))
+    names = {text: _names_to_bind(text) for text in files}
+    some_d, some_s = (frozenset[str]().union(*column) for column in zip(*names.values(), strict=True))
+    found: dict[str, tuple[Sizes, Shapes]] = dict.fromkeys(texts, ({}, {}))
+    for text, (own_d, own_s) in names.items():
+        found[text] = (
+            {name: size for name, size in dims.items() if name in own_d or name not in some_d},
+            {name: shape for name, shape in shapes.items() if name in own_s or name not in some_s},
+        )
+    return found
+
+
+def _names_to_bind(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of dimensions and inputs of a file; none where it cannot be read, which its reading reports."""
+    try:
+        return names_to_bind(Path(text).resolve())
+    except (BadFile, OSError):
+        return frozenset(), frozenset()
+
+
 def read_networks(
-    texts: Sequence[str],
-    dims: Mapping[str, int] | None = None,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    texts: Sequence[str], dims: Sizes | None = None, shapes: Shapes | None = None
 ) -> Iterator[tuple[str, Given | NarformerError]]:
     """Each of several texts once, with its network, or with the error of ``read_network`` where it cannot be read.
 
-    ``dims`` and ``shapes`` are for those that are files; where no text names a file, they are an error of each.
+    ``dims`` and ``shapes`` are for those that have such names (``bindings``).
     """
-    whole = {text for text in texts if numbered(text) and not Path(text).is_file()}
-    unbound = whole if len(whole) < len(set(texts)) else ()
-    for text in dict.fromkeys(texts):
+    for text, (own_dims, own_shapes) in bindings(texts, dims, shapes).items():
         try:
-            yield text, read_network(text) if text in unbound else read_network(text, dims, shapes)
+            yield text, read_network(text, own_dims, own_shapes)
         except NarformerError as error:
             yield text, error
+
+
+def answers(
+    answer: Callable[[Given], T], texts: Sequence[str], dims: Sizes | None = None, shapes: Shapes | None = None
+) -> Iterator[T]:
+    """The answer about each of several networks, as they are read.
+
+    Raises NotAnswered with those that cannot be read, or about which ``answer`` raises BadFile, BadArchitecture or
+    UnknownName, after all others were answered.
+    """
+    failures: list[tuple[str, str]] = []
+    for text, given in read_networks(texts, dims, shapes):
+        try:
+            if isinstance(given, NarformerError):
+                raise given
+            found = answer(given)
+        except (BadFile, BadArchitecture, UnknownName) as error:
+            failures.append((text, str(error)))
+            continue
+        yield found
+    if failures:
+        raise NotAnswered(failures)

@@ -44,7 +44,7 @@ class Optimised:
 
 
 def optimised(
-    net: str | Path,
+    net: str | Path | Given,
     runtime: str = "ort",
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
@@ -64,7 +64,7 @@ def optimised(
     chosen.library()
     if save is not None and (save.exists() or save.is_symlink()):
         raise BadFile(save, "a file that is there already", "a new name", "Give another name, or remove the file.")
-    given = read_network(str(net), dims, shapes)
+    given = net if isinstance(net, Given) else read_network(str(net), dims, shapes)
     name = given.network.title
     if issubclass(chosen, OnnxRuntime):
         graph, saved = _of_onnx_runtime(given, threads, save)
