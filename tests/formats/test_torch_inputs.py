@@ -166,6 +166,27 @@ def test_inputs_that_do_not_fit_are_refused_with_the_arguments(given, reason):
     assert "Scaled.forward(x, offset=None, *, scale, times=2)" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({"x": X.numpy(), "scale": 1.0}, "x"),
+        ({"x": X, "scale": X.numpy()}, "scale"),
+        ({"x": X, "scale": 1.0, "offset": {"a": [X.numpy()]}}, "offset.a.0"),
+    ],
+)
+def test_arrays_of_numpy_are_refused_by_their_place(given, place):
+    with pytest.raises(BadArchitecture, match=rf"found numpy\.ndarray in place of '{place}'; expected torch tensors"):
+        trace_module(Scaled(), given)
+
+
+def test_what_holds_no_tensor_is_refused_with_what_to_give():
+    for given in (1, None, "1x4", [1.0, 2.0]):
+        with pytest.raises(BadArchitecture, match=r"on no tensor: .* expected torch tensors as inputs"):
+            trace_module(nn.Linear(4, 4), [given])
+    with pytest.raises(BadArchitecture, match=r"A shape is no input: give torch\.zeros\(1, 4\)"):
+        trace_module(nn.Linear(4, 4), (1, 4))
+
+
 def test_names_of_modules_and_parameters_are_those_of_the_module():
     class Outer(nn.Module):
         def __init__(self):

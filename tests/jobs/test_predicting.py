@@ -139,6 +139,11 @@ def test_another_batch_or_precision_than_was_measured_is_out_of_the_domain(tmp_p
     assert double.unlike == ("float64, measured with float32",)
 
 
+def test_a_module_is_not_taken_for_a_path(folder):
+    with pytest.raises(BadArchitecture, match=r"found Small; expected a path.*predict_module takes"):
+        jobs.predict_network(Small(), folder)
+
+
 def test_networks_of_families_leave_nothing_open(folder):
     for dims, shapes in (({"batch": 4}, {}), ({}, {"Input_0": (4, 3, 224, 224)})):
         with pytest.raises(BadArchitecture, match="dimensions are all fixed"):

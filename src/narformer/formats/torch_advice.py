@@ -93,6 +93,9 @@ def refused(module: torch.nn.Module, error: Exception, enclosed: Enclosed) -> Ba
         f"{name} {'x'.join(map(str, tensor.shape)) or 'scalar'} {str(tensor.dtype).removeprefix('torch.')}"
         for name, tensor in zip(enclosed.names, enclosed.tensors, strict=True)
     )
+    if not given:
+        given = "no tensor"
+        expected = f"torch tensors as inputs, such as torch.zeros(1, 3, 224, 224), or {expected}"
     return BadArchitecture(
         f"torch.export cannot trace {described(module)} on {printable(given)}: found {printable(reason).rstrip('.')}"
         f"{_place(error)}; expected {expected}"

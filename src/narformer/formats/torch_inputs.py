@@ -21,7 +21,7 @@ class Enclosed(torch.nn.Module):
     names, tensors: of every tensor in the example inputs ("x", "batch.image", "states.0"). Everything else in the
                     inputs keeps the value it has in the example.
 
-    Raises BadArchitecture if the forward pass cannot be called with such inputs.
+    Raises BadArchitecture if the forward pass cannot be called with such inputs, or an array is among them.
     """
 
     def __init__(self, module: torch.nn.Module, example_inputs: Any) -> None:
@@ -73,8 +73,15 @@ def _bound(module: torch.nn.Module, example_inputs: Any) -> inspect.BoundArgumen
         raise BadArchitecture(
             f"the example inputs do not fit {described(module)}: {printable(str(error))}; expected a value for each "
             "argument without a default. Give a tensor, a list of the arguments in order, or a dict of arguments by "
-            "name; a dict or list that is itself one argument goes into a list: [batch]"
+            f"name; a dict or list that is itself one argument goes into a list: [batch]{_shape_hint(example_inputs)}"
         ) from None
+
+
+def _shape_hint(example_inputs: Any) -> str:
+    """What to give in place of a shape, where the example looks like one."""
+    if isinstance(example_inputs, list | tuple) and example_inputs and all(type(n) is int for n in example_inputs):
+        return f". A shape is no input: give torch.zeros({', '.join(map(str, example_inputs))})"
+    return ""
 
 
 def _changed(value: Any, change: Change, path: str = "", seen: dict[int, Any] | None = None) -> Any:
@@ -94,6 +101,11 @@ def _changed(value: Any, change: Change, path: str = "", seen: dict[int, Any] | 
     if isinstance(value, list | tuple):
         entries = [inner(entry, position) for position, entry in enumerate(value)]
         return type(value)(*entries) if hasattr(value, "_fields") else type(value)(entries)
+    if getattr(value, "ndim", 0) and hasattr(value, "__array__"):  # of NumPy, or of a library that can turn into it
+        raise BadArchitecture(
+            f"found {type(value).__module__}.{type(value).__name__} in place of '{path}'; expected torch tensors. Make "
+            "one of the array: torch.from_numpy(array)"
+        )
     if isinstance(value, torch.nn.Module | type | ModuleType) or callable(value) or not hasattr(value, "__dict__"):
         return value
     if id(value) not in seen:  # any object that holds tensors: a data class, a cache

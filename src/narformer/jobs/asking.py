@@ -145,4 +145,9 @@ def _source(net: Net, bound: Mapping[str, tuple[Mapping[str, int], Mapping[str, 
         return net
     if isinstance(net, Architecture):
         return SourceNetwork.of(net)
-    return read_network(str(net), *bound[str(net)]).network
+    if not isinstance(net, str):
+        remedy = "predict_module takes a PyTorch module, with example inputs"
+        raise BadArchitecture(
+            f"found {type(net).__name__}; expected a path, an Architecture or a SourceNetwork: {remedy}"
+        )
+    return read_network(net, *bound[net]).network
