@@ -296,7 +296,20 @@ def test_without_a_predictor_all_that_suit_answer(two_shipped, monkeypatch):
 
 
 @pytest.mark.usefixtures("two_shipped")
-@pytest.mark.parametrize("nets", [["my cell"], ["nasbench201", "squeezenet/1"], ["nasbench101"], [CELL, "my cell"]])
-def test_where_it_is_not_plain_which_predictor_is_meant_it_is_asked_for(nets):
-    with pytest.raises(BadPredictor, match="--predictor: cells, latency-here, latency-there, or a folder"):
+@pytest.mark.parametrize(
+    ("nets", "error", "says"),
+    [
+        (["my cell"], BadFile, "no such file"),
+        ([CELL, "my cell"], BadFile, "my cell: found no such file"),
+        (["nasbench201", "squeezenet/1"], BadPredictor, "the cells 'nasbench201' and the network 'squeezenet/1'"),
+        (["nasbench201", "nasbench101"], BadPredictor, "cells of nasbench101 and nasbench201; expected cells of one"),
+        (
+            ["nasbench101"],
+            BadPredictor,
+            "of nasbench101; name one with --predictor: cells, or a run's folder",
+        ),
+    ],
+)
+def test_where_it_is_not_plain_which_predictor_is_meant_the_reason_is_told(nets, error, says):
+    with pytest.raises(error, match=says):
         jobs.suited(nets)

@@ -8,11 +8,12 @@ from rich.markup import escape
 
 from narformer import __version__
 from narformer.cli import adapting, data, measuring, networks, predicting, store, tables, training
-from narformer.cli.terminal import err
+from narformer.cli.terminal import Commands, err
 from narformer.errors import NarformerError
 
 app = typer.Typer(
     name="narformer",
+    cls=Commands,
     help="Know a neural network's accuracy and latency before you train or deploy it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -8,9 +8,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from narformer.cli.terminal import Json, bars_shown, out, print_json
+from narformer.cli.terminal import Commands, Json, bars_shown, out, print_json
 
-data_app = typer.Typer(invoke_without_command=True)
+data_app = typer.Typer(cls=Commands, invoke_without_command=True)
 
 
 @data_app.callback()

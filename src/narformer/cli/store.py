@@ -21,12 +21,12 @@ from narformer.cli.measuring import (
     shared_and_differing,
     unit,
 )
-from narformer.cli.terminal import Json, out, print_json
+from narformer.cli.terminal import Commands, Json, out, print_json
 
 if TYPE_CHECKING:
     from narformer.jobs import Found
 
-store_app = typer.Typer(no_args_is_help=True, help="Stored measurements: show, export and import them.")
+store_app = typer.Typer(cls=Commands, no_args_is_help=True, help="Stored measurements: show, export and import them.")
 
 
 @store_app.command("query")

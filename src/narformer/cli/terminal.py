@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from typer.core import TyperGroup
 
-from narformer.errors import BadArchitecture
+from narformer.errors import BadArchitecture, lookup
 
 T = TypeVar("T")
 WIDE = 10_000  # columns of an output that is no terminal
@@ -52,6 +53,16 @@ def waiting(items: Iterator[T]) -> Iterator[T]:
         except StopIteration:
             return
         yield item
+
+
+class Commands(TyperGroup):
+    """Commands by name; a name that is not known is one line, as every error, with the nearest one or all."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first word names. Raises UnknownName."""
+        if not args[0].startswith("-"):
+            lookup(self.commands, args[0], "command")
+        return super().resolve_command(ctx, args)
 
 
 @contextmanager

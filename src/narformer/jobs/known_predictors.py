@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from narformer.attributes import Attribute
-from narformer.errors import BadPredictor, lookup
+from narformer.errors import BadFile, BadPredictor, lookup, printable
 from narformer.jobs.cells import first_text
-from narformer.jobs.networks import is_network, may_be_network
+from narformer.jobs.networks import is_network, may_be_network, not_found
 from narformer.network import Architecture
 from narformer.predictors import Predictor, saved
 from narformer.predictors.manifest import Facts, Manifest, read_manifest
@@ -70,17 +70,26 @@ def load_predictor(name: str) -> Predictor:
 def suited(nets: Sequence[object]) -> tuple[str, ...]:
     """The shipped predictors for these: all for whole networks, or those of the space of the cells.
 
-    Raises BadPredictor where there is no such predictor.
+    Raises BadPredictor where there is no such predictor, or the nets are of several kinds; BadFile for a text that is
+    none of them.
     """
     shipped = _manifests()
-    if all(_is_network(net) for net in nets):
-        found = sorted((n for n, m in shipped.items() if _of_networks(m)), key=lambda name: name != DEFAULT)
-    else:
-        spaces = {_spaces(str(net)) for net in nets}
-        found = [name for name, manifest in shipped.items() if spaces == {(manifest.space,)}]
+    whole = [net for net in nets if _is_network(net)]
+    if len(whole) == len(nets):
+        return tuple(sorted((n for n, m in shipped.items() if _of_networks(m)), key=lambda name: name != DEFAULT))
+    cells = [net for net in nets if not _is_network(net)]
+    spaces = {_spaces(net) for net in cells}
+    if whole:
+        both = f"the cells '{_short(cells[0])}' and the network '{_short(whole[0])}'"
+        raise BadPredictor(f"found {both}; expected one kind. Predict them separately")
+    of = sorted({space for several in spaces for space in several})
+    if len(spaces) > 1:
+        raise BadPredictor(f"found cells of {' and '.join(of)}; expected cells of one space. Predict them separately")
+    found = [name for name, manifest in shipped.items() if spaces == {(manifest.space,)}]
     if not found:
-        known = ", ".join(shipped)
-        raise BadPredictor(f"no shipped predictor fits these; name one with --predictor: {known}, or a folder")
+        which = f"cells of {' or '.join(of)}" if of else "these cells"
+        known = ", ".join(name for name, manifest in shipped.items() if not _of_networks(manifest))
+        raise BadPredictor(f"no shipped predictor fits {which}; name one with --predictor: {known}, or a run's folder")
     return tuple(found)
 
 
@@ -91,11 +100,25 @@ def _is_network(net: object) -> bool:
     return is_store(str(net)) or may_be_network(str(net)) or is_network(first_text(str(net)))
 
 
-def _spaces(net: str) -> tuple[str, ...]:
-    """The spaces whose cells a text, or the first text of a file, looks like."""
-    if net in SPACES:
-        return (net,)
-    return recognised(net) or recognised(first_text(net))
+def _spaces(net: object) -> tuple[str, ...]:
+    """The spaces whose cells a text, or the first text of a file, looks like; none for an Architecture.
+
+    Raises BadFile where a text is neither a space, a cell nor a file of cells.
+    """
+    text = str(net)
+    if text in SPACES:
+        return (text,)
+    first = first_text(text)
+    spaces = recognised(text) or recognised(first)
+    if spaces or not isinstance(net, str | Path):
+        return spaces
+    if first:
+        raise BadFile(_short(net), f"the first line '{_short(first)}'", "a list of cells or of networks, one per line")
+    raise not_found(text, "an ONNX file, a network of a family, such as resnet/0, a cell or a space", tuple(SPACES))
+
+
+def _short(net: object) -> str:
+    return printable(str(net)[:60])
 
 
 def _manifests() -> dict[str, Manifest]:

@@ -1,5 +1,6 @@
 """Whole networks as users give them: ONNX files, and networks of a family by name and number."""
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import TypeVar
 from narformer.errors import BadArchitecture, BadFile, NarformerError, NotAnswered, UnknownName, lookup, printable
 from narformer.formats import is_onnx
 from narformer.formats.onnx_reader import names_to_bind, read_onnx
+from narformer.jobs.cells import first_text
+from narformer.jobs.other_files import recognised_file
 from narformer.network import Architecture, cost
 from narformer.network.source_network import SourceNetwork
+from narformer.spaces import SPACES, recognised
 from narformer.spaces.families import FAMILIES, numbered
 
-__all__ = ["Given", "answers", "bindings", "is_network", "may_be_network", "read_network", "read_networks"]
+__all__ = ["Given", "answers", "bindings", "is_network", "may_be_network", "not_found", "read_network", "read_networks"]
 
 T = TypeVar("T")
 Sizes = Mapping[str, int]
@@ -77,12 +81,52 @@ def read_network(text: str, dims: Sizes | None = None, shapes: Shapes | None = N
         architecture = family.variant(named[1])
         return Given(SourceNetwork.of(architecture), architecture)
     if not is_file and (text in FAMILIES or not _is_there(text)):
-        expected = f"an ONNX file, or a network of a family, such as {text if text in FAMILIES else 'resnet'}/0"
-        raise BadFile(printable(text), "no such file", expected)
+        raise not_found(text, "an ONNX file, or a network of a family, such as resnet/0")
     if path.suffix.lower() in LISTS:
-        raise BadFile(path, f"a file ending in '{path.suffix}'", "an ONNX file", "Name the networks one by one.")
+        what = "a list of networks" if is_network(first_text(text)) else "a text file"
+        raise BadFile(path, what, "an ONNX file", "Name the networks one by one, such as model.onnx or resnet/0.")
     real = path.resolve() if path.is_symlink() else path
-    return Given(read_onnx(real, dims, shapes, origin=path), path, dims, shapes)
+    try:
+        read = read_onnx(real, dims, shapes, origin=path)
+    except BadFile:
+        has_inputs = bool(_names_to_bind(text)[1])  # then it is an ONNX model, whatever its ending
+        other = None if has_inputs else recognised_file(real)
+        if other is None:
+            raise
+        raise BadFile(path, other[0], "an ONNX model", other[1]) from None
+    _refuse_nothing(read, path, dims, shapes)
+    return Given(read, path, dims, shapes)
+
+
+def not_found(text: str, expected: str, known: Sequence[str] = ()) -> BadFile:
+    """The error for a text that names neither a file nor a network, nor one of the names in ``known``."""
+    if text in FAMILIES:
+        return BadFile(text, "a family of networks without a number", f"one of its networks, such as {text}/0")
+    name = printable(text)
+    if text in SPACES:
+        return BadFile(text, "a space of cells", expected, "`narformer predict` ranks its cells.")
+    if cells := recognised(text):
+        return BadFile(name, f"a cell of {cells[0]}", expected, "`narformer predict` reads cells.")
+    if Path(text).suffix or "/" in text:
+        return BadFile(name, "no such file", expected)
+    near = difflib.get_close_matches(text, [*FAMILIES, *known], n=1)
+    if near:
+        hint = f"Did you mean '{near[0]}{'' if near[0] in known else '/0'}'?"
+    else:
+        hint = f"The families are: {', '.join(FAMILIES)}."
+    return BadFile(name, "no such file", expected, hint)
+
+
+def _refuse_nothing(network: SourceNetwork, path: Path, dims: Sizes, shapes: Shapes) -> None:
+    """Raise BadArchitecture where bound sizes of 0 leave nothing to compute; the past of a decoder may be 0."""
+    empty = [name for name, size in dims.items() if not size] + [name for name, shape in shapes.items() if 0 in shape]
+    architecture = network.architecture
+    read = {source for source, _ in architecture.edges}
+    outputs = [op.shape for vertex, op in enumerate(architecture.ops) if vertex not in read]
+    if empty and all(shape is not None and 0 in shape for shape in outputs):
+        raise BadArchitecture(
+            f"{path}: found the size 0 of '{printable(empty[0])}', which leaves every output empty; expected 1 or more"
+        )
 
 
 def _is_file(text: str) -> bool:
