@@ -1,5 +1,6 @@
 """What the README and the pages show is true: their commands parse, the quick ones run, their Python runs."""
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -116,6 +117,38 @@ def test_the_readme_is_short_and_links_to_every_page() -> None:
     text = README.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= MOST_LINES
     assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in text] == []
+
+
+def variables(path: Path) -> Iterator[str]:
+    """Names of the environment variables that a file reads; a name may be a constant of the file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    constants = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("environ"):
+            name: ast.expr = node.slice
+        elif isinstance(node, ast.Call) and re.search(r"\b(getenv|environ\.\w+)$", ast.unparse(node.func)):
+            name = node.args[0]
+        elif isinstance(node, ast.Compare) and ast.unparse(node.comparators[0]).endswith("environ"):
+            name = node.left
+        else:
+            continue
+        yield ast.literal_eval(constants[name.id] if isinstance(name, ast.Name) else name)
+
+
+def test_every_environment_variable_is_in_the_table(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "develop.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([A-Z_]+)` \|", page, flags=re.MULTILINE)
+    read = {name for path in (ROOT / "src").rglob("*.py") for name in variables(path)}
+    assert sorted(read) == sorted(listed)
+    every = tmp_path / "every.py"
+    every.write_text('import os\nX = "A"\nos.environ[X]\nos.getenv("B")\nos.environ.get("C", "")\n"D" in os.environ\n')
+    assert sorted(variables(every)) == ["A", "B", "C", "D"]
 
 
 def test_the_pages_for_developers_name_files_that_exist() -> None:

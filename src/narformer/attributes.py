@@ -23,7 +23,7 @@ class Condition:
     device:          name of the machine: "Intel Xeon Processor, 2 cores"
     accelerator:     name of the chip beside the CPU that did the work; empty for the CPU itself
     threads:         CPU threads
-    batch:           networks inputs at once, the first dimension of the first input
+    batch:           inputs that one run takes at once, as ``narformer.measure.network.batch_size`` tells it
     precision:       number format that it computed in: "float32"
     """
 

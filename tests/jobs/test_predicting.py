@@ -18,7 +18,7 @@ from narformer.cli import app, network_screens
 from narformer.errors import BadArchitecture, BadFile, BadPredictor, BadRecipe, NotAnswered
 from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs import known_predictors
-from narformer.network import canonical
+from narformer.network import Architecture, Op, canonical
 from narformer.predictors import saved
 from narformer.spaces.families import FAMILIES
 from narformer.tokens.kernels import KernelTokenizer
@@ -142,6 +142,11 @@ def test_another_batch_or_precision_than_was_measured_is_out_of_the_domain(tmp_p
 def test_a_module_is_not_taken_for_a_path(folder):
     with pytest.raises(BadArchitecture, match=r"found Small; expected a path.*predict_module takes"):
         jobs.predict_network(Small(), folder)
+
+
+def test_a_mask_before_the_data_is_not_taken_for_the_batch():
+    ops = (Op.of("Input", (16, 16)), Op.of("Input", (1, 16, 16)), Op.of("Add", (1, 16, 16)))
+    assert predict_one(Architecture(ops, ((0, 2), (1, 2)), "masked"), "latency_ort").unlike == ()
 
 
 def test_networks_of_families_leave_nothing_open(folder):

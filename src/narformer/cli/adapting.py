@@ -24,9 +24,11 @@ def adapt(
     store: Place = None,
     as_json: Json = False,
 ) -> None:
-    """Measure probe networks on this machine, adapt a latency predictor to them, and compare its errors.
+    """Adapt a latency predictor to this machine.
 
-    This takes some minutes; run nothing else meanwhile. One probe in five is held out, to measure the error.
+    Probe networks are measured, and one in five is held out to state the error before and after.
+
+    This takes some minutes. Run nothing else meanwhile.
 
     Example: narformer adapt --runtime ort --out runs/here
     """

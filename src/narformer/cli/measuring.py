@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 Place = Annotated[
     str | None,
-    typer.Option("--store", help="Store: a file, or postgresql://…; by default NARFORMER_STORE, or your user's store."),
+    typer.Option(
+        "--store", help="A file, or postgresql://…; by default NARFORMER_STORE, or a file in your user data folder."
+    ),
 ]
-Dims = Annotated[list[str] | None, typer.Option("--dim", help="Size of a named dimension: batch=1.")]
+Dims = Annotated[
+    list[str] | None, typer.Option("--dim", help="Size of a dimension that a file names: batch=1; may be repeated.")
+]
 Profile = Annotated[
     Path | None,
-    typer.Option(help="Profiles that `measure --profile` wrote: show measured times of layers beside the others."),
+    typer.Option(help="A file that `measure --profile` wrote: show the measured times of the layers, too."),
 ]
-Shapes = Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: name:1x3x224x224.")]
+Shapes = Annotated[
+    list[str] | None, typer.Option("--input", help="Shape of an input: image:1x3x224x224; may be repeated.")
+]
 
 
 def bound(dim: list[str] | None, input_: list[str] | None) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
@@ -36,8 +42,10 @@ def bound(dim: list[str] | None, input_: list[str] | None) -> tuple[dict[str, in
 
 
 def measure(
-    nets: Annotated[list[str], typer.Argument(help="ONNX files, or networks of families: resnet/0.")],
-    runtime: Annotated[list[str] | None, typer.Option(help="ort (by default), openvino, openvino-float32.")] = None,
+    nets: Annotated[list[str], typer.Argument(help="ONNX files, or networks of families, such as resnet/0.")],
+    runtime: Annotated[
+        list[str] | None, typer.Option(help="ort (by default), openvino, or openvino-float32; may be repeated.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of a network.", min=1)] = 1,
     repeats: Annotated[int, typer.Option(help="Timed runs of each network, shared by the rounds.", min=1)] = 30,
     rounds: Annotated[int, typer.Option(help="Rounds in which the networks take turns.", min=1)] = 3,
@@ -48,15 +56,21 @@ def measure(
     store: Place = None,
     profile: Annotated[
         Path | None,
-        typer.Option(help="Write the time of each node that ONNX Runtime executes to this file, from runs of its own."),
+        typer.Option(help="Profile the networks on ONNX Runtime, too, and write the time of each node to this file."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure networks on this machine: median time, its interval, FLOPs per second. Every time is stored.
+    """Time networks on this machine, and keep every time in a store.
 
-    Several networks take turns, sixteen at a time, so that a slow period of the machine affects all of them alike.
-    Times are stored after the last round; after Ctrl-C, those of the completed rounds are stored. A network that fails
-    does not stop the others: all that failed are named at the end. `inspect` and `predict` show a profile by layers.
+    The table has the median, its interval, the spread, and FLOPs per second.
+
+    Several networks take turns, so that a slow period of the machine affects all of them alike.
+
+    Times are stored after the last round. After Ctrl-C, those of the completed rounds are stored.
+
+    A network that fails does not stop the others. All that failed are named at the end.
+
+    --profile keeps the time of each node. `inspect --profile` and `predict --profile` show it by layers.
 
     Example: narformer measure model.onnx resnet/0 --runtime ort --runtime openvino --dim batch=1
     """

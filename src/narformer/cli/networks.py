@@ -23,24 +23,28 @@ if TYPE_CHECKING:
 
 def inspect(
     nets: Annotated[
-        list[str], typer.Argument(help="ONNX files, whose weights are not needed, or networks of families: resnet/0.")
+        list[str], typer.Argument(help="ONNX files, or networks of families, such as resnet/0. Weights are not needed.")
     ],
     dim: Dims = None,
     input_: Shapes = None,
     profile: Profile = None,
     optimised: Annotated[
         str | None,
-        typer.Option(help="Inspect the graph that a runtime makes of the network on this machine: ort, openvino."),
+        typer.Option(help="Show the graph that a runtime makes of the network on this machine: ort, or openvino."),
     ] = None,
     save: Annotated[
-        Path | None, typer.Option(help="With --optimised ort: a new ONNX file for that graph, with its weights.")
+        Path | None, typer.Option(help="With --optimised ort: write that graph, with its weights, to a new ONNX file.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every layer and module, not only the largest.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every layer and module, not only the largest.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what networks contain and cost: operations, FLOPs, MACs, parameters and bytes, by layer, kind and module.
+    """Show what networks contain and cost: operations, MACs, FLOPs, parameters and bytes.
 
-    Several networks get a screen each, and --json a list. A network that fails does not stop the others.
+    The totals are followed by the most expensive layers, and by sums over kinds of operations and over modules.
+
+    Several networks get a screen each; --json prints a list of them. A network that fails does not stop the others.
 
     Example: narformer inspect model.onnx --dim batch=1
 

@@ -26,35 +26,47 @@ def predict(
     nets: Annotated[
         list[str],
         typer.Argument(
-            help="Cells, files of cells, '-', or a space's name; or ONNX files, networks of families such as "
-            "resnet/0, lists of those, a store of measurements."
+            help="Cells: texts, files of them, '-' for standard input, or the name of a space. Or whole networks: ONNX "
+            "files, networks of families such as resnet/0, lists of these, or a store of measurements."
         ),
     ],
     predictor: Annotated[
         str | None,
-        typer.Option("--predictor", "-p", help="A shipped predictor or a run's folder; by default all that fit."),
+        typer.Option(
+            "--predictor", "-p", help="A shipped predictor, or a run's folder; by default all shipped ones that fit."
+        ),
     ] = None,
     best: Annotated[
-        int | None, typer.Option("--best", "-n", help="Number of cells to show, the best first.", min=1)
+        int | None, typer.Option("--best", "-n", help="Show this number of cells or networks, the best first.", min=1)
     ] = None,
     ascending: Annotated[
         bool | None,
-        typer.Option("--ascending/--descending", help="Smallest or largest value first; by default the better one."),
+        typer.Option(
+            "--ascending/--descending", help="Show the smallest or the largest value first; by default the better one."
+        ),
     ] = None,
-    by: Annotated[str | None, typer.Option(help="The attribute to rank by; the predictor's first by default.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Attribute to rank by; by default the first one of the predictor.")
+    ] = None,
     dim: Dims = None,
     input_: Shapes = None,
     profile: Profile = None,
-    everything: Annotated[bool, typer.Option("--all", help="Show every layer of a whole network.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every layer of whole networks, not only the ten longest.")
+    ] = False,
     device: Device = "cpu",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Predict attributes: rank cells, the best first; or state a whole network's latency, layer by layer.
+    """Rank cells by a predicted accuracy, or predict the latency of whole networks, layer by layer.
+
+    A predictor of another attribute does the same for that attribute. `narformer predictors` lists those that ship.
+
+    In a pipe, each cell or network is one line of values between tabs. --all and --profile print tables there, too.
 
     Example: narformer predict nasbench201 --predictor nasbench201 --best 10
 
-    Example: narformer predict model.onnx --predictor runs/mine
+    Example: narformer predict model.onnx --dim batch=1
     """
     start(threads)
     from narformer import jobs

@@ -26,7 +26,7 @@ from narformer.cli.terminal import Commands, Json, out, print_json
 if TYPE_CHECKING:
     from narformer.jobs import Found
 
-store_app = typer.Typer(cls=Commands, no_args_is_help=True, help="Stored measurements: show, export and import them.")
+store_app = typer.Typer(cls=Commands, no_args_is_help=True, help="Show, export and import stored measurements.")
 
 
 @store_app.command("query")

@@ -40,7 +40,7 @@ def table(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Show a table of the papers with our runs beside the printed numbers, or run its rows.
+    """Show a table of a paper with our runs beside the printed numbers, or run its rows.
 
     Example: narformer table narformer_v2/nasbench201 --row "NAR-Former V2" --size 781 --seeds 1 --fresh
     """

@@ -27,8 +27,8 @@ def console(stderr: bool = False) -> Console:
 
 out, err = console(), console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default.", min=1)]
-Device = Annotated[str, typer.Option(help="cpu, or cuda where there is one.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads of torch; all by default.", min=1)]
+Device = Annotated[str, typer.Option(help="Device of torch: cpu, or cuda where there is one.")]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 
 

@@ -48,7 +48,9 @@ def train(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Train a predictor by a recipe, on your own table, or on measurements; an interrupted run resumes.
+    """Train a predictor: by a recipe, on your own table, or on stored measurements.
+
+    The same command continues a run that was interrupted.
 
     Example: narformer train examples/nasbench201.toml --set data.train=781
 
@@ -136,7 +138,9 @@ def evaluate(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Score a saved predictor against measured labels. With several attributes, JSON has an object for each.
+    """Score a saved predictor against measured labels.
+
+    With several attributes, --json prints an object for each.
 
     Example: narformer evaluate nasbench201
     """

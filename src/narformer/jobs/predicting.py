@@ -15,6 +15,7 @@ from narformer.jobs.comparing import Comparison, Predicted, compared, profile_of
 from narformer.jobs.inspection import CONVENTIONS
 from narformer.jobs.networks import read_network
 from narformer.measure import Profile
+from narformer.measure.network import batch_size
 from narformer.network import Architecture
 from narformer.network.canonical import fingerprint_of
 from narformer.network.cost import cost
@@ -182,9 +183,9 @@ class _Read:
 
     @property
     def batch(self) -> int | None:
-        """The first dimension of the first input that has several; None where there is no such input."""
-        shapes = [op.shape for op in self.source.architecture.ops if op.kind == "Input"]
-        return next((shape[0] for shape in shapes if shape is not None and len(shape) > 1), None)
+        """Networks inputs at once, as ``batch_size``."""
+        architecture = self.source.architecture
+        return batch_size(architecture, (op.shape for op in architecture.ops if op.kind == "Input"))
 
     def label(self, vertex: int) -> tuple[str, str]:
         """Name and module, as the source has them, of the operation that does the work of a vertex of the form.

@@ -16,7 +16,7 @@ from narformer.formats.onnx_writer import to_onnx
 from narformer.network import Architecture, fingerprint
 from narformer.network.tensors import BITS
 
-__all__ = ["Network", "network", "precision", "random_input"]
+__all__ = ["Network", "batch_size", "network", "precision", "random_input"]
 
 LARGEST_INPUT = 2**28  # values
 QUANTISED = ("QLinear", "Quantize", "Dequantize", "DynamicQuantize")
@@ -47,8 +47,22 @@ class Network:
 
     @property
     def batch(self) -> int:
-        """First dimension of the first input."""
-        return next((shape[0] for shape in self.shapes.values() if shape), 1)
+        """Networks inputs at once, as ``batch_size``; 1 where that is not known."""
+        return batch_size(self.architecture, self.shapes.values()) or 1
+
+
+def batch_size(architecture: Architecture, shapes: Iterable[tuple[int, ...] | None]) -> int | None:
+    """The batch of a network whose inputs have these shapes, as far as shapes tell it.
+
+    It is the first size of the first input that shares this size with an output: a mask or a table of positions does
+    not. Where none does, it is that of the first input. Shapes of less than two dimensions are left out, since those of
+    steps and scales have no batch; None where no other is there. If time comes first, it is the number of steps.
+    """
+    read = {source for source, _ in architecture.edges}
+    ends = (op.shape for vertex, op in enumerate(architecture.ops) if vertex not in read and op.kind != "Input")
+    written = {shape[0] for shape in ends if shape is not None and len(shape) > 1}
+    sizes = [shape[0] for shape in shapes if shape is not None and len(shape) > 1]
+    return next((size for size in sizes if size in written), sizes[0] if sizes else None)
 
 
 def network(
