@@ -62,14 +62,9 @@ def measure(
 ) -> None:
     """Time networks on this machine, and keep every time in a store.
 
-    The table has the median, its interval, the spread, and FLOPs per second.
-
     Several networks take turns, so that a slow period of the machine affects all of them alike.
-
     Times are stored after the last round. After Ctrl-C, those of the completed rounds are stored.
-
     A network that fails does not stop the others. All that failed are named at the end.
-
     --profile keeps the time of each node. `inspect --profile` and `predict --profile` show it by layers.
 
     Example: narformer measure model.onnx resnet/0 --runtime ort --runtime openvino --dim batch=1
@@ -93,9 +88,7 @@ def measure(
             interrupted = True
     failed = failure.failures if isinstance(failure, NotMeasured) else ()
     if as_json and (found or failed or not failure):
-        keys = ("network", "runtime", "reason")
-        told = [dict(zip(keys, entry, strict=True)) for entry in failed]
-        print_json({"measurements": [facts(m.measurement) | _derived(m) for m in found], "failed": told})
+        _print_json(found, failed)
     elif found:
         _print_measured(found)
     _keep_profiles(found, profile, as_json)
@@ -119,6 +112,11 @@ def _check(device: str, runtimes: Sequence[str], profile: Path | None) -> None:
         raise typer.BadParameter("only ort tells the time of each node: add --runtime ort", param_hint="--profile")
     if profile.is_dir() or not profile.parent.is_dir():
         raise typer.BadParameter(f"found {profile}; expected a file in a folder that exists", param_hint="--profile")
+
+
+def _print_json(found: Sequence["Measured"], failed: Sequence[tuple[str, str, str]]) -> None:
+    told = [dict(zip(("network", "runtime", "reason"), entry, strict=True)) for entry in failed]
+    print_json({"measurements": [facts(m.measurement) | _derived(m) for m in found], "failed": told})
 
 
 def _keep_profiles(found: Sequence["Measured"], path: Path | None, quiet: bool) -> None:

@@ -19,17 +19,15 @@ if TYPE_CHECKING:
     from narformer.jobs import Asked, NetworkPrediction, Ranked, Ranking
 
 LARGER = "larger than any cell trained on: its value is a guess"
+NETS = (
+    "Cells: texts, files of them, '-' for standard input, or the name of a space. Or whole networks: ONNX files, "
+    "networks of families such as resnet/0, lists of these, or a store of measurements."
+)
 SHOWN = 20  # rows of a ranking where no number was requested
 
 
 def predict(
-    nets: Annotated[
-        list[str],
-        typer.Argument(
-            help="Cells: texts, files of them, '-' for standard input, or the name of a space. Or whole networks: ONNX "
-            "files, networks of families such as resnet/0, lists of these, or a store of measurements."
-        ),
-    ],
+    nets: Annotated[list[str], typer.Argument(help=NETS)],
     predictor: Annotated[
         str | None,
         typer.Option(
@@ -82,13 +80,10 @@ def predict(
         _print_ranking(jobs.rank(first, wanted, ascending, by), best, as_json)
         return
     failures: list[tuple[str, str]] = []
-    answers = _each_network(chain([first], groups), profile, failures)
+    answers = _ranked(_each_network(chain([first], groups), profile, failures), ascending, best, by)
     answered = next(answers, None)
     if answered is not None:
-        answers = chain([answered], answers)
-        if best or by or ascending is not None:
-            answers = _sorted(answers, ascending, best, by)
-        print_networks(answers, everything, as_json, shipped=predictor is None)
+        print_networks(chain([answered], answers), everything, as_json, shipped=predictor is None)
     if failures:
         raise NotAnswered(failures)
 
@@ -111,11 +106,18 @@ def _each_network(
         failures.extend(error.failures)
 
 
-def _sorted(
+def _ranked(
     answers: Iterator[tuple["NetworkPrediction", ...]], ascending: bool | None, best: int | None, by: str | None
 ) -> Iterator[tuple["NetworkPrediction", ...]]:
-    """Ranked by attribute ``by`` of the first predictor that has it; by default, by the first attribute of all."""
+    """Ranked by attribute ``by`` of the first predictor that has it; by default, by the first attribute of all.
+
+    In the given order, one after the other, where none of the three is given.
+    """
+    if not best and not by and ascending is None:
+        return answers
     listed = list(answers)
+    if not listed:
+        return iter(())
     places = {answer.attribute: place for place, answer in reversed(list(enumerate(listed[0])))}
     place = 0 if by is None else lookup(places, by, "predicted attribute")
     lowest_first = listed[0][place].better == "lower" if ascending is None else ascending
