@@ -22,6 +22,7 @@ from zoo.catalogue import catalogue
 from zoo.file_facts import file_facts
 from zoo.names import ROADS
 from zoo.network import Network, shaken
+from zoo.padding import padding
 from zoo.truth import truth, unused_parameters
 
 MEMORY = 6 << 30  # bytes of values that a process may hold
@@ -52,6 +53,7 @@ def _facts(network: Network, folder: Path) -> Any:
     unused = unused_parameters(module, inputs)
     yield ("truth", {**truth(module, inputs, unused), "seconds": round(time.perf_counter() - started, 2)})
     reference: Architecture | None = None
+    plain: SourceNetwork | None = None
     for road in ROADS:
         if road == "int8-static" and network.quantise != "static":
             continue
@@ -74,6 +76,11 @@ def _facts(network: Network, folder: Path) -> Any:
                 found |= _difference(reference, form)
             if path is not None:
                 found["file"] = file_facts(path, module, unused)
+            if road == "ort-extended":
+                plain = source
+            if road == "ort-all" and plain is not None:
+                extended = path.parents[1] / "ort-extended" / path.name
+                found["padding"] = padding(plain, extended, path)
         except (BadArchitecture, BadFile) as error:
             found = {"refused": str(error)[:600]}
         except Exception as error:  # a fault of the house is a finding, not the end

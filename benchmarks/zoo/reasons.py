@@ -11,6 +11,7 @@ from typing import Any
 from zoo.names import ROADS
 
 EXPORTS = ("dynamo", "torchscript")
+PADDED = {"macs": "multiply-adds", "params": "values of weights"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def _reason(road: str, what: str, facts: Mapping[str, Any]) -> str:
         if source != road and found[what] == facts.get(source, {}).get(what):
             return _reason(source, what, facts)
     rules = _work(truth) if what == "macs" else _parameters(road, found, truth)
+    more = found.get("padding", {}).get("macs" if what == "macs" else "values", 0)
+    rules.append((more, f"{more:,} {PADDED[what]} are padding of channels to the blocks of ONNX Runtime's layout"))
     return explained(found[what] - truth[what], rules)
 
 

@@ -49,3 +49,62 @@ def test_attention_is_one_network_by_every_road(name, dynamo):
     assert fingerprint(read.architecture) == fingerprint(traced.architecture)
     assert cost(read.architecture).params == cost(traced.architecture).params == 16 * 48 + 48
     assert cost(traced.architecture).macs == 2 * 5 * 16 * 48 + 2 * 2 * 4 * 5 * 5 * 4
+
+
+class Written(torch.nn.Module):
+    """A function of a value as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+class Groups(torch.nn.Module):
+    """A GroupNorm before and after the image is a sequence of tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.GroupNorm(2, 8), torch.nn.GroupNorm(8, 8)
+
+    def forward(self, x):
+        return self.second(self.first(x).flatten(2)).transpose(1, 2)
+
+
+class Heads(torch.nn.Module):
+    """PyTorch's own attention, tokens first."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = torch.nn.MultiheadAttention(8, 2)
+        torch.nn.init.normal_(self.attention.out_proj.bias)
+
+    def forward(self, x):
+        tokens = x.flatten(2).permute(2, 0, 1)
+        return self.attention(tokens, tokens, tokens, need_weights=False)[0]
+
+
+WAYS = {
+    "softplus": lambda x: torch.nn.functional.softplus(x),
+    "square": lambda x: x**2,
+    "at least zero": lambda x: x.clamp(min=0),
+    "an equation with spaces": lambda x: torch.einsum("b c h w, b c w k -> b c h k", x, x),
+    "every second pixel": lambda x: x[:, :, 1::2, 0::2],
+    "nested concatenation": lambda x: torch.cat([x.relu(), torch.cat([x.sigmoid(), x.tanh()], 1)], 1),
+}
+
+
+@pytest.mark.parametrize("name", [*WAYS, "groups", "heads"])
+@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "TorchScript"])
+def test_ways_of_writing_one_operation(name, dynamo):
+    module = {"groups": Groups, "heads": Heads}[name]() if name not in WAYS else Written(WAYS[name])
+    for tensor in module.parameters():
+        torch.nn.init.normal_(tensor)
+    inputs = (torch.randn(1, 8, 4, 4),)
+    traced, read = trace_module(module.eval(), inputs), read_onnx(exported(module, inputs, dynamo))
+    assert fingerprint(read.architecture) == fingerprint(traced.architecture)
+    costs = [cost(source.architecture) for source in (read, traced)]
+    assert costs[0].macs == costs[1].macs
+    assert costs[0].params == costs[1].params == sum(tensor.numel() for tensor in module.parameters())

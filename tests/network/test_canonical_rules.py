@@ -1,5 +1,7 @@
 """Two ways of writing one network have one fingerprint; two networks have two."""
 
+from math import inf
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,23 @@ SAME = {
     "views": ([("Flatten", FLAT, {"axis": 1})], [("Reshape", (1, 8, 36), {}), ("Reshape", FLAT, {})]),
     "no view": ([("Reshape", FLAT, {}), ("Reshape", IMAGE, {}), ("Relu", IMAGE, {})], [("Relu", IMAGE, {})]),
     "relu": ([("Clip", IMAGE, {"min": 0.0})], [("Relu", IMAGE, {})]),
+    "relu without an upper bound": ([("Clip", IMAGE, {"min": 0.0, "max": inf})], [("Relu", IMAGE, {})]),
+    "the larger of zero": ([("Max", IMAGE, {"constant": 1, "value": 0.0})], [("Relu", IMAGE, {})]),
+    "slices": (
+        [
+            ("Slice", (1, 8, 3, 6), {"axes": (2,), "starts": (1,), "ends": (6,), "steps": (2,)}),
+            ("Slice", (1, 4, 3, 6), {"axes": (1,), "starts": (0,), "ends": (4,), "steps": (1,)}),
+        ],
+        [("Slice", (1, 4, 3, 6), {"axes": (1, 2), "starts": (0, 1), "ends": (4, 6), "steps": (1, 2)})],
+    ),
+    "a diagonal": (
+        [("Einsum", (1, 8), {"equation": "n c h h -> n c"})],
+        [("Einsum", (1, 8), {"equation": "ABCC->AB"})],
+    ),
+    "an output that is not written": (
+        [("Einsum", (6, 8, 6, 1), {"equation": "zyxw"})],
+        [("Einsum", (6, 8, 6, 1), {"equation": "abcd->dcba"})],
+    ),
     "division": ([("Div", IMAGE, {"constant": 1, "value": 8.0})], [("Mul", IMAGE, {"constant": 1, "value": 0.125})]),
     "constants": ([("Mul", IMAGE, {"constant": 1, "value": 3.0})], [("Mul", IMAGE, {"constant": 1, "value": 2.0})]),
     "root": ([("Pow", IMAGE, {"constant": 1, "value": 0.5})], [("Sqrt", IMAGE, {})]),
@@ -110,6 +129,15 @@ OTHER = {
         [("MaxPool", IMAGE, {"kernel_shape": (1, 1), "strides": (2, 2), "pads": (3,) * 4}), ("Relu", IMAGE, {})],
         [("Relu", IMAGE, {})],
     ),
+    "less than one": ([("Max", IMAGE, {"constant": 1, "value": 1.0})], [("Relu", IMAGE, {})]),
+    "slices of one axis": (
+        [
+            ("Slice", (1, 6, 6, 6), {"axes": (1,), "starts": (0,), "ends": (6,), "steps": (1,)}),
+            ("Slice", (1, 4, 6, 6), {"axes": (1,), "starts": (2,), "ends": (6,), "steps": (1,)}),
+        ],
+        [("Slice", (1, 4, 6, 6), {"axes": (1,), "starts": (0,), "ends": (4,), "steps": (1,)})],
+    ),
+    "equations": ([("Einsum", (1, 8), {"equation": "abcc->ab"})], [("Einsum", (1, 8), {"equation": "abcd->ab"})]),
     "which relu": ([("Clip", IMAGE, {"min": 0.0, "max": 6.0})], [("Relu", IMAGE, {})]),
     "the exponent": ([("Pow", IMAGE, {"constant": 1, "value": 2.0})], [("Pow", IMAGE, {"constant": 1, "value": 3.0})]),
     "a norm before": ([("BatchNormalization", IMAGE, {}), CONV], [BIASED]),
@@ -135,6 +163,30 @@ def test_a_norm_is_not_folded_where_the_convolution_is_read_twice():
     n = c("BatchNormalization", IMAGE, a)
     c("Add", IMAGE, a, n)
     assert kinds(c.done()) == ["Input", "Conv", "BatchNormalization", "Add"]
+
+
+def test_a_square_is_a_product():
+    c = Chain()
+    c("Mul", IMAGE, c.inputs[0], c.inputs[0])
+    assert canonical(unary(("Pow", IMAGE, {"constant": 1, "value": 2.0}))) == canonical(c.done())
+
+
+def test_a_concatenation_that_another_one_alone_reads_is_part_of_it():
+    def network(nested, read_twice=False):
+        c = Chain()
+        a, b, d = (c(kind, IMAGE, c.inputs[0]) for kind in ("Relu", "Sigmoid", "Tanh"))
+        if nested:
+            inner = c("Concat", (1, 16, 6, 6), b, d, axis=1)
+            if read_twice:
+                c("Abs", (1, 16, 6, 6), inner)
+            c("Concat", (1, 24, 6, 6), a, inner, axis=1)
+        else:
+            c("Concat", (1, 24, 6, 6), a, b, d, axis=1)
+        return c.done()
+
+    assert kinds(network(True)) == kinds(network(False))
+    assert fingerprint(network(True)) == fingerprint(network(False))
+    assert kinds(network(True, read_twice=True)).count("Concat") == 2
 
 
 TOKENS, HEADS = (2, 5, 8), [("Reshape", (2, 5, 2, 4), {}), ("Relu", (2, 5, 2, 4), {})]

@@ -22,7 +22,7 @@ from narformer.network.tensors import ConstantOperand
 
 __all__ = ["FORM", "canonical", "canonical_and_origins", "fingerprint", "fingerprint_of"]
 
-FORM = 4  # version of the canonical form: raise it when the form of any network changes
+FORM = 5  # version of the canonical form: raise it when the form of any network changes
 BASIS = 3  # version of the text that is hashed; networks whose form stays the same keep their fingerprint
 # Maximum number of trial refinements. Networks of many long identical branches reach it. The remaining vertices of
 # equal colour are then treated as interchangeable, which they are in such networks.

@@ -1,25 +1,28 @@
 """Rules that rewrite equivalent forms of a network to a single form. A rule starts at the last vertex it replaces.
 
 * Identity, Dropout and all operations that return their input are dropped; Flatten, Squeeze, Unsqueeze and
-  transpositions that only move axes of size 1 become Reshape; two successive Reshape or Transpose become one;
+  transpositions that only move axes of size 1 become Reshape; two successive Reshape or Transpose become one, and so
+  do two Slice along different axes, and a Concat inside a Concat;
 * BatchNormalization after Conv, ConvTranspose or Gemm is folded into it, as exporters do; elsewhere it stays;
 * one constant per channel, added to or multiplied with the output of these or of BatchNormalization, is folded, too;
 * zero padding before Conv becomes the padding of Conv;
 * Sub and Div with a constant as second operand become Add and Mul;
 * a pool or mean over the whole image becomes a global pool; reductions keep their axes, and a Reshape then drops them;
   reductions of single values are dropped;
-* Clip from 0 becomes Relu; x sigmoid(x) becomes Swish; the expanded forms in ``composite_operations`` are recognised.
+* the equation of Einsum names its axes in alphabetical order; squares become products;
+* Clip from 0, and the larger of a value and 0, become Relu; x sigmoid(x) becomes Swish; the expanded forms in
+  ``composite_operations`` are recognised.
 
 At the end the values of scalar constants are removed (they are weights), except for the exponent of Pow, and so are the
 slots of commutative operations.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from math import prod
+from math import isinf, prod
 
 from narformer.network import composite_operations as composites
 from narformer.network.graph import Architecture, Op
+from narformer.network.moving_rules import Rule, joined, only, pass_on, pass_on_if_same, sliced, transpose, view
 from narformer.network.mutable_graph import MutableGraph
 from narformer.network.ops import OPS
 from narformer.network.tensors import Tensor
@@ -29,8 +32,6 @@ __all__ = ["unified"]
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm")
 PLAIN_SUMS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")  # of one value they return that value
-
-Rule = Callable[[MutableGraph, int, Op], bool]
 
 
 def unified(architecture: Architecture) -> tuple[Architecture, list[int]]:
@@ -57,65 +58,6 @@ def unified(architecture: Architecture) -> tuple[Architecture, list[int]]:
                 constants = tuple(replace(constant, slot=0) for constant in op.constants)
                 graph.ops[vertex] = replace(graph.ops[vertex], constants=constants)
     return graph.drawn(architecture.name)
-
-
-def only(graph: MutableGraph, vertex: int) -> tuple[int, Op] | None:
-    """The only operand of a vertex and its operation; None if it does not have exactly one operand."""
-    operands = graph.operands[vertex]
-    return (operands[0][1], graph.ops[operands[0][1]]) if len(operands) == 1 else None
-
-
-def pass_on(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Drop Identity and Dropout."""
-    return len(graph.operands[vertex]) == 1 and graph.bypass(vertex)
-
-
-def pass_on_if_same(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Drop operations that return their only operand: Expand, Slice, Pad, Tile, Concat, Resize, pools, reductions."""
-    below = only(graph, vertex)
-    if not below or op.shape is None or below[1].shape != op.shape or op.get("constant"):
-        return False
-    steps = op.get("steps")
-    if isinstance(steps, tuple) and any(step < 0 for step in steps):
-        return False
-    graph.ops[vertex] = Op("Identity", (), op.shape)
-    return True
-
-
-def view(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Flatten, Squeeze, Unsqueeze of known shape become Reshape; two successive Reshape become one."""
-    below = only(graph, vertex)
-    if not below or op.shape is None:
-        return False
-    if below[1].shape == op.shape:
-        graph.ops[vertex] = Op("Identity", (), op.shape)
-    elif below[1].kind in ("Reshape", "Flatten", "Squeeze", "Unsqueeze") and len(graph.operands[below[0]]) == 1:
-        graph.become(vertex, Op("Reshape", (), op.shape), [(0, graph.operands[below[0]][0][1])])
-    elif op.kind != "Reshape":
-        graph.ops[vertex] = Op("Reshape", (), op.shape)
-    else:
-        return False
-    return True
-
-
-def transpose(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Compose successive Transpose; a Transpose that only moves axes of size 1 becomes Reshape."""
-    below, perm = only(graph, vertex), op.get("perm")
-    if not below or not isinstance(perm, tuple) or op.shape is None:
-        return False
-    source, under = below
-    inner = under.get("perm")
-    if under.kind == "Transpose" and isinstance(inner, tuple) and len(inner) == len(perm):
-        whole = Op.of("Transpose", op.shape, perm=tuple(inner[axis] for axis in perm))
-        graph.become(vertex, whole, graph.operands[source])
-        return True
-    if under.shape is None or len(under.shape) != len(perm):
-        return False
-    moved = [axis for axis in perm if under.shape[axis] != 1]
-    if moved == sorted(moved):
-        graph.ops[vertex] = Op("Reshape", (), op.shape)
-        return True
-    return False
 
 
 def fold_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
@@ -200,15 +142,13 @@ def inverse(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def power(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Pow with exponent 1, 1/2 or -1 becomes Identity, Sqrt or Reciprocal."""
-    names = {1: "Identity", 0.5: "Sqrt", -1: "Reciprocal"}
-    value = op.get("value")
-    if not isinstance(value, int | float) or value not in names or not only(graph, vertex):
+    """Pow with exponent 1, 1/2, -1 or 2 becomes Identity, Sqrt, Reciprocal or a product."""
+    names = {1: "Identity", 0.5: "Sqrt", -1: "Reciprocal", 2: "Mul"}
+    value, below = op.get("value"), only(graph, vertex)
+    if not isinstance(value, int | float) or value not in names or not below or graph.operands[vertex][0][0]:
         return False
-    if graph.operands[vertex][0][0] == 0:
-        graph.ops[vertex] = Op(names[value], (), op.shape)
-        return True
-    return False
+    graph.become(vertex, Op(names[value], (), op.shape), [(slot, below[0]) for slot in range(1 + (value == 2))])
+    return True
 
 
 def neutral(graph: MutableGraph, vertex: int, op: Op) -> bool:
@@ -224,11 +164,19 @@ def neutral(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 def clip(graph: MutableGraph, vertex: int, op: Op) -> bool:
     """Clip with lower bound 0 only becomes Relu; Clip without bounds becomes Identity."""
-    least, most = op.get("min"), op.get("max")
+    least, most = (None if isinstance(x, float) and isinf(x) else x for x in (op.get("min"), op.get("max")))
     if len(graph.operands[vertex]) == 1 and most is None and least in (0, None):
         graph.ops[vertex] = Op("Identity" if least is None else "Relu", (), op.shape)
         return True
     return False
+
+
+def rectifier(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """The larger of a value and zero is Relu."""
+    if not only(graph, vertex) or op.get("constant") != 1 or op.get("value") != 0:
+        return False
+    graph.ops[vertex] = Op("Relu", (), op.shape)
+    return True
 
 
 def plain_pool(graph: MutableGraph, vertex: int, op: Op) -> bool:
@@ -294,6 +242,15 @@ def reduction(graph: MutableGraph, vertex: int, op: Op) -> bool:
     return False
 
 
+def equation(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Write the output of an Einsum, and call its axes a, b, c, ... in the order in which they occur."""
+    written = op.get("equation")
+    if not isinstance(written, str) or (plain := composites.plain_equation(written)) == written:
+        return False
+    graph.ops[vertex] = replace(op, attributes=tuple((k, plain if k == "equation" else v) for k, v in op.attributes))
+    return True
+
+
 def _kinds(graph: MutableGraph, vertex: int) -> list[str]:
     return [graph.ops[reader].kind for reader in graph.readers[vertex]]
 
@@ -301,17 +258,20 @@ def _kinds(graph: MutableGraph, vertex: int) -> list[str]:
 RULES: dict[str, tuple[Rule, ...]] = {
     "Identity": (pass_on,),
     "Dropout": (pass_on,),
-    **dict.fromkeys(("Expand", "Slice", "Pad", "Tile", "Concat", "Resize"), (pass_on_if_same,)),
+    **dict.fromkeys(("Expand", "Pad", "Tile", "Resize"), (pass_on_if_same,)),
+    "Slice": (pass_on_if_same, sliced),
+    "Concat": (pass_on_if_same, joined),
     **dict.fromkeys(("Flatten", "Squeeze", "Unsqueeze"), (view,)),
     "Reshape": (view, composites.dense_by_rows),
     "Transpose": (transpose,),
     "BatchNormalization": (fold_norm,),
     "Conv": (take_padding,),
-    "Add": (neutral, take_constant, composites.layer_norm),
+    "Add": (neutral, take_constant, composites.layer_norm, composites.group_norm),
     "Sub": (undo,),
     "Div": (undo, inverse),
     "Pow": (power,),
     "Clip": (clip,),
+    "Max": (rectifier,),
     "Mul": (
         neutral,
         take_constant,
@@ -321,7 +281,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "MatMul": (composites.attention,),
     "Attention": (composites.causal,),
-    "Where": (composites.guarded,),
+    "Where": (composites.guarded, composites.softplus),
+    "Einsum": (equation,),
     "AveragePool": (plain_pool, global_pool),
     "MaxPool": (plain_pool, global_pool),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), (pass_on_if_same,)),

@@ -5,6 +5,8 @@ The search starts at the last of these operations.
     HardSigmoid  clip(x + 3, 0, 6) / 6            Swish      x sigmoid(x)
     HardSwish    x hard_sigmoid(x)                Mish       x tanh(softplus(x))
     Gelu         x/2 (1 + erf(x / √2)), or with   tanh(√(2/π) (x + 0.044715 x³))
+    Softplus     x where it is large, else log(1 + exp(x))
+    GroupNormalization   Reshape to groups, InstanceNormalization, Reshape back, scale, offset
     LayerNormalization   (x - mean x) / √(mean (x - mean x)² + ε) scale + offset
     Attention    softmax(q kᵀ s [+ mask]) v
     Gemm         Reshape to rows, Gemm, Reshape back
@@ -14,6 +16,7 @@ Divisions by and subtractions of constants have been rewritten to Mul and Add be
 
 from dataclasses import replace
 from math import pi, prod, sqrt
+from string import ascii_lowercase, ascii_uppercase
 
 from narformer.network.graph import Op
 from narformer.network.mutable_graph import MutableGraph
@@ -132,6 +135,67 @@ def layer_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
     return True
 
 
+def group_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """GroupNormalization with scale and offset, which exporters write as InstanceNormalization of the groups."""
+    scaled = graph.operands[vertex][0][1] if _per_channel(graph, vertex, "Add") else vertex
+    if not _per_channel(graph, scaled, "Mul") or op.shape is None:
+        return False
+    below = graph.operands[scaled][0][1]
+    back = under(graph, below, "Reshape")
+    norm = below if back is None else back
+    normalised = graph.ops[norm]
+    if normalised.kind != "InstanceNormalization" or len(graph.operands[norm]) != 1 or not normalised.shape:
+        return False
+    if any(tensor.trained for constant in normalised.constants for tensor in constant.tensors):
+        return False
+    source: int | None = graph.operands[norm][0][1]
+    if back is not None:
+        source = under(graph, source, "Reshape")
+    if source is None or graph.ops[source].shape is None or normalised.shape[0] != op.shape[0]:
+        return False
+    if graph.ops[source].shape != op.shape:  # two views that follow each other have become one
+        source = graph.add(Op("Reshape", (), op.shape), [(0, source)])
+    channels = op.shape[1]
+    own = graph.ops[scaled].constants + graph.ops[vertex].constants
+    kept = [replace(c, slot=slot, shape=(channels,)) for slot, c in enumerate(own, 1)]
+    plain = all(tensor == Tensor(tensor.count) for constant in kept for tensor in constant.tensors)
+    _becomes(graph, vertex, source, "GroupNormalization", constant=2 * channels, num_groups=normalised.shape[1])
+    graph.ops[vertex] = replace(graph.ops[vertex], constants=() if plain else tuple(kept))
+    return True
+
+
+def _per_channel(graph: MutableGraph, vertex: int, kind: str) -> bool:
+    """Whether the vertex is a ``kind`` of one value and one constant per channel, the second axis."""
+    op = graph.ops[vertex]
+    if op.kind != kind or len(graph.operands[vertex]) != 1 or len(op.constants) != 1 or len(op.shape or ()) < 2:
+        return False
+    shape, sizes = op.constants[0].shape or (), op.shape or ()
+    return (1,) * (len(sizes) - len(shape)) + shape == (1, sizes[1], *[1] * (len(sizes) - 2))
+
+
+def softplus(graph: MutableGraph, vertex: int, op: Op) -> bool:
+    """Where(x > constant, x, softplus(x)), by which exporters keep large values."""
+    operands = graph.operands[vertex]
+    if [slot for slot, _ in operands] != [0, 1, 2]:
+        return False
+    large, x, curve = (source for _, source in operands)
+    compared = graph.operands[large]
+    if graph.ops[large].kind != "Greater" or compared != [(0, x)] or under(graph, curve, "Softplus") != x:
+        return False
+    return _becomes(graph, vertex, x, "Softplus")
+
+
+def plain_equation(equation: str) -> str:
+    """An equation of Einsum with its output, and with the letters a, b, c, ... in the order in which they occur."""
+    terms, arrow, out = equation.replace(" ", "").partition("->")
+    if not arrow:
+        once = sorted(letter for letter in set(terms) if letter.isalpha() and terms.count(letter) == 1)
+        out = "..." * ("..." in terms) + "".join(once)
+    letters = dict.fromkeys(letter for letter in terms if letter.isalpha())
+    names = dict(zip(letters, ascii_lowercase + ascii_uppercase, strict=False))
+    return "".join(names.get(letter, letter) for letter in f"{terms}->{out}")
+
+
 def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
     """Scaled dot-product attention on (..., heads, N, D), with or without an added mask or a scale."""
     outer = pair(graph, vertex)
@@ -235,9 +299,12 @@ def _turned_back(graph: MutableGraph, key: int) -> int | None:
     swapped = (*perm[:-2], perm[-1], perm[-2])
     if source == key:
         return graph.add(Op.of("Transpose", back, perm=swapped), graph.operands[key])
-    if swapped != tuple(range(len(perm))) or inner[-2:] != shape[-2:]:
+    if inner[-2:] != shape[-2:]:
         return None
-    return graph.add(Op("Reshape", (), back), graph.operands[source])
+    if swapped == tuple(range(len(perm))):
+        return graph.add(Op("Reshape", (), back), graph.operands[source])
+    turned = Op.of("Transpose", (*inner[:-2], inner[-1], inner[-2]), perm=swapped)
+    return graph.add(Op("Reshape", (), back), [(0, graph.add(turned, graph.operands[source]))])
 
 
 def _unscaled(graph: MutableGraph, vertex: int) -> int:
