@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -152,6 +153,16 @@ def test_transposing_a_computed_matrix_makes_another_network():
     assert len(found) == 2
 
 
+def exported(module, inputs, dynamo):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if dynamo:
+            return torch.onnx.export(module, inputs, dynamo=True, verbose=False).model_proto.SerializeToString()
+        target = io.BytesIO()
+        torch.onnx.export(module, inputs, target, dynamo=False)
+        return target.getvalue()
+
+
 class Cross(torch.nn.Module):
     """Attention between two sequences: the exporter splits one stored weight in the graph."""
 
@@ -171,17 +182,69 @@ def test_weights_that_exporters_split_and_slice(dynamo):
     module = Cross().eval()
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
-    inputs = (torch.randn(1, 5, 16), torch.randn(1, 7, 16))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if dynamo:
-            data = torch.onnx.export(module, inputs, dynamo=True, verbose=False).model_proto.SerializeToString()
-        else:
-            target = io.BytesIO()
-            torch.onnx.export(module, inputs, target, dynamo=False)
-            data = target.getvalue()
+    data = exported(module, (torch.randn(1, 5, 16), torch.randn(1, 7, 16)), dynamo)
     expected = sum(parameter.numel() for parameter in module.parameters())
     assert cost(read_onnx(data).architecture).params == expected
+
+
+class Scaled(torch.nn.Module):
+    """Parameters of one number each, and numbers that are none."""
+
+    def __init__(self):
+        super().__init__()
+        self.logit_scale = torch.nn.Parameter(torch.tensor(2.6))
+        self.act = torch.nn.ModuleDict({"lab": torch.nn.Module()})
+        self.act.lab.scale, self.act.lab.bias = (torch.nn.Parameter(torch.tensor([n])) for n in (0.9, 0.1))
+        self.norm = torch.nn.GroupNorm(2, 8)
+        self.slope, self.out = torch.nn.PReLU(), torch.nn.Linear(8, 1)
+        self.register_buffer("limit", torch.tensor(3.0))
+
+    def forward(self, x):
+        x = self.norm(x).transpose(1, 2) / self.limit + 1e-3
+        x = torch.nn.functional.gelu(self.act.lab.scale * x + self.act.lab.bias)
+        return self.out(self.slope(x)) * self.logit_scale
+
+
+@pytest.mark.parametrize("optimised", [False, True], ids=["", "optimised"])
+@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "TorchScript"])
+def test_parameters_of_one_number_count_and_other_numbers_do_not(dynamo, optimised, tmp_path):
+    module = Scaled().eval()
+    for parameter in module.norm.parameters():
+        torch.nn.init.normal_(parameter)
+    data = exported(module, (torch.randn(2, 8, 5),), dynamo)
+    expected = sum(parameter.numel() for parameter in module.parameters())
+    if optimised:
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+        onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        data = (tmp_path / "optimised.onnx").read_bytes()
+    assert cost(read_onnx(data).architecture).params == expected
+
+
+NUMBERS = {"block.0.act.scale": 1, "fc.bias": 1, "logit_scale": 1, "attn.skip_gain": 1}
+NUMBERS |= dict.fromkeys(("onnx::Mul_12", "/act/Constant_1_output_0", "val_3", "h.masked_bias", "fc.weight_scale"), 0)
+NUMBERS |= dict.fromkeys(("ortshared_1_0_1_0_token_10", "x.embed_scale", "model/Const:0", "norm.eps", "divisor"), 0)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("kind", ["Mul", "Add"])
+def test_a_single_number_is_trained_where_its_name_says_so(kind, name):
+    found = counted([helper.make_node(kind, ["x", name], ["y"])], {"x": (2, 4)}, {name: real(1)})
+    assert found.params == NUMBERS[name]
+
+
+def test_the_scale_of_quantised_values_is_not_trained():
+    weights = {"table_scale": real(1), "table_zero_point": np.zeros(1, np.uint8)}
+    nodes = [helper.make_node("Mul", ["x", "table_scale"], ["y"])]
+    assert counted(nodes, {"x": (2, 4)}, weights).params == 0
+
+
+@pytest.mark.parametrize("name", ["val_3", "/norm/Constant_1_output_0"])
+def test_the_ones_of_a_group_norm_are_not_trained(name):
+    weights = {name: real(4), "norm.bias": real(4)}
+    nodes = [helper.make_node("InstanceNormalization", ["x", name, "norm.bias"], ["y"])]
+    found = counted(nodes, {"x": (2, 4, 5)}, weights)
+    assert (found.params, found.constants) == (4, 4)
 
 
 def test_marks_of_the_exporter_survive_shapes_that_the_user_states():
