@@ -60,10 +60,8 @@ class Initializers:
             kind = _entry(stated.get(tensor.name, ()), KIND_KEY)
             stored = _initializer(tensor, zero_points)
             if marked:
-                named = [
-                    source for source in sources.get(tensor.name, ()) if stored.count != 1 or _is_parameter(source)
-                ]
-                stored = replace(stored, trained=bool(named) and stored.dtype.startswith(REAL))
+                found = any(stored.count != 1 or _is_parameter(source) for source in sources.get(tensor.name, ()))
+                stored = replace(stored, trained=found and stored.dtype.startswith(REAL))
             if kind or tensor.name in fixed:
                 stored = replace(stored, trained=kind == "PARAMETER")
             certain = bool(kind) or (marked and tensor.name in stated)
