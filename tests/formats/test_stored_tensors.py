@@ -38,6 +38,12 @@ def constant(name, array):
     return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array))
 
 
+def branch(name, weight, *stored, nodes=()):
+    """A body that multiplies x by a weight."""
+    product = helper.make_node("MatMul", ["x", weight], [f"{name}_y"])
+    return helper.make_graph([*nodes, product], name, [], [value(f"{name}_y")], stored)
+
+
 def test_a_weight_that_is_split_in_the_graph():
     nodes = [
         helper.make_node("Split", ["w"], ["q", "k", "v"], axis=1, num_outputs=3),
@@ -71,6 +77,66 @@ def test_the_branch_with_more_weights_is_read_where_the_condition_is_not_known()
     network = read_onnx(model.SerializeToString())
     assert cost(network.architecture).params == 64
     assert network.coverage.unknown == {"If": 1}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_the_weights_of_both_branches_are_counted_where_the_condition_is_not_known(known):
+    """Of three nodes, with weights as initializers, in nodes, and outside; each weight once."""
+    nodes = []
+    for k in range(3):
+        then = branch(f"then{k}", "v", numpy_helper.from_array(real(8, 8 + k), "v"))
+        node = constant("w", real(8, 4)) if k else helper.make_node("Identity", ["outer"], ["w"])
+        other = branch(f"else{k}", "w", nodes=[node])
+        nodes.append(helper.make_node("If", ["c"], [f"y{k}"], then_branch=then, else_branch=other))
+    weights = {"outer": real(8, 4)} | ({"c": np.array(True)} if known else {})
+    model = onnx.load_from_string(file(nodes, {"x": (2, 8)}, weights, outputs=("y0", "y1", "y2")))
+    if not known:
+        model.graph.input.append(value("c", [], TensorProto.BOOL))
+    network = read_onnx(model.SerializeToString())
+    found = cost(network.architecture)
+    assert found.params + found.constants == 8 * (8 + 9 + 10) + (0 if known else 3 * 32)
+    assert network.coverage.unknown == ({} if known else {"If": 3})
+    assert found.macs == 2 * 8 * (8 + 9 + 10)
+
+
+def test_weights_that_both_branches_read_and_give_twice_count_once():
+    """An If of two outputs in a loop, whose branches have one weight of their own each and one from outside."""
+
+    def two(name):
+        own = numpy_helper.from_array(real(8, 8), name)
+        nodes = [
+            helper.make_node("MatMul", ["v", name], [f"{name}1"]),
+            helper.make_node("MatMul", ["v", "w"], [f"{name}2"]),
+        ]
+        return helper.make_graph(nodes, name, [], [value(f"{name}1"), value(f"{name}2")], [own])
+
+    inner = helper.make_node("If", ["c"], ["a", "b"], then_branch=two("p"), else_branch=two("q"))
+    nodes = [inner, helper.make_node("Add", ["a", "b"], ["v2"]), helper.make_node("Identity", ["go"], ["go2"])]
+    starts = [value("k", [], TensorProto.INT64), value("go", [], TensorProto.BOOL), value("v", [1, 8])]
+    body = helper.make_graph(nodes, "body", starts, [value("go2", [], TensorProto.BOOL), value("v2")])
+    loop = helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)
+    model = onnx.load_from_string(file([loop], {"x": (1, 8)}, {"n": np.array(3), "w": real(8, 8)}))
+    model.graph.input.append(value("c", [], TensorProto.BOOL))
+    found = cost(read_onnx(model.SerializeToString()).architecture)
+    assert (found.params, found.macs) == (3 * 64, 3 * 2 * 64)
+
+
+def test_a_body_in_a_loop_that_is_not_read_stores_its_weights_once():
+    element = helper.make_graph(
+        [helper.make_node("MatMul", ["e", "w"], ["m"])], "each", [value("e", [1, 8])], [value("m")],
+        [numpy_helper.from_array(real(8, 8), "w")],
+    )  # fmt: skip
+    nodes = [
+        helper.make_node("SequenceConstruct", ["v", "v"], ["s"]),
+        helper.make_node("SequenceMap", ["s"], ["t"], body=element),
+        helper.make_node("SequenceAt", ["t", "zero"], ["v2"]),
+        helper.make_node("Identity", ["go"], ["go2"]),
+    ]
+    starts = [value("k", [], TensorProto.INT64), value("go", [], TensorProto.BOOL), value("v", [1, 8])]
+    body = helper.make_graph(nodes, "body", starts, [value("go2", [], TensorProto.BOOL), value("v2")])
+    loop = helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)
+    weights = {"n": np.array(3), "zero": np.array(0)}
+    assert counted([loop], {"x": (1, 8)}, weights).params == 64
 
 
 def test_weights_in_bodies_that_are_not_read_are_counted():

@@ -2,12 +2,12 @@
 
 A branch whose condition is constant, and a loop whose trip count is constant, are followed: the graph holds the
 operations that run. Otherwise the branch that reads more stored values, or one pass of the loop, is read, and a vertex
-of the node's kind stays, so that the network is known to cost more or less than is counted.
+of the node's kind stays, so that the network is known to cost more or less than is counted. The vertex of an If has the
+constants of the other branch.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,11 +31,15 @@ MOST_NODES = 50_000  # in the bodies that are read; longer loops are read once
 
 @dataclass(frozen=True)
 class Result:
-    """A value outside of a body that is handed in or out."""
+    """A value outside of a body that is handed in or out.
+
+    unread: constants of the branch that is not read, where it is not known which one runs
+    """
 
     operand: Operand
     typed: Typed
     array: NDArray[np.generic] | None = None
+    unread: tuple[Constant, ...] = ()
 
 
 def follow(reading: "Reading", node: onnx.NodeProto) -> None:
@@ -53,7 +57,7 @@ def follow(reading: "Reading", node: onnx.NodeProto) -> None:
         operand = result.operand
         if not certain:
             condition = reading.operand(node.input[0]) if node.op_type == "If" else None
-            operand = reading.builder.add(node.op_type, result.typed.shape, [operand, condition])
+            operand = reading.builder.add(node.op_type, result.typed.shape, [operand, condition, *result.unread])
         _put(reading, name, Result(operand, result.typed, result.array))
     for name in node.output[len(results) :]:
         _put(reading, name, Result(Constant(None), Typed()))
@@ -66,15 +70,10 @@ def _if(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Grap
     condition = reading.arrays.get(node.input[0])
     if condition is not None and condition.size == 1:
         return _body(reading, bodies["then_branch" if condition.item() else "else_branch"], {}), True
-    return _body(reading, max(bodies.values(), key=lambda body: (_weight(reading, body), len(body.node))), {}), False
-
-
-def _weight(reading: "Reading", body: onnx.GraphProto) -> int:
-    """Number of stored values that the nodes of a body read."""
-    inside = sum(int(prod(tensor.dims)) for tensor in body.initializer)
-    names = {name for node in body.node for name in node.input}
-    outside = [reading.values.get(name) for name in names]
-    return inside + sum(operand.count for operand in outside if isinstance(operand, Constant))
+    held = {name: reading.unread(body, reading.values) for name, body in bodies.items()}
+    chosen = max(held, key=lambda name: (sum(constant.count for constant in held[name]), len(bodies[name].node)))
+    others = tuple(constant for name, constants in held.items() if name != chosen for constant in constants)
+    return [replace(result, unread=others) for result in _body(reading, bodies[chosen], {})], False
 
 
 def _loop(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.GraphProto]) -> tuple[list[Result], bool]:

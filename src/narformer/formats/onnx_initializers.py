@@ -13,11 +13,12 @@ from math import prod
 
 import onnx
 
-from narformer.formats.builder import Builder, Constant
-from narformer.formats.onnx_guard import body_of
+from narformer.formats.builder import Builder, Constant, Operand
+from narformer.formats.onnx_guard import body_of, outside_of
+from narformer.formats.trained import decided
 from narformer.network.tensors import Tensor
 
-__all__ = ["DTYPES", "Initializers", "in_bodies"]
+__all__ = ["DTYPES", "Initializers", "in_body"]
 
 DTYPES = {  # of TensorProto
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
@@ -95,17 +96,25 @@ class Initializers:
         return replace(constant, tensors=tuple(_in_attributes(node)))
 
 
-def in_bodies(node: onnx.NodeProto) -> list[Constant]:
-    """The tensors that the bodies of a node store, for a node whose bodies are not read."""
+def in_body(body: onnx.GraphProto, outside: Mapping[str, Operand]) -> list[Constant]:
+    """The tensors that a body stores, for one that is not read, and those of the constants outside that it reads."""
     found: list[Constant] = []
-    stack = [body for attribute in node.attribute for body in body_of(attribute)]
-    while stack:
-        body = stack.pop()
-        found += [Constant(tuple(t.dims), tensors=(_initializer(t),)) for t in body.initializer]
-        for inner in body.node:
-            if inner.op_type == "Constant":
-                found += [Constant((t.count,), tensors=(t,)) for t in _in_attributes(inner)]
-            stack += [inside for attribute in inner.attribute for inside in body_of(attribute)]
+    stored = {name: value for name in outside_of(body) if isinstance(value := outside.get(name), Constant)}
+    stored |= {t.name: Constant(tuple(t.dims), tensors=(_initializer(t),)) for t in body.initializer}
+    stored |= {t.values.name: Constant(tuple(t.dims), tensors=_sparse(t)) for t in body.sparse_initializer}
+    for node in body.node:
+        if node.op_type == "Constant":
+            tensors = tuple(_in_attributes(node))
+            stored[node.output[0]] = Constant((sum(t.count for t in tensors),), tensors=tensors)
+        found += [constant for a in node.attribute for inner in body_of(a) for constant in in_body(inner, {})]
+    marked: dict[str, tuple[Tensor, ...]] = {}
+    for node in body.node:
+        kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        for slot, name in enumerate(node.input):
+            if name in stored and not any(t.trained for t in marked.get(name, ())):  # what any operation trains is
+                tensors = stored[name].tensors
+                marked[name] = tensors if stored[name].certain else decided(kind, slot, tensors)
+    found += [replace(constant, tensors=marked.get(name, constant.tensors)) for name, constant in stored.items()]
     return [constant for constant in found if constant.count > 1 or any(t.trained for t in constant.tensors)]
 
 
