@@ -38,9 +38,9 @@ def constant(name, array):
     return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array))
 
 
-def branch(name, weight, *stored, nodes=()):
+def branch(name, weight, *stored, nodes=(), x="x"):
     """A body that multiplies x by a weight."""
-    product = helper.make_node("MatMul", ["x", weight], [f"{name}_y"])
+    product = helper.make_node("MatMul", [x, weight], [f"{name}_y"])
     return helper.make_graph([*nodes, product], name, [], [value(f"{name}_y")], stored)
 
 
@@ -97,6 +97,19 @@ def test_the_weights_of_both_branches_are_counted_where_the_condition_is_not_kno
     assert found.params + found.constants == 8 * (8 + 9 + 10) + (0 if known else 3 * 32)
     assert network.coverage.unknown == ({} if known else {"If": 3})
     assert found.macs == 2 * 8 * (8 + 9 + 10)
+
+
+def test_what_only_the_other_branch_reads_is_computed():
+    """A layer before an If runs in any case."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"]),
+        helper.make_node("If", ["c"], ["y"], then_branch=branch("then", "v"), else_branch=branch("else", "u", x="h")),
+    ]
+    weights = {"w": real(8, 8), "v": real(8, 9), "u": real(8, 4)}
+    model = onnx.load_from_string(file(nodes, {"x": (2, 8)}, weights))
+    model.graph.input.append(value("c", [], TensorProto.BOOL))
+    found = cost(read_onnx(model.SerializeToString()).architecture)
+    assert (found.params, found.macs) == (64 + 72 + 32, 2 * (64 + 72))
 
 
 def test_weights_that_both_branches_read_and_give_twice_count_once():

@@ -2,8 +2,8 @@
 
 A branch whose condition is constant, and a loop whose trip count is constant, are followed: the graph holds the
 operations that run. Otherwise the branch that reads more stored values, or one pass of the loop, is read, and a vertex
-of the node's kind stays, so that the network is known to cost more or less than is counted. The vertex of an If has the
-constants of the other branch.
+of the node's kind stays, so that the network is known to cost more or less than is counted. That of an If also has
+what the other branch stores and reads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from narformer.errors import BadFile, NarformerError, printable
 from narformer.formats.builder import Constant, Operand, slices
+from narformer.formats.onnx_guard import outside_of
 from narformer.formats.onnx_shapes import Typed
 from narformer.network.graph import Value
 
@@ -33,13 +34,13 @@ MOST_NODES = 50_000  # in the bodies that are read; longer loops are read once
 class Result:
     """A value outside of a body that is handed in or out.
 
-    unread: constants of the branch that is not read, where it is not known which one runs
+    unread: what the branch that is not read stores and reads, where it is not known which one runs
     """
 
     operand: Operand
     typed: Typed
     array: NDArray[np.generic] | None = None
-    unread: tuple[Constant, ...] = ()
+    unread: tuple[Operand, ...] = ()
 
 
 def follow(reading: "Reading", node: onnx.NodeProto) -> None:
@@ -72,8 +73,11 @@ def _if(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Grap
         return _body(reading, bodies["then_branch" if condition.item() else "else_branch"], {}), True
     held = {name: reading.unread(body, reading.values) for name, body in bodies.items()}
     chosen = max(held, key=lambda name: (sum(constant.count for constant in held[name]), len(bodies[name].node)))
-    others = tuple(constant for name, constants in held.items() if name != chosen for constant in constants)
-    return [replace(result, unread=others) for result in _body(reading, bodies[chosen], {})], False
+    others: list[Operand] = []
+    for name in bodies.keys() - {chosen}:
+        outside = [reading.values.get(value) for value in dict.fromkeys(outside_of(bodies[name]))]
+        others += [*held[name], *(value for value in outside if isinstance(value, int))]
+    return [replace(result, unread=tuple(others)) for result in _body(reading, bodies[chosen], {})], False
 
 
 def _loop(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.GraphProto]) -> tuple[list[Result], bool]:
