@@ -305,7 +305,8 @@ def branching(turned=False, turned_inside=False):
 def test_bodies_read_values_from_around_them():
     imported = read_onnx(model(branching()))
     assert imported.coverage.unknown == {"If": 1}
-    assert len(imported.architecture.parents()[-1]) == 2  # the condition and r
+    parents = imported.architecture.parents()[-1]
+    assert len(parents) == 3  # the condition, the result of a branch, and r, which the other branch reads
 
 
 def test_bodies_read_values_from_around_them_where_inputs_are_left_out():

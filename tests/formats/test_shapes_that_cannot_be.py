@@ -51,6 +51,25 @@ def built(rows, opset):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR), feeds
 
 
+def attention(*shapes, opset=23, outputs=1, **attributes):
+    """Attention of (1, 2, 4, 8), or of other shapes."""
+    return one("Attention", *shapes, outputs=outputs, opset=opset, **attributes)
+
+
+def with_past(keys, values):
+    return attention((1, 4, 4, 8), (1, 2, 5, 8), (1, 2, 5, 6), None, keys, values, outputs=3)
+
+
+def recurrent(kind, *operands):
+    """Two sequences of five steps of three values, with four values of state."""
+    rows = 4 * {"LSTM": 4, "GRU": 3, "RNN": 1}[kind]
+    return one(kind, (5, 2, 3), reals(1, rows, 3), reals(1, rows, 4), *operands, hidden_size=4)
+
+
+def deformed(image, filters, moves, *operands, **attributes):
+    return one("DeformConv", image, reals(*filters), moves, *operands, opset=19, **attributes)
+
+
 CASES = {
     # element counts
     "reshape": (FITS, one("Reshape", (4, 8, 8), whole(4, 64))),
@@ -102,6 +121,9 @@ CASES = {
     "prelu per channel": (FITS, one("PRelu", (2, 4, 5), reals(4, 1))),
     "prelu, unlike channels": (REFUSED, one("PRelu", (2, 4, 5), reals(3, 1))),
     "prelu, more axes": (FITS, one("PRelu", (4, 5), reals(2, 4, 5))),
+    "prelu, as many slopes as channels, not values": (REFUSED, one("PRelu", (2, 16, 4, 8), reals(16))),
+    "prelu, as many slopes as values": (FITS, one("PRelu", (2, 16, 4, 8), reals(8))),
+    "prelu, one slope for each channel and value": (FITS, one("PRelu", (2, 16, 4, 8), reals(16, 1, 8))),
     "greater": (FITS, one("Greater", (4, 3), reals(3))),
     "greater, unlike": (REFUSED, one("Greater", (4, 3), reals(2))),
     "expand": (FITS, one("Expand", (3, 1), whole(2, 3, 4))),
@@ -150,6 +172,23 @@ CASES = {
     ),
     "conv, pads of too few axes": (REFUSED, one("Conv", (1, 6, 8, 8), reals(4, 6, 3, 3), pads=[1, 1])),
     "conv, strides of too few axes": (REFUSED, one("Conv", (1, 6, 8, 8), reals(4, 6, 3, 3), strides=[1])),
+    "moved conv": (FITS, deformed((1, 6, 8, 8), (4, 6, 3, 3), (1, 18, 6, 6), reals(4), (1, 9, 6, 6))),
+    "moved conv in groups": (FITS, deformed((1, 6, 8, 8), (4, 3, 3, 3), (1, 36, 6, 6), group=2, offset_group=2)),
+    **{
+        f"moved conv, {words}": (REFUSED, deformed(*operands, **attributes))
+        for words, operands, attributes in (
+            ("unlike channels", ((1, 5, 8, 8), (4, 6, 3, 3), (1, 18, 6, 6)), {}),
+            ("too few moves", ((1, 6, 8, 8), (4, 6, 3, 3), (1, 9, 6, 6)), {}),
+            ("moves of another image", ((1, 6, 8, 8), (4, 6, 3, 3), (1, 18, 8, 8)), {}),
+            ("moves of another batch", ((2, 6, 8, 8), (4, 6, 3, 3), (1, 18, 6, 6)), {}),
+            ("moves for one group", ((1, 6, 8, 8), (4, 6, 3, 3), (1, 18, 6, 6)), {"offset_group": 2}),
+            ("channels without whole groups", ((1, 6, 8, 8), (4, 6, 3, 3), (1, 72, 6, 6)), {"offset_group": 4}),
+            ("filters without whole groups", ((1, 6, 8, 8), (5, 3, 3, 3), (1, 18, 6, 6)), {"group": 2}),
+            ("unlike bias", ((1, 6, 8, 8), (4, 6, 3, 3), (1, 18, 6, 6), reals(5)), {}),
+            ("unlike mask", ((1, 6, 8, 8), (4, 6, 3, 3), (1, 18, 6, 6), None, (1, 8, 6, 6)), {}),
+            ("another kernel", ((1, 6, 8, 8), (4, 6, 3, 3), (1, 18, 6, 6)), {"kernel_shape": [5, 5]}),
+        )
+    },
     "transposed conv": (FITS, one("ConvTranspose", (1, 6, 4, 4), reals(6, 3, 2, 2))),
     "transposed conv, unlike channels": (REFUSED, one("ConvTranspose", (1, 5, 4, 4), reals(6, 3, 2, 2))),
     "transposed conv in groups": (FITS, one("ConvTranspose", (1, 6, 4, 4), reals(6, 3, 2, 2), reals(6), group=2)),
@@ -181,6 +220,65 @@ CASES = {
     ),
     "gru": (FITS, one("GRU", (5, 1, 3), reals(1, 12, 3), reals(1, 12, 4), hidden_size=4)),
     "gru, unlike inputs": (REFUSED, one("GRU", (5, 1, 3), reals(1, 12, 2), reals(1, 12, 4), hidden_size=4)),
+    **{
+        f"{kind}, {words}": (fits, recurrent(kind, *operands))
+        for kind, wide in (("LSTM", 32), ("GRU", 24), ("RNN", 8))
+        for words, fits, operands in (
+            ("offsets", FITS, (reals(1, wide),)),
+            ("half the offsets", REFUSED, (reals(1, wide // 2),)),
+            ("offsets without directions", REFUSED, (reals(wide),)),
+            ("lengths", FITS, (None, np.array([5, 3], np.int32))),
+            ("too few lengths", REFUSED, (None, np.array([5], np.int32))),
+            ("first states", FITS, (None, None, reals(1, 2, 4))),
+            ("first states of another batch", REFUSED, (None, None, reals(1, 1, 4))),
+            ("first states of another width", REFUSED, (None, None, reals(1, 2, 5))),
+            ("first states for two directions", REFUSED, (None, None, (2, 2, 4))),
+        )
+    },
+    "lstm, cells": (FITS, recurrent("LSTM", None, None, None, reals(1, 2, 4), reals(1, 12))),
+    "lstm, cells of another batch": (REFUSED, recurrent("LSTM", None, None, None, reals(1, 1, 4))),
+    "lstm, too few peepholes": (REFUSED, recurrent("LSTM", None, None, None, None, reals(1, 8))),
+    "lstm, weights without directions": (
+        REFUSED, one("LSTM", (5, 2, 3), reals(16, 3), reals(16, 4), hidden_size=4)
+    ),
+    "attention of rows": (FITS, attention((1, 4, 16), (1, 5, 8), (1, 5, 6), q_num_heads=4, kv_num_heads=2)),
+    **{
+        f"attention of rows, {words}": (REFUSED, attention(*shapes, q_num_heads=heads, kv_num_heads=2))
+        for words, heads, shapes in (
+            ("queries without whole heads", 2, ((1, 4, 9), (1, 5, 8), (1, 5, 8))),
+            ("keys without whole heads", 2, ((1, 4, 8), (1, 5, 9), (1, 5, 8))),
+            ("values without whole heads", 2, ((1, 4, 8), (1, 5, 8), (1, 5, 9))),
+            ("heads of unlike sizes", 2, ((1, 4, 8), (1, 5, 6), (1, 5, 6))),
+            ("heads without whole groups", 3, ((1, 4, 24), (1, 5, 16), (1, 5, 16))),
+            ("unlike batches", 2, ((1, 4, 8), (2, 5, 8), (2, 5, 8))),
+            ("unlike keys and values", 2, ((1, 4, 8), (1, 5, 8), (1, 6, 8))),
+        )
+    },
+    "attention in groups": (FITS, attention((1, 4, 4, 8), (1, 2, 5, 8), (1, 2, 5, 8))),
+    "attention, heads without whole groups": (REFUSED, attention((1, 3, 4, 8), (1, 2, 5, 8), (1, 2, 5, 8))),
+    "attention, unlike heads of values": (REFUSED, attention((1, 2, 4, 8), (1, 2, 5, 8), (1, 1, 5, 8))),
+    "attention, other heads than are stated": (
+        REFUSED, attention((1, 2, 4, 8), (1, 2, 5, 8), (1, 2, 5, 8), q_num_heads=4)
+    ),
+    "attention of rows and heads": (
+        REFUSED, attention((1, 2, 4, 8), (1, 5, 16), (1, 5, 16), q_num_heads=2, kv_num_heads=2)
+    ),
+    **{
+        f"attention with a mask {list(shape)}": (
+            fits, attention((2, 2, 4, 8), (2, 2, 5, 8), (2, 2, 5, 8), reals(*shape), opset=opset)
+        )
+        for opset in (23, 24)
+        for fits, shape in (
+            (FITS, (4, 5)), (FITS, (2, 4, 5)), (FITS, (2, 1, 4, 5)), (FITS, (1, 2, 4, 5)), (REFUSED, (4, 6)),
+            (REFUSED, (3, 5)), (REFUSED, (3, 4, 5)), (REFUSED, (2, 3, 4, 5)), (REFUSED, (3, 2, 4, 5)),
+        )
+    },
+    "attention with a past": (FITS, with_past((1, 2, 3, 8), (1, 2, 3, 6))),
+    "attention, unlike past": (REFUSED, with_past((1, 2, 3, 8), (1, 2, 4, 6))),
+    "attention, past of other heads": (REFUSED, with_past((1, 4, 3, 8), (1, 4, 3, 6))),
+    "attention, past keys of another size": (REFUSED, with_past((1, 2, 3, 6), (1, 2, 3, 6))),
+    "attention, past values of another size": (REFUSED, with_past((1, 2, 3, 8), (1, 2, 3, 8))),
+    "attention, past of another batch": (REFUSED, with_past((2, 2, 3, 8), (2, 2, 3, 6))),
     "attention": (FITS, one("Attention", (1, 2, 4, 8), (1, 2, 5, 8), (1, 2, 5, 6), opset=23)),
     "attention, unlike queries and keys": (
         REFUSED, one("Attention", (1, 2, 4, 8), (1, 2, 5, 6), (1, 2, 5, 6), opset=23)
@@ -203,6 +301,29 @@ CASES = {
     "slice of an axis that is not there": (REFUSED, one("Slice", (4, 6), whole(1), whole(2), whole(2))),
     "slice, unlike lists": (REFUSED, one("Slice", (4, 6), whole(1), whole(2, 3), whole(1))),
     "gather": (FITS, one("Gather", (4, 6), whole(0, -4), axis=0)),
+    **{
+        f"{kind} {words}": (fits, one(kind, (4, 6), np.array(index, np.int64), *new, axis=axis))
+        for kind, new in (("Gather", ()), ("GatherElements", ()), ("ScatterElements", (reals(1, 2),)))
+        for words, fits, axis, index in (
+            ("at both ends", FITS, 0, [[3, -4]]),
+            ("behind the end", REFUSED, 0, [[3, 4]]),
+            ("before the start", REFUSED, 0, [[0, -5]]),
+            ("at the end of the last axis", FITS, -1, [[5, 0]]),
+            ("behind the end of the last axis", REFUSED, -1, [[6, 0]]),
+        )
+    },
+    "gather of none": (FITS, one("Gather", (4, 6), np.zeros(0, np.int64))),
+    "gather of elements with other axes": (REFUSED, one("GatherElements", (4, 6), whole(0, 1))),
+    "gather of more elements than there are": (REFUSED, one("GatherElements", (4, 6), np.zeros((1, 7), np.int64))),
+    "scatter of too few": (REFUSED, one("ScatterElements", (4, 6), np.zeros((1, 6), np.int64), reals(1, 5))),
+    "gather by places": (FITS, one("GatherND", (4, 6), np.array([[3, -6]]))),
+    "gather by places behind the end": (REFUSED, one("GatherND", (4, 6), np.array([[3, 6]]))),
+    "gather of rows by places behind the end": (REFUSED, one("GatherND", (4, 6), np.array([[4]]))),
+    "gather by places in batches": (FITS, one("GatherND", (4, 6), np.full((4, 1), 5), batch_dims=1)),
+    "gather by places in batches behind the end": (REFUSED, one("GatherND", (4, 6), np.full((4, 1), 6), batch_dims=1)),
+    "scatter by places": (FITS, one("ScatterND", (4, 6), np.array([[3]]), reals(1, 6))),
+    "scatter by places behind the end": (REFUSED, one("ScatterND", (4, 6), np.array([[4]]), reals(1, 6))),
+    "scatter by places of too few": (REFUSED, one("ScatterND", (4, 6), np.array([[3]]), reals(1, 5))),
     "gather on an axis that is not there": (REFUSED, one("Gather", (4, 6), whole(0), axis=2)),
     "transpose": (FITS, one("Transpose", (2, 3, 4), perm=[2, 0, 1])),
     "transpose of too few axes": (REFUSED, one("Transpose", (2, 3, 4), perm=[1, 0])),
@@ -256,3 +377,11 @@ def test_a_size_that_is_bound_fits_or_not(batch):
     else:
         with pytest.raises((BadFile, BadArchitecture)):
             read_onnx(model.SerializeToString(), number)
+
+
+def test_a_past_of_unknown_length_may_fit_a_longer_mask():
+    (rows, opset) = attention((1, 2, 4, 8), (1, 2, 5, 8), (1, 2, 5, 8), reals(4, 9), (1, 2, 4, 8), (1, 2, 4, 8))
+    model, _ = built(rows, opset)
+    model.graph.node.insert(0, helper.make_node("Own", ["n0_4"], ["past"], domain="own"))
+    model.graph.node[1].input[4] = "past"
+    assert read_onnx(model.SerializeToString()).coverage.unknown == {"own.Own": 1}

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -35,6 +36,12 @@ def counted(*arguments, **options):
 
 def constant(name, array):
     return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array))
+
+
+def branch(name, weight, *stored, nodes=(), x="x"):
+    """A body that multiplies x by a weight."""
+    product = helper.make_node("MatMul", [x, weight], [f"{name}_y"])
+    return helper.make_graph([*nodes, product], name, [], [value(f"{name}_y")], stored)
 
 
 def test_a_weight_that_is_split_in_the_graph():
@@ -70,6 +77,79 @@ def test_the_branch_with_more_weights_is_read_where_the_condition_is_not_known()
     network = read_onnx(model.SerializeToString())
     assert cost(network.architecture).params == 64
     assert network.coverage.unknown == {"If": 1}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_the_weights_of_both_branches_are_counted_where_the_condition_is_not_known(known):
+    """Of three nodes, with weights as initializers, in nodes, and outside; each weight once."""
+    nodes = []
+    for k in range(3):
+        then = branch(f"then{k}", "v", numpy_helper.from_array(real(8, 8 + k), "v"))
+        node = constant("w", real(8, 4)) if k else helper.make_node("Identity", ["outer"], ["w"])
+        other = branch(f"else{k}", "w", nodes=[node])
+        nodes.append(helper.make_node("If", ["c"], [f"y{k}"], then_branch=then, else_branch=other))
+    weights = {"outer": real(8, 4)} | ({"c": np.array(True)} if known else {})
+    model = onnx.load_from_string(file(nodes, {"x": (2, 8)}, weights, outputs=("y0", "y1", "y2")))
+    if not known:
+        model.graph.input.append(value("c", [], TensorProto.BOOL))
+    network = read_onnx(model.SerializeToString())
+    found = cost(network.architecture)
+    assert found.params + found.constants == 8 * (8 + 9 + 10) + (0 if known else 3 * 32)
+    assert network.coverage.unknown == ({} if known else {"If": 3})
+    assert found.macs == 2 * 8 * (8 + 9 + 10)
+
+
+def test_what_only_the_other_branch_reads_is_computed():
+    """A layer before an If runs in any case."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"]),
+        helper.make_node("If", ["c"], ["y"], then_branch=branch("then", "v"), else_branch=branch("else", "u", x="h")),
+    ]
+    weights = {"w": real(8, 8), "v": real(8, 9), "u": real(8, 4)}
+    model = onnx.load_from_string(file(nodes, {"x": (2, 8)}, weights))
+    model.graph.input.append(value("c", [], TensorProto.BOOL))
+    found = cost(read_onnx(model.SerializeToString()).architecture)
+    assert (found.params, found.macs) == (64 + 72 + 32, 2 * (64 + 72))
+
+
+def test_weights_that_both_branches_read_and_give_twice_count_once():
+    """An If of two outputs in a loop, whose branches have one weight of their own each and one from outside."""
+
+    def two(name):
+        own = numpy_helper.from_array(real(8, 8), name)
+        nodes = [
+            helper.make_node("MatMul", ["v", name], [f"{name}1"]),
+            helper.make_node("MatMul", ["v", "w"], [f"{name}2"]),
+        ]
+        return helper.make_graph(nodes, name, [], [value(f"{name}1"), value(f"{name}2")], [own])
+
+    inner = helper.make_node("If", ["c"], ["a", "b"], then_branch=two("p"), else_branch=two("q"))
+    nodes = [inner, helper.make_node("Add", ["a", "b"], ["v2"]), helper.make_node("Identity", ["go"], ["go2"])]
+    starts = [value("k", [], TensorProto.INT64), value("go", [], TensorProto.BOOL), value("v", [1, 8])]
+    body = helper.make_graph(nodes, "body", starts, [value("go2", [], TensorProto.BOOL), value("v2")])
+    loop = helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)
+    model = onnx.load_from_string(file([loop], {"x": (1, 8)}, {"n": np.array(3), "w": real(8, 8)}))
+    model.graph.input.append(value("c", [], TensorProto.BOOL))
+    found = cost(read_onnx(model.SerializeToString()).architecture)
+    assert (found.params, found.macs) == (3 * 64, 3 * 2 * 64)
+
+
+def test_a_body_in_a_loop_that_is_not_read_stores_its_weights_once():
+    element = helper.make_graph(
+        [helper.make_node("MatMul", ["e", "w"], ["m"])], "each", [value("e", [1, 8])], [value("m")],
+        [numpy_helper.from_array(real(8, 8), "w")],
+    )  # fmt: skip
+    nodes = [
+        helper.make_node("SequenceConstruct", ["v", "v"], ["s"]),
+        helper.make_node("SequenceMap", ["s"], ["t"], body=element),
+        helper.make_node("SequenceAt", ["t", "zero"], ["v2"]),
+        helper.make_node("Identity", ["go"], ["go2"]),
+    ]
+    starts = [value("k", [], TensorProto.INT64), value("go", [], TensorProto.BOOL), value("v", [1, 8])]
+    body = helper.make_graph(nodes, "body", starts, [value("go2", [], TensorProto.BOOL), value("v2")])
+    loop = helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)
+    weights = {"n": np.array(3), "zero": np.array(0)}
+    assert counted([loop], {"x": (1, 8)}, weights).params == 64
 
 
 def test_weights_in_bodies_that_are_not_read_are_counted():
@@ -152,6 +232,16 @@ def test_transposing_a_computed_matrix_makes_another_network():
     assert len(found) == 2
 
 
+def exported(module, inputs, dynamo):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if dynamo:
+            return torch.onnx.export(module, inputs, dynamo=True, verbose=False).model_proto.SerializeToString()
+        target = io.BytesIO()
+        torch.onnx.export(module, inputs, target, dynamo=False)
+        return target.getvalue()
+
+
 class Cross(torch.nn.Module):
     """Attention between two sequences: the exporter splits one stored weight in the graph."""
 
@@ -171,17 +261,69 @@ def test_weights_that_exporters_split_and_slice(dynamo):
     module = Cross().eval()
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
-    inputs = (torch.randn(1, 5, 16), torch.randn(1, 7, 16))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if dynamo:
-            data = torch.onnx.export(module, inputs, dynamo=True, verbose=False).model_proto.SerializeToString()
-        else:
-            target = io.BytesIO()
-            torch.onnx.export(module, inputs, target, dynamo=False)
-            data = target.getvalue()
+    data = exported(module, (torch.randn(1, 5, 16), torch.randn(1, 7, 16)), dynamo)
     expected = sum(parameter.numel() for parameter in module.parameters())
     assert cost(read_onnx(data).architecture).params == expected
+
+
+class Scaled(torch.nn.Module):
+    """Parameters of one number each, and numbers that are none."""
+
+    def __init__(self):
+        super().__init__()
+        self.logit_scale = torch.nn.Parameter(torch.tensor(2.6))
+        self.act = torch.nn.ModuleDict({"lab": torch.nn.Module()})
+        self.act.lab.scale, self.act.lab.bias = (torch.nn.Parameter(torch.tensor([n])) for n in (0.9, 0.1))
+        self.norm = torch.nn.GroupNorm(2, 8)
+        self.slope, self.out = torch.nn.PReLU(), torch.nn.Linear(8, 1)
+        self.register_buffer("limit", torch.tensor(3.0))
+
+    def forward(self, x):
+        x = self.norm(x).transpose(1, 2) / self.limit + 1e-3
+        x = torch.nn.functional.gelu(self.act.lab.scale * x + self.act.lab.bias)
+        return self.out(self.slope(x)) * self.logit_scale
+
+
+@pytest.mark.parametrize("optimised", [False, True], ids=["", "optimised"])
+@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "TorchScript"])
+def test_parameters_of_one_number_count_and_other_numbers_do_not(dynamo, optimised, tmp_path):
+    module = Scaled().eval()
+    for parameter in module.norm.parameters():
+        torch.nn.init.normal_(parameter)
+    data = exported(module, (torch.randn(2, 8, 5),), dynamo)
+    expected = sum(parameter.numel() for parameter in module.parameters())
+    if optimised:
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+        onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        data = (tmp_path / "optimised.onnx").read_bytes()
+    assert cost(read_onnx(data).architecture).params == expected
+
+
+NUMBERS = {"block.0.act.scale": 1, "fc.bias": 1, "logit_scale": 1, "attn.skip_gain": 1}
+NUMBERS |= dict.fromkeys(("onnx::Mul_12", "/act/Constant_1_output_0", "val_3", "h.masked_bias", "fc.weight_scale"), 0)
+NUMBERS |= dict.fromkeys(("ortshared_1_0_1_0_token_10", "x.embed_scale", "model/Const:0", "norm.eps", "divisor"), 0)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("kind", ["Mul", "Add"])
+def test_a_single_number_is_trained_where_its_name_says_so(kind, name):
+    found = counted([helper.make_node(kind, ["x", name], ["y"])], {"x": (2, 4)}, {name: real(1)})
+    assert found.params == NUMBERS[name]
+
+
+def test_the_scale_of_quantised_values_is_not_trained():
+    weights = {"table_scale": real(1), "table_zero_point": np.zeros(1, np.uint8)}
+    nodes = [helper.make_node("Mul", ["x", "table_scale"], ["y"])]
+    assert counted(nodes, {"x": (2, 4)}, weights).params == 0
+
+
+@pytest.mark.parametrize("name", ["val_3", "/norm/Constant_1_output_0"])
+def test_the_ones_of_a_group_norm_are_not_trained(name):
+    weights = {name: real(4), "norm.bias": real(4)}
+    nodes = [helper.make_node("InstanceNormalization", ["x", name, "norm.bias"], ["y"])]
+    found = counted(nodes, {"x": (2, 4, 5)}, weights)
+    assert (found.params, found.constants) == (4, 4)
 
 
 def test_marks_of_the_exporter_survive_shapes_that_the_user_states():

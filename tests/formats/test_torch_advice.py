@@ -113,6 +113,29 @@ def test_scripted_modules_are_refused():
         trace_module(torch.jit.script(nn.Linear(4, 4)), X)
 
 
+QUANTISED = {  # module to quantise, and the path of its first layer with packed weights
+    "Linear": (lambda: nn.Sequential(nn.ReLU(), nn.Linear(4, 3)), "DynamicQuantizedLinear '1'"),
+    "LSTM": (lambda: nn.ModuleDict({"inner": nn.LSTM(4, 4)}), "DynamicQuantizedLSTM 'inner'"),
+    "GRUCell": (lambda: nn.Sequential(nn.GRUCell(4, 4)), "DynamicQuantizedGRUCell '0'"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", QUANTISED)
+def test_modules_whose_weights_are_packed_are_refused(name):
+    make, layer = QUANTISED[name]
+    packed = torch.ao.quantization.quantize_dynamic(make(), dtype=torch.qint8)
+    with pytest.raises(BadArchitecture, match=rf"was quantised: the weights of {layer} are packed.*made from.*ONNX"):
+        trace_module(packed, X)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_layer_that_was_quantised_itself_is_refused():
+    layer = torch.ao.nn.quantized.dynamic.Linear(4, 3)
+    with pytest.raises(BadArchitecture, match="the weights of DynamicQuantizedLinear are packed"):
+        trace_module(layer, X)
+
+
 def test_lazy_layers_are_refused():
     with pytest.raises(BadArchitecture, match="Call the module once with its inputs"):
         trace_module(nn.Sequential(nn.LazyLinear(3)), X)

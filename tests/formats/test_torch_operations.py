@@ -420,15 +420,59 @@ def test_settings_of_torch_do_not_hide_operations(function):
     assert cost(network.architecture).macs == 2 * 3 * 64
 
 
-def chosen(one, other, x):
-    return torch.cond(x.sum() > 0, lambda x: one(x), lambda x: other(x) + 1, (x,))
+class Choice(nn.Module):
+    """Layers of 8 values, one before and three in the ways of a choice; ``function`` is called with them and x."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.before, self.one, self.two, self.three = (nn.Linear(8, 8) for _ in range(4))
+        self.function = function
+
+    def forward(self, x):
+        return self.function(self, x)
 
 
-def test_a_choice_in_the_network_is_named_and_the_weights_of_both_ways_are_counted():
-    network = trace_module(Two(chosen), torch.zeros(3, 8))
-    assert network.coverage.unknown == {"torch.cond": 1}
-    assert cost(network.architecture).params == 2 * 72
+def chosen(m, x):
+    return torch.cond(x.sum() > 0, lambda x, z: m.one(x), lambda x, z: m.three(m.two(x + z)), (x, m.before(x)))
+
+
+def shared(m, x):
+    """The ways have a layer in common; two results."""
+    ways = lambda x: (m.one(x), x.relu()), lambda x: (m.two(m.one(x)).relu(), m.three(x))
+    first, second = torch.cond(x.sum() > 0, *ways, (m.before(x),))
+    return first + second
+
+
+def nested(m, x):
+    def inner(x):
+        return torch.cond(x.max() > 1, lambda x: m.two(x) + 0, lambda x: m.three(m.one(x)), (x,))
+
+    return torch.cond(x.sum() > 0, inner, lambda x: x + 1, (m.before(x),))
+
+
+@pytest.mark.parametrize(("function", "macs", "named"), [(chosen, 3 * 64, 1), (shared, 4 * 64, 2), (nested, 3 * 64, 2)])
+def test_the_way_with_more_weights_is_counted_and_named_with_the_weights_of_the_other(function, macs, named):
+    network = trace_module(Choice(function), torch.zeros(3, 8))
+    assert network.coverage.unknown == {"torch.cond": named}
+    counted = cost(network.architecture)
+    assert (counted.params, counted.macs) == (4 * 72, 3 * macs)
     assert not network.coverage.unreached
+    assert not network.coverage.shapeless
+
+
+def test_a_choice_that_is_known_is_followed():
+    network = trace_module(Choice(lambda m, x: torch.cond(x.shape[0] > 2, m.one, m.two, (x,))), torch.zeros(3, 8))
+    assert not network.coverage.unknown
+    assert cost(network.architecture).params == 72
+
+
+def test_what_only_the_other_way_reads_is_computed():
+    """A layer before the choice runs in any case."""
+
+    def function(m, x):
+        return torch.cond(x.sum() > 0, lambda x, z: m.one(x), lambda x, z: z + 1, (x, m.before(x)))
+
+    assert cost(trace_module(Choice(function), torch.zeros(3, 8)).architecture).macs == 2 * 3 * 64
 
 
 def test_attention_with_a_function_of_its_scores():

@@ -10,8 +10,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from narformer.errors import BadFile
 from narformer.formats import onnx_external
-from narformer.formats.onnx_external import referring, weights_beside
+from narformer.formats.onnx_external import referring, weights_beside, with_bodies
+from narformer.formats.onnx_reader import read_onnx
 from narformer.measure import RUNTIMES
+from narformer.network import cost
 
 MODULES = {"ort": "onnxruntime", "openvino": "openvino", "openvino-float32": "openvino"}
 EACH = pytest.mark.parametrize(
@@ -266,11 +268,65 @@ def test_texts_are_not_in_other_files(tmp_path):
         read(saved(tmp_path, stored(data_type=8)))
 
 
-def test_only_weights_of_the_main_graph_are_in_other_files(tmp_path):
+def with_choice(one, other):
+    """y = x @ w, where each way of a choice has a w of its own."""
+    ways = []
+    for name, tensor in (("then", one), ("else", other)):
+        node = helper.make_node("MatMul", ["x", "w"], [name])
+        ways.append(helper.make_graph([node], name, [], [helper.make_tensor_value_info(name, 1, (2, 4))], [tensor]))
+    node = helper.make_node("If", ["choice"], ["y"], then_branch=ways[0], else_branch=ways[1])
+    found = model(nodes=[node])
+    found.graph.input.append(helper.make_tensor_value_info("choice", TensorProto.BOOL, ()))
+    return found.SerializeToString()
+
+
+@EACH
+def test_weights_of_bodies_are_read_from_files_beside_the_model(name, tmp_path):
+    (tmp_path / "w.bin").write_bytes(W.tobytes() + (W * W).tobytes())
+    path = tmp_path / "net.onnx"
+    path.write_bytes(with_choice(stored(), stored(offset=48)))
+    network = read_onnx(path)
+    assert (cost(network.architecture).params, network.external) == (24, ("w", "w"))
+    inside = with_choice(numpy_helper.from_array(W, "w"), numpy_helper.from_array(W * W, "w"))
+    found, expected = (output(RUNTIMES[name](source, rng())) for source in (path, inside))
+    np.testing.assert_allclose(found, expected, rtol=1e-2)
+    assert np.abs(found).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("tensor", "expected"),
+    [
+        (stored(location="../w.bin"), "a relative path inside"),
+        (stored(location="/etc/passwd"), "a relative path inside"),
+        (stored(offset=8), "of 48 bytes"),
+    ],
+    ids=["out of the folder", "absolute", "too short"],
+)
+def test_weights_of_bodies_lead_nowhere_else(tensor, expected, tmp_path):
+    (tmp_path / "w.bin").write_bytes(W.tobytes())
+    path = tmp_path / "net.onnx"
+    path.write_bytes(with_choice(numpy_helper.from_array(W, "w"), tensor))
+    with pytest.raises(BadFile, match=expected):
+        RUNTIMES["ort"](path, rng())
+    with pytest.raises(BadFile, match="weights in other files"):
+        RUNTIMES["ort"](path.read_bytes(), rng())
+
+
+def test_weights_of_bodies_are_bounded(tmp_path, monkeypatch):
+    (tmp_path / "w.bin").write_bytes(W.tobytes())
+    data = with_choice(stored(), stored())
+    monkeypatch.setattr(onnx_external, "BODY_BYTES", 96)
+    assert not read_onnx(with_bodies(data, tmp_path / "net.onnx")).external
+    monkeypatch.setattr(onnx_external, "BODY_BYTES", 95)
+    with pytest.raises(BadFile, match="96 bytes of weights in other files; expected at most 95"):
+        with_bodies(data, tmp_path / "net.onnx")
+
+
+def test_only_weights_of_graphs_are_in_other_files(tmp_path):
     (tmp_path / "w.bin").write_bytes(bytes(100))
     nodes = [helper.make_node("Constant", [], ["w"], value=stored()), helper.make_node("MatMul", ["x", "w"], ["y"])]
     for name in RUNTIMES:
-        with pytest.raises(BadFile, match="1 tensors in other files that are not weights"):
+        with pytest.raises(BadFile, match="1 tensors in other files that are not weights of a graph"):
             RUNTIMES[name](saved(tmp_path, nodes=nodes), rng())
 
 

@@ -1,50 +1,48 @@
 """Operands that cannot be, which the inference of the onnx library does not look at, as runtimes refuse them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from narformer.errors import BadArchitecture
 from narformer.formats.builder import Shape
-from narformer.formats.onnx_ops import Given
+from narformer.formats.onnx_attention_checks import ATTENTION_CHECKS
+from narformer.formats.onnx_misfits import Attributes, Check, Shapes, first, integer, spread, unlike, unlike_shapes
 from narformer.formats.onnx_values import given
 
 __all__ = ["check_operands"]
 
-Attributes = Mapping[str, Given]
-Shapes = Sequence[Shape | None]
-Check = Callable[[Attributes, Shapes, Shape | None], str]  # returns the reason, empty if the operands fit
+Arrays = Sequence[NDArray[np.generic] | None]
 
 
-def check_operands(kind: str, node: onnx.NodeProto, shapes: Shapes, out: Shape | None) -> None:
+def check_operands(kind: str, node: onnx.NodeProto, shapes: Shapes, arrays: Arrays, out: Shape | None) -> None:
     """Check the shapes of a node's inputs by slot, and of its first output; None stands for an unknown one.
+
+    arrays: values of the small constants among the inputs, which are checked where they are indices
 
     kind: domain, unless it is the standard one, and operation
 
     Raises BadArchitecture with the reason.
     """
-    check = _CHECKS.get(kind)
-    if check is None:
+    check, indexed = _CHECKS.get(kind), _INDEXED.get(kind)
+    if check is None and indexed is None:
         return
+    if kind in ATTENTION_CHECKS and any(name and s is None for name, s in zip(node.input, shapes, strict=False)):
+        return  # a past of unknown length says nothing about the mask
     attributes = {a.name: value for a in node.attribute if (value := given(a)) is not None}
     padded = [*shapes, *[None] * (8 - len(shapes))]
-    reason = check(attributes, padded, out)
+    reason = check(attributes, padded, out) if check else ""
+    if not reason and indexed and padded[0] is not None and len(arrays) > 1 and arrays[1] is not None:
+        reason = _outside(arrays[1], indexed(attributes, padded[0], arrays[1]))
     if reason:
         raise BadArchitecture(reason)
 
 
-def _integer(attributes: Attributes, name: str, default: int) -> int:
-    value = attributes.get(name, default)
-    return value if isinstance(value, int) else default
-
-
-def _unlike(found: int, expected: int, noun: str) -> str:
-    return "" if found == expected else f"{found:,} {noun} do not fit {expected:,}"
-
-
 def _reshape(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
-    return "" if shapes[0] is None or out is None else _unlike(prod(shapes[0]), prod(out), "values")
+    return "" if shapes[0] is None or out is None else unlike(prod(shapes[0]), prod(out), "values")
 
 
 def _gemm(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
@@ -52,15 +50,7 @@ def _gemm(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
     if left is None or right is None or len(left) != 2 or len(right) != 2:
         return ""
     rows = left[0 if attributes.get("transA") else 1]
-    return _unlike(rows, right[1 if attributes.get("transB") else 0], "columns") or _spread(offset, out)
-
-
-def _spread(offset: Shape | None, out: Shape | None) -> str:
-    """A reason if the offset cannot be broadcast to the output."""
-    if offset is None or out is None:
-        return ""
-    fits = len(offset) <= len(out) and all(a in (1, b) for a, b in zip(offset[::-1], out[::-1], strict=False))
-    return "" if fits else f"an operand of shape {list(offset)} cannot be broadcast to {list(out)}"
+    return unlike(rows, right[1 if attributes.get("transB") else 0], "columns") or spread(offset, out)
 
 
 def _slope(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
@@ -68,7 +58,6 @@ def _slope(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
     if image is None or slope is None:
         return ""
     fits = all(a == b or 1 in (a, b) for a, b in zip(slope[::-1], image[::-1], strict=False))
-    fits = fits or slope == image[1:2]  # one for each channel, before opset 7
     return "" if fits else f"slopes of shape {list(slope)} cannot be broadcast to {list(image)}"
 
 
@@ -76,8 +65,8 @@ def _conv(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
     image, filters, offset = shapes[:3]
     if image is None or filters is None or len(image) < 2 or len(filters) != len(image):
         return ""
-    group, kernel = _integer(attributes, "group", 1), attributes.get("kernel_shape", filters[2:])
-    reason = _unlike(filters[1] * group, image[1], "channels of the filters")
+    group, kernel = integer(attributes, "group", 1), attributes.get("kernel_shape", filters[2:])
+    reason = unlike(filters[1] * group, image[1], "channels of the filters")
     if not reason and group and filters[0] % group:
         reason = f"{filters[0]:,} filters do not fall into {group:,} groups"
     if not reason and kernel != filters[2:]:
@@ -85,7 +74,7 @@ def _conv(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
             f"filters of {list(filters[2:])} are not the stated {list(kernel) if isinstance(kernel, tuple) else kernel}"
         )
     if not reason and offset is not None:
-        reason = _unlike(prod(offset), filters[0], "offsets")
+        reason = unlike(prod(offset), filters[0], "offsets")
     return reason or _window({**attributes, "kernel_shape": filters[2:]}, shapes, out)
 
 
@@ -114,9 +103,9 @@ def _transposed(attributes: Attributes, shapes: Shapes, out: Shape | None) -> st
     image, filters, offset = shapes[:3]
     if image is None or filters is None or len(filters) < 2 or len(image) < 2:
         return ""
-    reason = _unlike(filters[0], image[1], "channels of the filters")
+    reason = unlike(filters[0], image[1], "channels of the filters")
     if not reason and offset is not None:
-        reason = _unlike(prod(offset), filters[1] * _integer(attributes, "group", 1), "offsets")
+        reason = unlike(prod(offset), filters[1] * integer(attributes, "group", 1), "offsets")
     return reason
 
 
@@ -124,17 +113,17 @@ def _layer_norm(attributes: Attributes, shapes: Shapes, out: Shape | None) -> st
     image = shapes[0]
     if image is None:
         return ""
-    return next((reason for shape in shapes[1:3] if (reason := _spread(shape, image))), "")
+    return next((reason for shape in shapes[1:3] if (reason := spread(shape, image))), "")
 
 
 def _channels(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
     image, counts = shapes[0], [prod(shape) for shape in shapes[1:3] if shape is not None]
-    groups = _integer(attributes, "num_groups", 1)
+    groups = integer(attributes, "num_groups", 1)
     if image is None or len(image) < 2:
         return ""
     if groups and image[1] % groups:
         return f"{image[1]:,} channels do not fall into {groups:,} groups"
-    return next((_unlike(count, image[1], "factors") for count in counts if count not in (image[1], groups)), "")
+    return next((unlike(count, image[1], "factors") for count in counts if count not in (image[1], groups)), "")
 
 
 def _instance(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
@@ -142,49 +131,67 @@ def _instance(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
     return (
         ""
         if image is None or len(image) < 2
-        else next(filter(None, (_unlike(c, image[1], "factors") for c in counts)), "")
+        else next(filter(None, (unlike(c, image[1], "factors") for c in counts)), "")
     )
 
 
 def _recurrent(gates: int) -> Check:
     def check(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
-        steps, inner, state = shapes[:3]
-        if steps is None or inner is None or state is None or not len(steps) == len(inner) == len(state) == 3:
+        steps, inner, state, offset, lengths, start, cell, peepholes = shapes[:8]
+        if steps is None or state is None or len(steps) != 3:
             return ""
+        if len(state) != 3:
+            return f"states of {len(state)} axes"
         both = 2 if attributes.get("direction") == "bidirectional" else 1
-        hidden = _integer(attributes, "hidden_size", state[2])
-        wanted = {
-            "weights": (inner, (both, gates * hidden, steps[2])),
-            "states": (state, (both, gates * hidden, hidden)),
-        }
-        for noun, (found, expected) in wanted.items():
-            if found != expected:
-                return f"{noun} of shape {list(found)} are not {list(expected)}"
-        return ""
+        hidden = integer(attributes, "hidden_size", state[2])
+        by_rows = bool(integer(attributes, "layout", 0))  # the batch is the first axis
+        batch = steps[0 if by_rows else 1]
+        first_state = (batch, both, hidden) if by_rows else (both, batch, hidden)
+        return first(
+            unlike_shapes("weights", inner, (both, gates * hidden, steps[2])),
+            unlike_shapes("states", state, (both, gates * hidden, hidden)),
+            unlike_shapes("offsets", offset, (both, 2 * gates * hidden)),
+            unlike_shapes("lengths", lengths, (batch,)),
+            unlike_shapes("first states", start, first_state),
+            unlike_shapes("first cells", cell, first_state),
+            unlike_shapes("peepholes", peepholes, (both, 3 * hidden)),
+        )
 
     return check
 
 
-def _attention(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
-    query, keys, values = shapes[:3]
-    if query is None or keys is None or values is None or not len(query) == len(keys) == len(values) > 3:
+def _deformed(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
+    image, filters, moves, offset, mask = shapes[:5]
+    if image is None or filters is None or len(image) < 3 or len(image) != len(filters):
         return ""
-    return _unlike(keys[-1], query[-1], "values of a key") or _unlike(values[-2], keys[-2], "values to attend to")
+    group, moved = integer(attributes, "group", 1), integer(attributes, "offset_group", 1)
+    kernel = attributes.get("kernel_shape", filters[2:])
+    size = out[2:] if out is not None and len(out) == len(image) else (None,) * (len(image) - 2)
+    window = moved * prod(filters[2:])
+    return first(
+        unlike(filters[1] * group, image[1], "channels of the filters"),
+        f"{filters[0]:,} filters do not fall into {group:,} groups" if group and filters[0] % group else "",
+        f"{image[1]:,} channels do not fall into {moved:,} groups" if moved and image[1] % moved else "",
+        "" if kernel == filters[2:] else f"filters of {list(filters[2:])} are not those that are stated",
+        unlike_shapes("moves", moves, (image[0], len(size) * window, *size)),
+        unlike_shapes("offsets", offset, (filters[0],)),
+        unlike_shapes("factors", mask, (image[0], window, *size)),
+    )
 
 
 def _transpose(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
     perm = attributes.get("perm")
-    return "" if shapes[0] is None or not isinstance(perm, tuple) else _unlike(len(perm), len(shapes[0]), "axes")
+    return "" if shapes[0] is None or not isinstance(perm, tuple) else unlike(len(perm), len(shapes[0]), "axes")
 
 
 def _blocks(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
-    image, size = shapes[0], _integer(attributes, "blocksize", 1)
+    image, size = shapes[0], integer(attributes, "blocksize", 1)
     wrong = [length for length in (image or ())[2:] if size and length % size]
     return f"{wrong[0]:,} values do not fall into blocks of {size:,}" if wrong else ""
 
 
 def _channel_blocks(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
-    image, size = shapes[0], _integer(attributes, "blocksize", 1)
+    image, size = shapes[0], integer(attributes, "blocksize", 1)
     odd = image is not None and len(image) > 1 and size and image[1] % size**2
     return f"{image[1]:,} channels do not fall into blocks of {size**2:,}" if odd and image else ""
 
@@ -209,13 +216,13 @@ def _fused_product(attributes: Attributes, shapes: Shapes, out: Shape | None) ->
         return ""
     if attributes.get("transBatchA") or attributes.get("transBatchB"):
         return ""
-    return _unlike(
+    return unlike(
         left[-2 if attributes.get("transA") else -1], right[-1 if attributes.get("transB") else -2], "columns"
     )
 
 
 def _packed_product(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
-    return "" if shapes[0] is None else _unlike(shapes[0][-1], _integer(attributes, "K", shapes[0][-1]), "columns")
+    return "" if shapes[0] is None else unlike(shapes[0][-1], integer(attributes, "K", shapes[0][-1]), "columns")
 
 
 def _last(*slots: int) -> Check:
@@ -226,26 +233,54 @@ def _last(*slots: int) -> Check:
         if not image:
             return ""
         counts = [prod(shape) for slot in slots if (shape := shapes[slot]) is not None]
-        return next(filter(None, (_unlike(count, image[-1], "factors or offsets") for count in counts)), "")
+        return next(filter(None, (unlike(count, image[-1], "factors or offsets") for count in counts)), "")
 
     return check
 
 
-def _packed_attention(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
-    image, weight = shapes[:2]
-    return "" if image is None or weight is None else _unlike(image[-1], weight[0], "columns")
-
-
-def _heads(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
-    query, keys = shapes[:2]
-    heads = _integer(attributes, "num_heads", 1)
-    if query is None or keys is None or not len(query) == len(keys) == 3:
+def _along(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
+    """GatherElements and ScatterElements: indices for a part of the values, and new values for each of them."""
+    values, index, new = shapes[:3]
+    if values is None or index is None:
         return ""
-    return (
-        f"{query[-1]:,} values do not fall into {heads:,} heads"
-        if query[-1] % heads
-        else _unlike(keys[-1], query[-1], "values of a key")
-    )
+    axis = integer(attributes, "axis", 0)
+    if len(index) != len(values):
+        return f"indices of {len(index)} axes for values of {len(values)}"
+    larger = [i for i, (a, b) in enumerate(zip(index, values, strict=True)) if a > b and i != axis % len(values)]
+    reason = f"indices of shape {list(index)} reach over values of {list(values)}" if larger else ""
+    return reason or unlike_shapes("new values", new, index)
+
+
+def _placed(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
+    values, index, new = shapes[:3]
+    if values is None or not index:
+        return ""
+    if index[-1] > len(values):
+        return f"{index[-1]:,} indices of one value for {len(values):,} axes"
+    return unlike_shapes("new values", new, (*index[:-1], *values[index[-1] :]))
+
+
+Sizes = NDArray[np.int64]  # that broadcasts with the indices: the size of the axis that each one is of
+
+
+def _one_axis(attributes: Attributes, values: Shape, index: NDArray[np.generic]) -> Sizes:
+    axis = integer(attributes, "axis", 0)
+    return np.array(values[axis] if -len(values) <= axis < len(values) else 2**62)
+
+
+def _first_axes(attributes: Attributes, values: Shape, index: NDArray[np.generic]) -> Sizes:
+    before, count = integer(attributes, "batch_dims", 0), index.shape[-1] if index.ndim else 0
+    sizes = values[before : before + count]
+    return np.array(sizes if len(sizes) == count else [2**62] * count, np.int64)
+
+
+def _outside(index: NDArray[np.generic], sizes: Sizes) -> str:
+    """A reason if an index is not one of an axis; negative ones count from the end."""
+    if index.dtype.kind not in "iu" or not index.size:
+        return ""
+    whole = index.astype(np.int64)
+    wrong = whole[np.broadcast_to((whole < -sizes) | (whole >= sizes), whole.shape)]
+    return f"the index {wrong[0]:,} is out of range" if wrong.size else ""
 
 
 MICROSOFT = "com.microsoft."
@@ -262,7 +297,9 @@ _CHECKS: dict[str, Check] = {
     "LSTM": _recurrent(4),
     "GRU": _recurrent(3),
     "RNN": _recurrent(1),
-    "Attention": _attention,
+    "DeformConv": _deformed,
+    **dict.fromkeys(("GatherElements", "ScatterElements"), _along),
+    "ScatterND": _placed,
     "Einsum": _einsum,
     f"{MICROSOFT}FusedMatMul": _fused_product,
     f"{MICROSOFT}FusedGemm": _gemm,
@@ -271,9 +308,12 @@ _CHECKS: dict[str, Check] = {
     f"{MICROSOFT}BiasGelu": _last(1),
     f"{MICROSOFT}SkipLayerNormalization": _last(2, 3, 4),
     f"{MICROSOFT}SkipSimplifiedLayerNormalization": _last(2, 3),
-    f"{MICROSOFT}Attention": _packed_attention,
-    f"{MICROSOFT}MultiHeadAttention": _heads,
+    **ATTENTION_CHECKS,
     "Transpose": _transpose,
     "SpaceToDepth": _blocks,
     "DepthToSpace": _channel_blocks,
+}
+_INDEXED: dict[str, Callable[[Attributes, Shape, NDArray[np.generic]], Sizes]] = {
+    **dict.fromkeys(("Gather", "GatherElements", "ScatterElements"), _one_axis),
+    **dict.fromkeys(("GatherND", "ScatterND"), _first_axes),
 }

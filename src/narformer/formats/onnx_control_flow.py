@@ -2,12 +2,12 @@
 
 A branch whose condition is constant, and a loop whose trip count is constant, are followed: the graph holds the
 operations that run. Otherwise the branch that reads more stored values, or one pass of the loop, is read, and a vertex
-of the node's kind stays, so that the network is known to cost more or less than is counted.
+of the node's kind stays, so that the network is known to cost more or less than is counted. That of an If also has
+what the other branch stores and reads.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from narformer.errors import BadFile, NarformerError, printable
 from narformer.formats.builder import Constant, Operand, slices
+from narformer.formats.onnx_guard import outside_of
 from narformer.formats.onnx_shapes import Typed
 from narformer.network.graph import Value
 
@@ -31,11 +32,15 @@ MOST_NODES = 50_000  # in the bodies that are read; longer loops are read once
 
 @dataclass(frozen=True)
 class Result:
-    """A value outside of a body that is handed in or out."""
+    """A value outside of a body that is handed in or out.
+
+    unread: what the branch that is not read stores and reads, where it is not known which one runs
+    """
 
     operand: Operand
     typed: Typed
     array: NDArray[np.generic] | None = None
+    unread: tuple[Operand, ...] = ()
 
 
 def follow(reading: "Reading", node: onnx.NodeProto) -> None:
@@ -53,7 +58,7 @@ def follow(reading: "Reading", node: onnx.NodeProto) -> None:
         operand = result.operand
         if not certain:
             condition = reading.operand(node.input[0]) if node.op_type == "If" else None
-            operand = reading.builder.add(node.op_type, result.typed.shape, [operand, condition])
+            operand = reading.builder.add(node.op_type, result.typed.shape, [operand, condition, *result.unread])
         _put(reading, name, Result(operand, result.typed, result.array))
     for name in node.output[len(results) :]:
         _put(reading, name, Result(Constant(None), Typed()))
@@ -66,15 +71,13 @@ def _if(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Grap
     condition = reading.arrays.get(node.input[0])
     if condition is not None and condition.size == 1:
         return _body(reading, bodies["then_branch" if condition.item() else "else_branch"], {}), True
-    return _body(reading, max(bodies.values(), key=lambda body: (_weight(reading, body), len(body.node))), {}), False
-
-
-def _weight(reading: "Reading", body: onnx.GraphProto) -> int:
-    """Number of stored values that the nodes of a body read."""
-    inside = sum(int(prod(tensor.dims)) for tensor in body.initializer)
-    names = {name for node in body.node for name in node.input}
-    outside = [reading.values.get(name) for name in names]
-    return inside + sum(operand.count for operand in outside if isinstance(operand, Constant))
+    held = {name: reading.unread(body, reading.values) for name, body in bodies.items()}
+    chosen = max(held, key=lambda name: (sum(constant.count for constant in held[name]), len(bodies[name].node)))
+    others: list[Operand] = []
+    for name in bodies.keys() - {chosen}:
+        outside = [reading.values.get(value) for value in dict.fromkeys(outside_of(bodies[name]))]
+        others += [*held[name], *(value for value in outside if isinstance(value, int))]
+    return [replace(result, unread=tuple(others)) for result in _body(reading, bodies[chosen], {})], False
 
 
 def _loop(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.GraphProto]) -> tuple[list[Result], bool]:

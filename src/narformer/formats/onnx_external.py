@@ -25,8 +25,9 @@ from narformer.errors import BadFile, printable
 from narformer.formats import onnx_guard as guard
 from narformer.formats import onnx_wire as wire
 
-__all__ = ["WEIGHT_BYTES", "Place", "Weights", "referring", "weights_beside"]
+__all__ = ["WEIGHT_BYTES", "Place", "Weights", "referring", "weights_beside", "with_bodies"]
 
+BODY_BYTES = 2**30  # of the weights of bodies, which become a part of the model
 WEIGHT_BYTES = 16 * 2**30  # of one model, in other files; on a small machine, MEMORY_SHARE of its memory
 MEMORY_SHARE = 1 / 3  # they are held twice while a runtime loads them
 KEYS = {"location", "offset", "length", "checksum"}  # runtimes give other keys other meanings
@@ -61,15 +62,46 @@ def weights_beside(data: wire.Bytes, path: Path) -> dict[str, NDArray[np.uint8]]
     model = onnx.ModelProto.FromString(wire.light(data, path))
     tensors = [tensor for tensor in model.graph.initializer if _is_outside(tensor)]
     if others := len(guard.external(model)) - len(tensors):
-        raise BadFile(path, f"{others} tensors in other files that are not weights of the main graph", "none", INSIDE)
+        raise BadFile(path, f"{others} tensors in other files that are not weights of a graph", "none", INSIDE)
+    most = min(WEIGHT_BYTES, _memory_share())
+    return {tensor.name: array for tensor, array in zip(tensors, _read_all(tensors, path, most), strict=True)}
+
+
+def with_bodies(data: wire.Bytes, path: Path) -> bytes:
+    """The model with the weights of its bodies, of If, Loop and Scan, inside: no runtime takes those from memory.
+
+    Raises BadFile as ``weights_beside``, and where they are more than BODY_BYTES.
+    """
+    if not any(map(_is_outside, _in_bodies(onnx.ModelProto.FromString(wire.light(data, path)).graph))):
+        return bytes(data)
+    model = onnx.ModelProto.FromString(bytes(data))
+    tensors = [tensor for tensor in _in_bodies(model.graph) if _is_outside(tensor)]
+    for tensor, array in zip(tensors, _read_all(tensors, path, BODY_BYTES), strict=True):
+        del tensor.external_data[:]
+        tensor.data_location, tensor.raw_data = onnx.TensorProto.DEFAULT, array.tobytes()
+    filled: bytes = model.SerializeToString()
+    return filled
+
+
+def _in_bodies(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    """The initializers of all graphs inside a graph."""
+    bodies = [body for node in graph.node for attribute in node.attribute for body in guard.body_of(attribute)]
+    return [tensor for body in bodies for tensor in (*body.initializer, *_in_bodies(body))]
+
+
+def _read_all(tensors: Sequence[onnx.TensorProto], path: Path, most: int) -> list[NDArray[np.uint8]]:
+    """The bytes of each of these tensors, file by file."""
     references = [_reference(tensor, path) for tensor in tensors]
-    total, most = sum(reference.length for reference in references), min(WEIGHT_BYTES, _memory_share())
+    total = sum(reference.length for reference in references)
     if total > most:
         raise BadFile(path, f"{total:,} bytes of weights in other files", f"at most {most:,}", "Use a larger machine.")
-    files: dict[tuple[str, ...], list[_Reference]] = {}
-    for reference in references:
-        files.setdefault(reference.parts, []).append(reference)
-    return {name: array for parts, wanted in files.items() for name, array in _read(path, parts, wanted)}
+    files: dict[tuple[str, ...], list[int]] = {}
+    for number, reference in enumerate(references):
+        files.setdefault(reference.parts, []).append(number)
+    found: dict[int, NDArray[np.uint8]] = {}
+    for parts, numbers in files.items():
+        found |= zip(numbers, _read(path, parts, [references[number] for number in numbers]), strict=True)
+    return [found[number] for number in range(len(references))]
 
 
 def referring(data: wire.Bytes, places: Mapping[str, Place]) -> bytes:
@@ -126,8 +158,8 @@ def _parts(location: str, path: Path) -> tuple[str, ...]:
     return parts
 
 
-def _read(path: Path, parts: Sequence[str], wanted: Sequence[_Reference]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Each tensor of one file, with its bytes."""
+def _read(path: Path, parts: Sequence[str], wanted: Sequence[_Reference]) -> Iterator[NDArray[np.uint8]]:
+    """The bytes of each tensor of one file."""
     with _opened(path, parts) as file:
         size = os.fstat(file).st_size
         for reference in wanted:
@@ -144,7 +176,7 @@ def _read(path: Path, parts: Sequence[str], wanted: Sequence[_Reference]) -> Ite
                 if not count:
                     raise BadFile(path, f"the end of '{printable('/'.join(parts))}' while it was read", "its weights")
                 filled += count
-            yield reference.name, array
+            yield array
 
 
 @contextmanager

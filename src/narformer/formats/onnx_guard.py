@@ -24,6 +24,7 @@ __all__ = [
     "check_shape",
     "external",
     "functions_expanded",
+    "outside_of",
     "taken",
 ]
 
@@ -198,15 +199,16 @@ def _reads(node: onnx.NodeProto) -> list[str]:
 
 def taken(node: onnx.NodeProto) -> list[str]:
     """Names of the values that subgraphs of a node read from the outer graph."""
-    names: list[str] = []
-    for attribute in node.attribute:
-        for body in body_of(attribute):
-            inside = {value.name for value in body.input} | {t.name for t in body.initializer}
-            inside |= {t.values.name for t in body.sparse_initializer}
-            inside |= {name for inner in body.node for name in inner.output}
-            names += [name for inner in body.node for name in _reads(inner) if name not in inside]
-            names += [value.name for value in body.output if value.name not in inside]
-    return names
+    return [name for attribute in node.attribute for body in body_of(attribute) for name in outside_of(body)]
+
+
+def outside_of(body: onnx.GraphProto) -> list[str]:
+    """Names of the values that a subgraph reads from the outer graph."""
+    inside = {value.name for value in body.input} | {t.name for t in body.initializer}
+    inside |= {t.values.name for t in body.sparse_initializer}
+    inside |= {name for inner in body.node for name in inner.output}
+    names = [name for inner in body.node for name in _reads(inner) if name not in inside]
+    return names + [value.name for value in body.output if value.name not in inside]
 
 
 def external(model: onnx.ModelProto) -> list[str]:

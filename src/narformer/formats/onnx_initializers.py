@@ -2,21 +2,23 @@
 
 PyTorch's exporter states of each initializer whether it is a parameter, and of folded ones from which they were
 computed: those that were computed from no tensor of the module, such as masks, are not trained. Other files state
-nothing: then initializers of real numbers count as trained.
+nothing: then initializers of real numbers count as trained. A single number does where its name says that it is a
+parameter of a module, such as ``layers.0.scale``; other single numbers are divisors, roots, bounds.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from math import prod
 
 import onnx
 
-from narformer.formats.builder import Builder, Constant
-from narformer.formats.onnx_guard import body_of
+from narformer.formats.builder import Builder, Constant, Operand
+from narformer.formats.onnx_guard import body_of, outside_of
+from narformer.formats.trained import decided
 from narformer.network.tensors import Tensor
 
-__all__ = ["DTYPES", "Initializers", "in_bodies"]
+__all__ = ["DTYPES", "Initializers", "in_body"]
 
 DTYPES = {  # of TensorProto
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
@@ -33,6 +35,15 @@ PARAMETER = re.compile(
     r"weight|bias|cls|class|token|embed(?!ding)|table|param|quer(y|ies)|latent|prompt|scale|gamma|beta"
 )
 
+# Names of single numbers that are parameters: the last part is one of the words by which modules call parameters, alone
+# or at the end. Buffers of well-known modules are called alike, and so are the scales of quantised weights.
+PARAMETER_OF_ONE = re.compile(
+    r"([^/:]*\.)?(?!masked_bias$|embed_scale$|(weight|input|output)_scale$)\w*(weight|bias|scale|gain|gamma|beta|alpha)"
+)
+# Names that exporters make up for values: of any operation, and of a node Constant.
+MADE_UP = re.compile(r"val_\d+|/.*_output_0")
+WRITTEN_OUT = re.compile(r"/(.*/)?Constant(_\d+)?_output_0")
+
 
 class Initializers:
     """The initializers of a graph as constants by name, and the numbering of tensors that are read several times."""
@@ -42,13 +53,17 @@ class Initializers:
         self._builder = builder
         stated = {value.name: value.metadata_props for value in graph.value_info if value.metadata_props}
         sources = {name: _sources(entries) for name, entries in stated.items()}
-        from_named = {name for name, named in sources.items() if named}
         marked = any(_entry(entries, KIND_KEY) for entries in stated.values())
+        zero_points = {tensor.name for tensor in graph.initializer if tensor.name.endswith("_zero_point")}
+        fixed = _of_groups(graph)
         for tensor in graph.initializer:
             shape = tuple(tensor.dims)
             kind = _entry(stated.get(tensor.name, ()), KIND_KEY)
-            stored = _tensor(prod(shape), tensor.data_type, trained=not marked or tensor.name in from_named)
-            if kind:
+            stored = _initializer(tensor, zero_points)
+            if marked:
+                found = any(stored.count != 1 or _is_parameter(source) for source in sources.get(tensor.name, ()))
+                stored = replace(stored, trained=found and stored.dtype.startswith(REAL))
+            if kind or tensor.name in fixed:
                 stored = replace(stored, trained=kind == "PARAMETER")
             certain = bool(kind) or (marked and tensor.name in stated)
             self.constants[tensor.name] = Constant(shape, tensors=(stored,), certain=certain)
@@ -81,20 +96,26 @@ class Initializers:
         return replace(constant, tensors=tuple(_in_attributes(node)))
 
 
-def in_bodies(node: onnx.NodeProto) -> list[Constant]:
-    """The tensors that the bodies of a node store, for a node whose bodies are not read."""
+def in_body(body: onnx.GraphProto, outside: Mapping[str, Operand]) -> list[Constant]:
+    """The tensors that a body stores, for one that is not read, and those of the constants outside that it reads."""
     found: list[Constant] = []
-    stack = [body for attribute in node.attribute for body in body_of(attribute)]
-    while stack:
-        body = stack.pop()
-        for tensor in body.initializer:
-            shape = tuple(tensor.dims)
-            found.append(Constant(shape, tensors=(_tensor(prod(shape), tensor.data_type, trained=True),)))
-        for inner in body.node:
-            if inner.op_type == "Constant":
-                found += [Constant((t.count,), tensors=(t,)) for t in _in_attributes(inner)]
-            stack += [inside for attribute in inner.attribute for inside in body_of(attribute)]
-    return [constant for constant in found if constant.count > 1]
+    stored = {name: value for name in outside_of(body) if isinstance(value := outside.get(name), Constant)}
+    stored |= {t.name: Constant(tuple(t.dims), tensors=(_initializer(t),)) for t in body.initializer}
+    stored |= {t.values.name: Constant(tuple(t.dims), tensors=_sparse(t)) for t in body.sparse_initializer}
+    for node in body.node:
+        if node.op_type == "Constant":
+            tensors = tuple(_in_attributes(node))
+            stored[node.output[0]] = Constant((sum(t.count for t in tensors),), tensors=tensors)
+        found += [constant for a in node.attribute for inner in body_of(a) for constant in in_body(inner, {})]
+    marked: dict[str, tuple[Tensor, ...]] = {}
+    for node in body.node:
+        kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        for slot, name in enumerate(node.input):
+            if name in stored and not any(t.trained for t in marked.get(name, ())):  # what any operation trains is
+                tensors = stored[name].tensors
+                marked[name] = tensors if stored[name].certain else decided(kind, slot, tensors)
+    found += [replace(constant, tensors=marked.get(name, constant.tensors)) for name, constant in stored.items()]
+    return [constant for constant in found if constant.count > 1 or any(t.trained for t in constant.tensors)]
 
 
 def _in_attributes(node: onnx.NodeProto) -> list[Tensor]:
@@ -117,6 +138,26 @@ def _sparse(sparse: onnx.SparseTensorProto) -> tuple[Tensor, Tensor]:
     values, indices = sparse.values, sparse.indices
     stored = _tensor(prod(values.dims), values.data_type, trained=True)
     return stored, _tensor(prod(indices.dims), indices.data_type, trained=False)
+
+
+def _is_parameter(name: str) -> bool:
+    """Whether a single number of this name is a parameter of a module."""
+    return PARAMETER_OF_ONE.fullmatch(name) is not None
+
+
+def _of_groups(graph: onnx.GraphProto) -> set[str]:
+    """The ones and zeros of a GroupNorm: exporters write it as an InstanceNormalization between other operations."""
+    norms = [node for node in graph.node if node.op_type == "InstanceNormalization"]
+    return {name for node in norms for name in node.input[1:3] if MADE_UP.fullmatch(name)}
+
+
+def _initializer(tensor: onnx.TensorProto, zero_points: Collection[str] = ()) -> Tensor:
+    """An initializer of a file that does not state which are trained."""
+    stored = _tensor(prod(tensor.dims), tensor.data_type, trained=not WRITTEN_OUT.fullmatch(tensor.name))
+    if stored.count != 1 or not _is_parameter(tensor.name):
+        return stored
+    of_quantised = f"{tensor.name.removesuffix('_scale')}_zero_point" in zero_points
+    return replace(stored, trained=stored.dtype.startswith(REAL) and not of_quantised)
 
 
 def _tensor(count: int, data_type: int, trained: bool) -> Tensor:

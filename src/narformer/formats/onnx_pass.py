@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from narformer.formats import onnx_wire as wire
 from narformer.formats.builder import Builder, Constant, Operand, Shape
 from narformer.formats.onnx_control_flow import FOLLOWED, FOLLOWED_FROM, follow
 from narformer.formats.onnx_evaluation import evaluate
-from narformer.formats.onnx_initializers import Initializers, in_bodies
+from narformer.formats.onnx_initializers import Initializers, in_body
 from narformer.formats.onnx_ops import OWN_KINDS, Call, outputs
 from narformer.formats.onnx_runtime_ops import channels, prepared
 from narformer.formats.onnx_shapes import ShapeInference, Typed, typed
@@ -67,7 +67,8 @@ class Reading:
         self.followed = self.scope = 0
         self._parts: dict[Hashable, _Part] = {}
         self._tensors: dict[str, onnx.TensorProto] = {}
-        self._stored: dict[int, Initializers] = {}
+        self._stored: dict[int, tuple[onnx.GraphProto, Initializers]] = {}
+        self._unread: dict[int, tuple[onnx.GraphProto, list[Constant]]] = {}
         self._in_nodes: dict[tuple[int, str], Constant] = {}
 
     def imported(self, name: str) -> SourceNetwork:
@@ -92,9 +93,12 @@ class Reading:
                 alike[written] = typed(value.type)
             self.typed[value.name] = alike[written]
         if id(graph) not in self._stored:  # a body that is read several times has its tensors once
-            self._stored[id(graph)] = Initializers(graph, self.reads, self.builder)
+            self._stored[id(graph)] = (
+                graph,
+                Initializers(graph, self.reads, self.builder),
+            )  # held, so its id stays its own
         self._tensors |= {tensor.name: tensor for tensor in graph.initializer}
-        for name, constant in self._stored[id(graph)].constants.items():
+        for name, constant in self._stored[id(graph)][1].constants.items():
             self.values[name] = constant
             self.typed[name] = Typed(constant.shape, self._tensors[name].data_type if name in self._tensors else 1)
 
@@ -120,6 +124,12 @@ class Reading:
                 self.know(name, array)
         return self.values[name]
 
+    def unread(self, body: onnx.GraphProto, outside: Mapping[str, Operand]) -> list[Constant]:
+        """The constants of a body that is not read, and those outside that it reads; each time the same tensors."""
+        if id(body) not in self._unread:
+            self._unread[id(body)] = body, list(map(self._shared, in_body(body, outside)))
+        return self._unread[id(body)][1]
+
     def looped(self, graph: onnx.GraphProto) -> None:
         """Count the values that a body reads as read several times. Called before the body is first read."""
         for name in _reads(graph):
@@ -134,7 +144,9 @@ class Reading:
         if any(a.type in (guard.GRAPH, guard.GRAPHS) for a in node.attribute):
             names += [name for name in dict.fromkeys(guard.taken(node)) if name not in names]
             # The tensors in bodies get slots that no rule reads.
-            inside = [*[None] * (BODY_SLOT - len(names)), *in_bodies(node)]
+            bodies = [body for attribute in node.attribute for body in guard.body_of(attribute)]
+            inside = [None] * (BODY_SLOT - len(names))
+            inside += [constant for body in bodies for constant in self.unread(body, {})]
         operands = [self.operand(name) for name in names]
         unknown = Typed()
         part = self._part(

@@ -26,6 +26,7 @@ SHAPED_BY = {"ConstantOfShape": 0, "Expand": 1, "Reshape": 1, "Tile": 1}
 # Kinds that the library refuses for shapes that runtimes accept
 LENIENT = ("MeanVarianceNormalization", "Range")
 NCHWC = "com.microsoft.nchwc"
+CHECKED_FROM = {"PRelu": 7}  # opset; before, slopes stood for channels without axes behind them
 # Errors of the library for types of operands that it does not expect, and for attributes that it cannot read
 REFUSALS = (onnx.checker.ValidationError, RuntimeError, ValueError, TypeError, OverflowError)
 WITH_BODY = ("If", "Loop", "Scan", "SequenceMap")
@@ -53,7 +54,7 @@ class ShapeInference:
         kind = f"{domain}.{node.op_type}" if domain else node.op_type
         if kind in RULES:
             result = followed(kind, Node(node, inputs, arrays, self._block))
-            check_operands(kind, node, [value.shape for value in inputs], result[0].shape if result else None)
+            check_operands(kind, node, [value.shape for value in inputs], arrays, result[0].shape if result else None)
             return result
         nothing = [UNKNOWN] * len(node.output)
         version = self._versions.get(domain, 1)
@@ -85,7 +86,8 @@ class ShapeInference:
         except REFUSALS:
             return nothing  # the operation is then named as not counted
         result = [typed(found[name]) if name in found else UNKNOWN for name in node.output]
-        check_operands(kind, node, [value.shape for value in inputs], result[0].shape if result else None)
+        if version >= CHECKED_FROM.get(kind, 1):
+            check_operands(kind, node, [value.shape for value in inputs], arrays, result[0].shape if result else None)
         return result
 
 

@@ -1,5 +1,6 @@
 """Why a PyTorch module cannot be traced: the error, its place in the code, and a remedy that fits."""
 
+import itertools
 import re
 import traceback
 from pathlib import Path
@@ -15,6 +16,8 @@ __all__ = ["refused", "refused_before"]
 
 LINE = 80  # characters of a line of code that are shown
 OWN = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<string>", "<eval_with_key", "<frozen")
+
+PACKED = re.compile(r"torch\.classes\.(quantized|rnn)\.")
 
 # Words of an error's type and text -> what was expected, and a remedy; the first that fits.
 REMEDIES = (
@@ -72,11 +75,28 @@ def refused_before(module: torch.nn.Module) -> None:
             f"{printable(name)} was compiled by torch.jit; expected a Python module. Give the module that it was made "
             "from, or export it to ONNX"
         )
+    if layer := _packed(module):
+        raise BadArchitecture(
+            f"{printable(name)} was quantised: the weights of {printable(layer)} are packed in an object that "
+            "torch.export cannot look into; expected layers whose weights are tensors. Give the module that it was "
+            "made from; for the network in integers, export that one to ONNX, and quantise the file with ONNX Runtime"
+        )
     if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
         raise BadArchitecture(
             f"{name} has lazy layers whose sizes are not known; expected parameters with shapes. Call the module once "
             "with its inputs"
         )
+
+
+def _packed(module: torch.nn.Module) -> str:
+    """The first layer with weights in an object of torch's quantised operations, as "Linear '0.fc'"; "" without one."""
+    for path, part in module.named_modules():
+        held = [value for value in vars(part).values() if isinstance(value, torch.ScriptObject)]
+        if any(PACKED.search(value._type().qualified_name()) for value in held):
+            layer = ".".join(itertools.takewhile(lambda name: not name.startswith("_"), path.split(".")))
+            kind = repr(module.get_submodule(layer)).partition("(")[0]
+            return f"{kind} '{layer}'" if layer else kind
+    return ""
 
 
 def refused(module: torch.nn.Module, error: Exception, enclosed: Enclosed) -> BadArchitecture:

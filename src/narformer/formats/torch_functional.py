@@ -36,35 +36,76 @@ def is_functional(module: torch.fx.GraphModule) -> bool:
     return True
 
 
-def inlined(module: torch.fx.GraphModule) -> torch.fx.Graph:
-    """The graph with the operations of parts that are computed under a setting of torch in place of the parts."""
+def inlined(module: torch.fx.GraphModule, stored: Collection[str] = ()) -> torch.fx.Graph:
+    """The graph with the operations of nested graphs in place of parts that are computed under a setting of torch.
+
+    Of torch.cond the branch that reads more stored values is in its place, which are those of the inputs called
+    ``stored``. For each of its results a call of torch.cond stays, of the condition, the result, and the operands of
+    the other branch.
+    """
     graph: torch.fx.Graph = torch.fx.Graph()
-    copies: dict[torch.fx.Node, Any] = {}
-    for node in module.graph.nodes:
-        if _is_part(node):
-            start = SETTINGS[node.target.__name__]
-            part = _inside(module, node.args[start - 1])
-            inputs = torch.fx.node.map_arg(node.args[start:], lambda source: copies[source])
-            copies[node] = _copied(part, inputs, graph)
-        elif getattr(node.target, "__name__", "") == "getitem" and isinstance(copies.get(node.args[0]), list | tuple):
-            copies[node] = copies[node.args[0]][node.args[1]]
-        elif node.op != "get_attr" or not all(_is_part(user) for user in node.users):
-            copies[node] = graph.node_copy(node, lambda source: copies[source])
+    _copied(module, None, graph, stored)
     return graph
 
 
-def _copied(part: torch.fx.GraphModule, inputs: Any, graph: torch.fx.Graph) -> Any:
-    """The values that a part gives back, its operations copied to the end of a graph."""
+def _copied(part: torch.fx.GraphModule, inputs: Any, graph: torch.fx.Graph, stored: Collection[str]) -> Any:
+    """The values that a nested graph gives back, its operations copied to the end of a graph.
+
+    inputs: values in place of its inputs; None if these and the output are copied, too
+    """
     copies: dict[torch.fx.Node, Any] = {}
-    given = iter(inputs)
-    for node in inlined(part).nodes:
-        if node.op == "placeholder":
+
+    def mapped(arguments: Any) -> Any:
+        return torch.fx.node.map_arg(arguments, lambda source: copies[source])
+
+    given = iter(inputs or ())
+    for node in part.graph.nodes:
+        if node.op == "placeholder" and inputs is not None:
             copies[node] = next(given)
-        elif node.op == "output":
-            return torch.fx.node.map_arg(node.args[0], lambda source: copies[source])
-        else:
+        elif node.op == "output" and inputs is not None:
+            return mapped(node.args[0])
+        elif _is_cond(node):
+            branches = [_inside(part, branch) for branch in node.args[1:3]]
+            copies[node] = _branch(node, branches, mapped(node.args[0]), mapped(node.args[3]), (graph, stored))
+        elif _is_part(node):
+            start = SETTINGS[node.target.__name__]
+            copies[node] = _copied(_inside(part, node.args[start - 1]), mapped(node.args[start:]), graph, stored)
+        elif getattr(node.target, "__name__", "") == "getitem" and isinstance(copies.get(node.args[0]), list | tuple):
+            copies[node] = copies[node.args[0]][node.args[1]]
+        elif node.op != "get_attr" or not all(_is_part(user) or _is_cond(user) for user in node.users):
             copies[node] = graph.node_copy(node, lambda source: copies[source])
     return ()
+
+
+def _branch(
+    node: torch.fx.Node,
+    branches: list[torch.fx.GraphModule],
+    condition: Any,
+    operands: Any,
+    to: tuple[torch.fx.Graph, Collection[str]],
+) -> list[torch.fx.Node]:
+    """The results of the branch that reads more stored values; of branches that read as many, the longer one."""
+    graph, stored = to
+    read = [_read(branch, operands) for branch in branches]
+
+    def weight(number: int) -> tuple[int, int]:
+        sizes = [operand.meta["val"].numel() for operand in read[number] if operand.name in stored]
+        return sum(sizes), len(branches[number].graph.nodes)
+
+    chosen = max((0, 1), key=weight)
+    results = []
+    for place, value in enumerate(_copied(branches[chosen], operands, graph, stored)):
+        result = graph.create_node("call_function", node.target, (condition, value, *read[1 - chosen]))
+        result.meta = {**node.meta, "val": node.meta["val"][place]}
+        results.append(result)
+    return results
+
+
+def _read(branch: torch.fx.GraphModule, operands: Any) -> list[torch.fx.Node]:
+    """The operands that a branch reads."""
+    inputs = [node for node in branch.graph.nodes if node.op == "placeholder"]
+    pairs = zip(inputs, operands, strict=True)
+    return [operand for node, operand in pairs if node.users and isinstance(operand, torch.fx.Node)]
 
 
 def _inside(module: torch.fx.GraphModule, node: Any) -> Any:
@@ -75,6 +116,10 @@ def _inside(module: torch.fx.GraphModule, node: Any) -> Any:
 
 def _is_part(node: torch.fx.Node) -> bool:
     return node.op == "call_function" and getattr(node.target, "__name__", "") in SETTINGS
+
+
+def _is_cond(node: torch.fx.Node) -> bool:
+    return node.op == "call_function" and node.target is torch.ops.higher_order.cond
 
 
 def _changed(node: torch.fx.Node) -> list[torch.fx.Node]:
@@ -98,7 +143,9 @@ def _fresh(node: torch.fx.Node) -> bool:
 def without_composites(program: torch.export.ExportedProgram, known: Collection[str]) -> torch.export.ExportedProgram:
     """The program, in which composite operations that are not ``known`` are written by simpler ones, as torch does."""
     for _ in range(DEPTH):
-        targets = {node.target for node in program.graph.nodes if isinstance(node.target, torch._ops.OpOverload)}
+        parts = [part for part in program.graph_module.modules() if isinstance(part, torch.fx.GraphModule)]
+        nodes = [node for part in parts for node in part.graph.nodes]
+        targets = {node.target for node in nodes if isinstance(node.target, torch._ops.OpOverload)}
         unknown = {target for target in targets if _name(target) not in known}
         if not unknown:
             break

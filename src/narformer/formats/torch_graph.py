@@ -47,9 +47,9 @@ class _Reading:
     """One pass over the operations of a program."""
 
     def __init__(self, program: torch.export.ExportedProgram, enclosed: Enclosed) -> None:
-        self.graph = inlined(program.graph_module)
         self.inputs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
         given = [name for name, spec in self.inputs.items() if spec.kind == InputKind.USER_INPUT]
+        self.graph = inlined(program.graph_module, self.inputs.keys() - given)
         self.paths = dict(zip(given, enclosed.names, strict=True))
         outputs = next(node for node in self.graph.nodes if node.op == "output").args[0]
         specs = zip(outputs, program.graph_signature.output_specs, strict=True)

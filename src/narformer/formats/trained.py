@@ -115,9 +115,9 @@ def decided(kind: str, slot: int, tensors: tuple[Tensor, ...], count: int = 0) -
     if not tensors and count and holds and kind not in (*ANY, "Gather"):
         return (Tensor(count, trained=slot not in RUNNING.get(kind, ())),)
     if slot in TRAINED.get(kind, ()):
-        least = 2 if any(tensor.count > 1 for tensor in tensors) else 1  # a number beside a weight is not trained
+        least = 2 if any(tensor.count > 1 for tensor in tensors) else 1  # a number beside a weight is rarely trained
         return tuple(
-            [replace(tensor, trained=tensor.count >= least and _may_be_trained(kind, tensor)) for tensor in tensors]
+            [replace(t, trained=(t.count >= least or t.trained) and _may_be_trained(kind, t)) for t in tensors]
         )
     if slot in NOT_TRAINED.get(kind, ()):
         return tuple(replace(tensor, trained=False) for tensor in tensors)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from narformer.errors import BadArchitecture, BadFile
 from narformer.formats import onnx_wire as wire
-from narformer.formats.onnx_external import Weights, weights_beside
+from narformer.formats.onnx_external import Weights, weights_beside, with_bodies
 from narformer.formats.onnx_reader import read_onnx
 from narformer.formats.onnx_writer import to_onnx
 from narformer.network import Architecture, fingerprint
@@ -95,6 +95,7 @@ def network(
             if origin is None:
                 found = f"weights in other files ('{imported.external[0]}')"
                 raise BadFile("the given bytes", found, "all weights inside", "Give the path of the file.")
+            file = with_bodies(file, origin)
             weights = weights_beside(file, origin)
     inputs = [(name, op.shape) for name, op in zip(names, architecture.ops, strict=True) if op.kind == "Input"]
     read = {name: shape for name, shape in inputs if shape is not None} | dict(shapes or {})
