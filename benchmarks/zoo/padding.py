@@ -1,7 +1,7 @@
 """How much ONNX Runtime adds when it pads the channels of convolutions to the blocks of its layout.
 
-A convolution of the file with blocks has the name of the one that it was made from, and an ending. Its additional work
-follows from the sizes of both weights alone.
+A convolution of the file with blocks is called after the value that its original writes, with an ending. Its additional
+work follows from the sizes of both weights alone.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def padding(plain: SourceNetwork, plain_file: Path, blocked_file: Path) -> dict[
     macs: dict[str, float] = {}
     for name, count in zip(plain.names, np.nan_to_num(cost(plain.architecture).macs_N), strict=True):
         macs[name] = macs.get(name, 0) + count
-    before = {node.name: node for node in _graph(plain_file).node}
+    before = {node.output[0]: node for node in _graph(plain_file).node}
     stored = _sizes(plain_file)
     blocked = _sizes(blocked_file)
     more = {"macs": 0, "values": 0}

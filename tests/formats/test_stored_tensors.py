@@ -348,3 +348,21 @@ def test_a_buffer_that_is_multiplied_by_a_parameter_stays_a_buffer():
         model.graph.value_info.append(stated)
     found = cost(read_onnx(model.SerializeToString()).architecture)
     assert (found.params, found.constants) == (20, 12)
+
+
+class Rotary(torch.nn.Module):
+    """A table of angles that the exporter computes from a buffer of an inner module."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.Linear(4, 4)
+        self.inner.register_buffer("inv_freq", torch.rand(4))
+
+    def forward(self, x):
+        return self.inner(x) * torch.cos(torch.arange(6)[:, None] * self.inner.inv_freq)
+
+
+def test_a_table_that_is_computed_of_a_buffer_is_not_trained():
+    network = read_onnx(exported(Rotary().eval(), (torch.rand(6, 4),), dynamo=True))
+    assert cost(network.architecture).params == 20
+    assert cost(network.architecture).constants == 24

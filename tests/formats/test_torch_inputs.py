@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import OrderedDict, namedtuple
+from math import log2
 
 import pytest
 import torch
@@ -361,7 +362,7 @@ def test_complex_numbers_are_known():
     assert (counted.macs, counted.params, counted.constants) == (2 * 5 * 64, 72, 20)
 
 
-def test_transforms_are_named():
+def test_transforms():
     class Mixing(nn.Module):
         def __init__(self):
             super().__init__()
@@ -371,5 +372,10 @@ def test_transforms_are_named():
             return self.dense(torch.fft.fft2(x).real)
 
     network = trace_module(Mixing(), TEXT)
-    assert list(network.coverage.unknown) == ["aten._fft_c2c"]
-    assert cost(network.architecture).params == 72
+    counted = cost(network.architecture)
+    assert not counted.unknown
+    assert [op.kind for op in network.architecture.ops].count("DFT") == 2
+    # Ten rows of eight values along one axis and sixteen of five along the other, 5 n log2 n each
+    of_transforms = sum(flops for kind, flops in zip(counted.kinds, counted.flops_N, strict=True) if kind == "DFT")
+    assert of_transforms == int(5 * 80 * log2(8)) + int(5 * 80 * log2(5))
+    assert counted.params == 72

@@ -34,6 +34,11 @@ FOLDED_KEY = "pkg.onnxscript.optimizer.folded_from"
 PARAMETER = re.compile(
     r"weight|bias|cls|class|token|embed(?!ding)|table|param|quer(y|ies)|latent|prompt|scale|gamma|beta"
 )
+# Names with a dot are of tensors in inner modules. Those of buffers are known by the names in use: tables of angles and
+# positions, masks, indices, statistics.
+BUFFER = re.compile(
+    r"(inv_freq|freqs(_cis)?|(cos|sin)(_cached)?|(^|[._])(mask|ids|index|indices)|running_(mean|var)|anchors|coords_table)$"
+)
 
 # Names of single numbers that are parameters: the last part is one of the words by which modules call parameters, alone
 # or at the end. Buffers of well-known modules are called alike, and so are the scales of quantised weights.
@@ -179,7 +184,8 @@ def _folded_from(entries: Iterable[onnx.StringStringEntryProto]) -> list[str]:
 
 def _sources(entries: Iterable[onnx.StringStringEntryProto]) -> list[str]:
     """Those of them that are tensors of the module."""
-    return [name for name in _folded_from(entries) if "." in name or PARAMETER.search(name)]
+    named = [name for name in _folded_from(entries) if not BUFFER.search(name)]
+    return [name for name in named if "." in name or PARAMETER.search(name)]
 
 
 def _folded(sources: Mapping[str, list[str]], constants: Mapping[str, Constant]) -> dict[str, list[str]]:

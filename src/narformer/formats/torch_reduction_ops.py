@@ -166,6 +166,15 @@ def _extremes(call: Call) -> Any:
     return [_reduced(call, kind, call["self"], call.out[k]) for k, kind in enumerate(("ReduceMin", "ReduceMax"))]
 
 
+def _fourier(call: Call) -> Any:
+    """One transform along each axis; complex values are pairs on a last axis."""
+    value, axes = call["self"], [axis % len(call.out) for axis in call["dim"]]
+    pairs = (*call.out, 2)
+    for axis in axes[:-1]:
+        value = call.add("DFT", [value], (*call.shape(), 2), axis=axis)
+    return call.add("DFT", [value], call.out if call.name == "_fft_c2r" else pairs, axis=axes[-1])
+
+
 REDUCTIONS: dict[str, Translation] = {
     "mean": _reduce("ReduceMean"),
     **dict.fromkeys(("sum", "nansum"), _reduce("ReduceSum")),
@@ -189,6 +198,8 @@ REDUCTIONS: dict[str, Translation] = {
     **{f"adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (1, 2, 3)},
     **{f"_adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (2, 3)},
     **{f"adaptive_max_pool{n}d": _adaptive("MaxPool") for n in (1, 2, 3)},
+    **dict.fromkeys(("_fft_c2c", "_fft_r2c", "_fft_c2r"), _fourier),
+    "histc": lambda call: call.add("ScatterElements", [call["self"]]),  # adds one to the counter of each value
     "cumsum": lambda call: call.add("CumSum", [call["self"]]),
     "cumprod": lambda call: call.add("CumProd", [call["self"]]),
     **dict.fromkeys(("sort", "topk", "argsort", "msort"), _sorted),
