@@ -15,7 +15,7 @@ import torch
 from narformer.errors import BadArchitecture, BadFile
 from narformer.network.canonical import canonical, fingerprint_of
 from narformer.network.cost import cost
-from narformer.network.graph import Architecture
+from narformer.network.graph import Architecture, Op
 from narformer.network.source_network import SourceNetwork
 from zoo import roads
 from zoo.catalogue import catalogue
@@ -82,7 +82,7 @@ def _facts(network: Network, folder: Path) -> Any:
                 extended = path.parents[1] / "ort-extended" / path.name
                 found["padding"] = padding(plain, extended, path)
         except (BadArchitecture, BadFile) as error:
-            found = {"refused": str(error)[:600]}
+            found = {"refused": str(error)[:SENTENCE], "runtime": roads.refused_by_runtime(path)}
         except Exception as error:  # a fault of the house is a finding, not the end
             found = {
                 "fault": f"{type(error).__name__}: {error}"[:300],
@@ -110,18 +110,16 @@ def _counts(source: SourceNetwork, form: Architecture) -> dict[str, Any]:
 
 
 def _difference(one: Architecture, other: Architecture) -> dict[str, Any]:
-    """The first operations that differ in canonical order, and by kind how many more the other network has.
-
-    changed: by kind, operations of the other network with attributes, a shape or constants that the first has nowhere
-    """
+    """By kind how many more operations the other network has, and the operations that only one of them has."""
     if fingerprint_of(one) == fingerprint_of(other):
         return {}
-    pairs = zip(one.ops, other.ops, strict=False)
-    first = next(([str(a)[:SENTENCE], str(b)[:SENTENCE]] for a, b in pairs if a != b), ["", ""])
     left, right = (Counter(op.kind for op in form.ops) for form in (one, other))
     more = {kind: right[kind] - left[kind] for kind in sorted({*left, *right}) if right[kind] != left[kind]}
-    new = Counter(other.ops) - Counter(one.ops)
-    changed: Counter[str] = Counter()
-    for op, count in new.items():
-        changed[op.kind] += count
-    return {"differs": {"first": first, "kinds": more, "changed": dict(sorted(changed.items()))}}
+    here, there = (Counter(_told(op) for op in form.ops) for form in (one, other))
+    return {"differs": {"kinds": more, "module_only": dict(here - there), "file_only": dict(there - here)}}
+
+
+def _told(op: Op) -> str:
+    """What the fingerprint sees of an operation."""
+    attributes = "".join(f" {name}={value}" for name, value in op.attributes)
+    return f"{op.kind} {list(op.shape or ())}{attributes}"[:SENTENCE]

@@ -37,7 +37,8 @@ def differences(facts: Mapping[str, Any]) -> Iterator[Difference]:
             yield Difference(road, "file", "none", "a file", f"the tool says: {found['exporter']}")
         elif "macs" not in found:
             said = next((str(found[key]) for key in ("refused", "fault") if key in found), "stopped")
-            yield Difference(road, "reading", said, "a network", "")
+            too = f"ONNX Runtime refuses the file, too: {found['runtime']}" if found.get("runtime") else ""
+            yield Difference(road, "reading", said, "a network", too)
         else:
             yield from _counts(road, found, facts)
 

@@ -95,6 +95,17 @@ def read(road: str, module: torch.nn.Module, inputs: Inputs, path: Path | None) 
     return reader(path)
 
 
+def refused_by_runtime(path: Path | None) -> str:
+    """ONNX Runtime's message where it does not take the file; empty where it does."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no common base
+        return _short(error)
+    return ""
+
+
 def _short(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line for line in lines if "Error" in line or "rror:" in line] or lines
