@@ -17,6 +17,7 @@ from narformer.network.canonical import canonical, fingerprint_of
 from narformer.network.cost import cost
 from narformer.network.graph import Architecture, Op
 from narformer.network.source_network import SourceNetwork
+from narformer.network.weights import WEIGHTS
 from zoo import roads
 from zoo.catalogue import catalogue
 from zoo.file_facts import file_facts
@@ -110,13 +111,37 @@ def _counts(source: SourceNetwork, form: Architecture) -> dict[str, Any]:
 
 
 def _difference(one: Architecture, other: Architecture) -> dict[str, Any]:
-    """By kind how many more operations the other network has, and the operations that only one of them has."""
+    """By kind how many more operations the other network has, and the operations that only one of them has.
+
+    once: by kind, how many more there are if each network computed equal values once
+    """
     if fingerprint_of(one) == fingerprint_of(other):
         return {}
-    left, right = (Counter(op.kind for op in form.ops) for form in (one, other))
-    more = {kind: right[kind] - left[kind] for kind in sorted({*left, *right}) if right[kind] != left[kind]}
     here, there = (Counter(_told(op) for op in form.ops) for form in (one, other))
-    return {"differs": {"kinds": more, "module_only": dict(here - there), "file_only": dict(there - here)}}
+    return {
+        "differs": {
+            "kinds": _more(*(Counter(op.kind for op in form.ops) for form in (one, other))),
+            "once": _more(_distinct(one), _distinct(other)),
+            "module_only": dict(here - there),
+            "file_only": dict(there - here),
+        }
+    }
+
+
+def _more(one: Counter[str], other: Counter[str]) -> dict[str, int]:
+    return {kind: other[kind] - one[kind] for kind in sorted({*one, *other}) if other[kind] != one[kind]}
+
+
+def _distinct(form: Architecture) -> Counter[str]:
+    """The number of operations of each kind that compute distinct values. Operations with weights are distinct."""
+    first: dict[Any, int] = {}
+    same: list[int] = []
+    for vertex, (op, operands) in enumerate(zip(form.ops, form.operands(), strict=True)):
+        key: Any = (op, tuple(sorted((slot, same[source]) for slot, source in operands)))
+        if op.kind in WEIGHTS or op.constants or not operands or op.get("constant"):
+            key = vertex
+        same.append(first.setdefault(key, vertex))
+    return Counter(form.ops[vertex].kind for vertex in first.values())
 
 
 def _told(op: Op) -> str:

@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from zoo.names import ROADS
+from zoo.rewrites import rewritten
 
 EXPORTS = ("dynamo", "torchscript")
 PADDED = {"macs": "multiply-adds", "params": "values of weights"}
@@ -57,7 +58,7 @@ def _counts(road: str, found: Mapping[str, Any], facts: Mapping[str, Any]) -> It
     if road in EXPORTS and reference and found["fingerprint"] != reference:
         more = found["differs"]["kinds"]
         told = ", ".join(f"{kind} {count:+}" for kind, count in more.items()) or "attributes or shapes"
-        yield Difference(road, "fingerprint", told, "that of the module", "")
+        yield Difference(road, "fingerprint", told, "that of the module", rewritten(**found["differs"]))
 
 
 def _reason(road: str, what: str, facts: Mapping[str, Any]) -> str:

@@ -108,3 +108,12 @@ def test_ways_of_writing_one_operation(name, dynamo):
     costs = [cost(source.architecture) for source in (read, traced)]
     assert costs[0].macs == costs[1].macs
     assert costs[0].params == costs[1].params == sum(tensor.numel() for tensor in module.parameters())
+
+
+@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "TorchScript"])
+def test_a_bias_of_one_value(dynamo):
+    module = torch.nn.Sequential(torch.nn.Linear(8, 1), torch.nn.Sigmoid()).eval()
+    inputs = (torch.randn(2, 5, 8),)
+    traced, read = trace_module(module, inputs), read_onnx(exported(module, inputs, dynamo))
+    assert fingerprint(read.architecture) == fingerprint(traced.architecture)
+    assert cost(read.architecture).params == cost(traced.architecture).params == 9

@@ -77,8 +77,10 @@ def take_constant(graph: MutableGraph, vertex: int, op: Op) -> bool:
         return False
     source, layer = below
     channels = op.shape[-1] if layer.kind == "Gemm" else op.shape[1] if len(op.shape) > 1 else 0
-    if layer.kind not in (*LAYERS, "BatchNormalization") or channels < 2 or op.get("constant") != channels:
+    if layer.kind not in (*LAYERS, "BatchNormalization") or not channels or op.get("constant") != channels:
         return False
+    if channels == 1 and not any(tensor.trained for constant in op.constants for tensor in constant.tensors):
+        return False  # a scalar
     if op.kind == "Add" and layer.kind != "BatchNormalization":
         return _take_bias(graph, vertex, op, source, layer)
     graph.become(vertex, layer, graph.operands[source])

@@ -1,0 +1,96 @@
+"""Why an exported file has another fingerprint than its module: operations that exporters write in another way.
+
+A difference is explained if the numbers of operations that compute are explained exactly, kind by kind. Operations that
+move values, and those that make masks, hold no parameters and no multiply-adds, so their numbers may differ.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+
+MOVES = {
+    *("Reshape", "Transpose", "Slice", "Split", "Take", "Gather", "GatherND", "GatherElements", "ScatterND", "Concat"),
+    *("ScatterElements", "Expand", "Tile", "Pad", "Cast", "Identity", "Squeeze", "Unsqueeze", "Flatten"),
+}
+MASKS = {"And", "Or", "Not", "Xor", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Where", "IsNaN"}
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """Another way of writing: how many more operations of each kind that computes the file has. ``lead`` is one."""
+
+    lead: str
+    more: Mapping[str, int]
+    text: str
+
+
+REWRITES = (
+    Rewrite("Attention", {"Attention": -1, "MatMul": 2, "Softmax": 1, "Mul": 2}, "attention is written out"),
+    Rewrite("Attention", {"Attention": -1, "MatMul": 2, "Softmax": 1, "Mul": 1}, "attention is written out"),
+    Rewrite("Attention", {"Attention": -1, "MatMul": 2, "Softmax": 1, "Mul": 1, "Add": 1}, "attention is written out"),
+    Rewrite("Attention", {"Attention": -1, "MatMul": 2, "Softmax": 1, "Mul": 2, "Add": 1}, "attention is written out"),
+    Rewrite(
+        "LayerNormalization",
+        {"LayerNormalization": 1, "ReduceMean": -2, "Sub": -1, "Mul": -2, "Add": -2, "Sqrt": -1, "Div": -1},
+        "a normalisation that is written out becomes LayerNormalization",
+    ),
+    Rewrite(
+        "AdaptiveAveragePool", {"AdaptiveAveragePool": -1, "ReduceMean": 1}, "an adaptive pool becomes means of windows"
+    ),
+    Rewrite("LSTM", {"LSTM": -1, "Gemm": 2, "Add": 2, "Mul": 3, "Sigmoid": 3, "Tanh": 2}, "a cell is written out"),
+    Rewrite(
+        "GRU", {"GRU": -1, "Gemm": 2, "Add": 4, "Mul": 2, "Sub": 1, "Sigmoid": 2, "Tanh": 1}, "a cell is written out"
+    ),
+)
+
+
+def rewritten(
+    kinds: Mapping[str, int], once: Mapping[str, int], module_only: Mapping[str, int], file_only: Mapping[str, int]
+) -> str:
+    """The reasons for this difference, joined; empty if the numbers of operations that compute are not explained.
+
+    kinds:   how many more operations of each kind the file has
+    once:    the same if both computed equal values once
+    *_only:  the operations that only one has
+    """
+    found, reasons = _explained(kinds), list[str]()
+    if found is None:
+        found, reasons = _explained(once), ["values that the module computes twice are computed once"]
+    if found is None:
+        return ""
+    reasons += [f"{text} ({count})" for text, count in found.items()]
+    for group, text in ((MOVES, "values are moved in another way"), (MASKS, "a mask is made in another way")):
+        if told := ", ".join(f"{kind} {more:+}" for kind, more in kinds.items() if kind in group):
+            reasons.append(f"{text}: {told}")
+    others = {entry.split(" ")[0] for entry in (*module_only, *file_only)} - {*kinds} - MOVES - MASKS
+    unmasked = {_without_mask(entry) for entry in module_only} & {_without_mask(entry) for entry in file_only}
+    if "Attention" in others and unmasked:
+        others.remove("Attention")
+        reasons.append("a fixed mask that hides nothing is left out")
+    if others:
+        reasons.append(f"the same operations work on other views: {', '.join(sorted(others))}")
+    return "; ".join(reasons) or "the same operations are connected in another order"
+
+
+def _explained(kinds: Mapping[str, int]) -> dict[str, int] | None:
+    """Rewrites, with their number, that add up to this difference; one way of writing is taken for each lead."""
+    computing = {kind: more for kind, more in kinds.items() if kind not in MOVES | MASKS}
+    leads = [kind for kind in computing if any(rewrite.lead == kind for rewrite in REWRITES)]
+    for chosen in product(*[[rewrite for rewrite in REWRITES if rewrite.lead == lead] for lead in leads]):
+        left, found = Counter(computing), Counter[str]()
+        for rewrite in sorted(chosen, key=lambda rewrite: -len(rewrite.more)):
+            times, rest = divmod(left[rewrite.lead], rewrite.more[rewrite.lead])
+            if rest or times < 0:
+                break
+            for kind, more in rewrite.more.items():
+                left[kind] -= times * more
+            if times:
+                found[rewrite.text] += times
+        if not any(left.values()):
+            return dict(found)
+    return None
+
+
+def _without_mask(entry: str) -> str:
+    return " ".join(word for word in entry.split(" ") if not word.startswith("constant="))
