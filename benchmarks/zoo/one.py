@@ -81,7 +81,7 @@ def _facts(network: Network, folder: Path) -> Any:
                 plain = source
             if road == "ort-all" and plain is not None:
                 extended = path.parents[1] / "ort-extended" / path.name
-                found["padding"] = padding(plain, extended, path)
+                found["padding"] = padding(plain, source, extended, path)
         except (BadArchitecture, BadFile) as error:
             found = {"refused": str(error)[:SENTENCE], "runtime": roads.refused_by_runtime(path)}
         except Exception as error:  # a fault of the house is a finding, not the end

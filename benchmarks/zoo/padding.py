@@ -1,7 +1,7 @@
 """How much ONNX Runtime adds when it pads the channels of convolutions to the blocks of its layout.
 
 A convolution of the file with blocks is called after the value that its original writes, with an ending. Its additional
-work follows from the sizes of both weights alone.
+work follows from the sizes of both weights alone. BatchNormalization becomes a convolution in this layout, too.
 """
 
 from collections.abc import Mapping
@@ -17,26 +17,36 @@ from narformer.network.source_network import SourceNetwork
 BLOCKED, ENDING = "com.microsoft.nchwc", "_nchwc"
 
 
-def padding(plain: SourceNetwork, plain_file: Path, blocked_file: Path) -> dict[str, int]:
-    """Multiply-adds and stored values that the file with blocks has beyond the plain file, which was read before."""
-    macs: dict[str, float] = {}
-    for name, count in zip(plain.names, np.nan_to_num(cost(plain.architecture).macs_N), strict=True):
-        macs[name] = macs.get(name, 0) + count
+def padding(plain: SourceNetwork, blocked: SourceNetwork, plain_file: Path, blocked_file: Path) -> dict[str, int]:
+    """Multiply-adds and stored values that the file with blocks has beyond the plain file, both as they were read.
+
+    macs, values: by padding; norms: multiply-adds of convolutions that were BatchNormalization
+    """
+    of_plain, of_blocked = _macs(plain), _macs(blocked)
     before = {node.output[0]: node for node in _graph(plain_file).node}
-    stored = _sizes(plain_file)
-    blocked = _sizes(blocked_file)
-    more = {"macs": 0, "values": 0}
+    sizes, padded_sizes = _sizes(plain_file), _sizes(blocked_file)
+    more = {"macs": 0, "values": 0, "norms": 0}
     for node in _graph(blocked_file).node:
-        source = before.get(node.name.removesuffix(ENDING))
-        if node.domain != BLOCKED or node.op_type != "Conv" or source is None:
+        if node.domain != BLOCKED or node.op_type != "Conv":
             continue
-        sizes = [(stored.get(a, 0), blocked.get(b, 0)) for a, b in zip(source.input, node.input, strict=False)]
-        weight, padded = sizes[1]
+        source = before.get(node.name.removesuffix(ENDING))
+        if source is None or "Conv" not in source.op_type:
+            more["norms"] += of_blocked.get(node.name, 0)
+            continue
+        pairs = [(sizes.get(a, 0), padded_sizes.get(b, 0)) for a, b in zip(source.input, node.input, strict=False)]
+        weight, padded = pairs[1]
         if weight and padded:
-            work = round(macs[source.name])
+            work = of_plain[source.name]
             more["macs"] += work * padded // weight - work
-            more["values"] += sum(b - a for a, b in sizes[1:3] if a and b)
+            more["values"] += sum(b - a for a, b in pairs[1:3] if a and b)
     return more
+
+
+def _macs(network: SourceNetwork) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, count in zip(network.names, np.nan_to_num(cost(network.architecture).macs_N), strict=True):
+        found[name] = found.get(name, 0) + round(count)
+    return found
 
 
 def _graph(path: Path) -> onnx.GraphProto:

@@ -68,8 +68,11 @@ def _reason(road: str, what: str, facts: Mapping[str, Any]) -> str:
         if source != road and found[what] == facts.get(source, {}).get(what):
             return _reason(source, what, facts)
     rules = _work(truth) if what == "macs" else _parameters(road, found, truth)
-    more = found.get("padding", {}).get("macs" if what == "macs" else "values", 0)
+    padding = found.get("padding", {})
+    more, norms = padding.get("macs" if what == "macs" else "values", 0), padding.get("norms", 0)
     rules.append((more, f"{more:,} {PADDED[what]} are padding of channels to the blocks of ONNX Runtime's layout"))
+    if what == "macs":
+        rules.append((norms, f"{norms:,} multiply-adds are of BatchNormalization that became a convolution"))
     return explained(found[what] - truth[what], rules)
 
 
