@@ -1,5 +1,6 @@
 """What an exported file holds, from its tensors alone: the parameters that it lacks, and what is new in it."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from math import prod
@@ -13,6 +14,7 @@ from onnx import TensorProto
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 BYTES = (TensorProto.INT8, TensorProto.UINT8)  # of quantised weights
 NORM = torch.nn.modules.batchnorm._BatchNorm
+FOLDED = "pkg.onnxscript.optimizer.folded_from"
 SHOWN = 6  # names
 SHAPES = 10  # of new tensors, the largest sums first
 Shapes = Mapping[str, tuple[int, ...]]
@@ -21,12 +23,16 @@ Shapes = Mapping[str, tuple[int, ...]]
 def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[str, Any]:
     """Numbers of values, after tensors of the file are matched with parameters by name, then by sizes in any order.
 
+    Where the exporter states from which tensors it computed one, this one is matched with no others. Nodes Constant are
+    matched with none, because exporters write parameters as initializers.
+
     lost:  parameters that the file lacks: of BatchNormalizations, unused, others
     added: real values, in tensors of two or more, that the module lacks, by shape; ``copies`` of tied parameters apart
     buffers: real values of the module's buffers that the file has under their names
     """
     graph = onnx.load(path, load_external_data=False).graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
+    initializers = set(stored)
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             stored[node.output[0]] = node.attribute[0].t
@@ -41,7 +47,14 @@ def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[st
         and tensor.data_type in FLOATS + BYTES
         and prod(tensor.dims) > 1
     }
+    sources = _sources(graph)
+    known = {name: added.pop(name) for name in list(added) if name in sources or name not in initializers}
+    for name, shape in list(known.items()):
+        named = [source for source in sources.get(name, ()) if source in lost]
+        if len(named) == 1 and prod(lost[named[0]]) == prod(shape):
+            del lost[named[0]], known[name]
     _match(lost, added)
+    added |= known
     added = {name: shape for name, shape in added.items() if stored[name].data_type in FLOATS}
     norms = {
         f"{name}.{own}" for name, part in module.named_modules() if isinstance(part, NORM) for own in part._parameters
@@ -64,6 +77,16 @@ def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[st
         "copies": _values(added) - _values(copies),
         "added": dict(shown) | ({"other shapes": rest} if (rest := sizes.total() - sum(n for _, n in shown)) else {}),
     }
+
+
+def _sources(graph: onnx.GraphProto) -> dict[str, list[str]]:
+    """Name of a value that the exporter computed -> names of the values from which it did."""
+    found = {}
+    for value in graph.value_info:
+        for entry in value.metadata_props:
+            if entry.key == FOLDED:
+                found[value.name] = re.findall(r"'([^']*)'", entry.value)
+    return found
 
 
 def _match(lost: dict[str, tuple[int, ...]], added: dict[str, tuple[int, ...]]) -> None:

@@ -133,12 +133,16 @@ def _more(one: Counter[str], other: Counter[str]) -> dict[str, int]:
 
 
 def _distinct(form: Architecture) -> Counter[str]:
-    """The number of operations of each kind that compute distinct values. Operations with weights are distinct."""
+    """The number of operations of each kind that compute distinct values. Operations with weights are distinct.
+
+    The form does not hold the values of constants, so operations that differ in them alone count as equal.
+    """
     first: dict[Any, int] = {}
     same: list[int] = []
     for vertex, (op, operands) in enumerate(zip(form.ops, form.operands(), strict=True)):
         key: Any = (op, tuple(sorted((slot, same[source]) for slot, source in operands)))
-        if op.kind in WEIGHTS or op.constants or not operands or op.get("constant"):
+        weights = [t for constant in op.constants for t in constant.tensors if t.trained and not t.identity]
+        if op.kind in WEIGHTS or weights or not operands:
             key = vertex
         same.append(first.setdefault(key, vertex))
     return Counter(form.ops[vertex].kind for vertex in first.values())

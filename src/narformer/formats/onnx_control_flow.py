@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from narformer.errors import BadFile, NarformerError, printable
 from narformer.formats.builder import Constant, Operand, slices
 from narformer.formats.onnx_guard import outside_of
+from narformer.formats.onnx_sequences import Item
 from narformer.formats.onnx_shapes import Typed
 from narformer.network.graph import Value
 
@@ -35,12 +36,14 @@ class Result:
     """A value outside of a body that is handed in or out.
 
     unread: what the branch that is not read stores and reads, where it is not known which one runs
+    items:  the tensors of a sequence
     """
 
     operand: Operand
     typed: Typed
     array: NDArray[np.generic] | None = None
     unread: tuple[Operand, ...] = ()
+    items: tuple[Item, ...] | None = None
 
 
 def follow(reading: "Reading", node: onnx.NodeProto) -> None:
@@ -55,11 +58,11 @@ def follow(reading: "Reading", node: onnx.NodeProto) -> None:
         raise BadFile(reading.path, found, "a valid ONNX model", "Export the model again.") from None
     reading.label(node)
     for name, result in zip(node.output, results, strict=False):
-        operand = result.operand
-        if not certain:
+        if not certain:  # the values that are known are of the body that was read
             condition = reading.operand(node.input[0]) if node.op_type == "If" else None
-            operand = reading.builder.add(node.op_type, result.typed.shape, [operand, condition, *result.unread])
-        _put(reading, name, Result(operand, result.typed, result.array))
+            operands = [result.operand, condition, *result.unread]
+            result = Result(reading.builder.add(node.op_type, result.typed.shape, operands), result.typed)
+        _put(reading, name, result)
     for name in node.output[len(results) :]:
         _put(reading, name, Result(Constant(None), Typed()))
     if certain:
@@ -165,7 +168,7 @@ def _body(reading: "Reading", body: onnx.GraphProto, given: Mapping[str, Result]
     own |= {t.values.name for t in body.sparse_initializer} | {name for node in body.node for name in node.output}
     own.discard("")
     outer, reading.scope = reading.scope, id(body)
-    maps: tuple[dict[str, Any], ...] = (reading.values, reading.typed, reading.arrays)
+    maps: tuple[dict[str, Any], ...] = (reading.values, reading.typed, reading.arrays, reading.sequences)
     outside = [{name: known[name] for name in own if name in known} for known in maps]
     for known in maps:
         for name in own:
@@ -186,13 +189,17 @@ def _body(reading: "Reading", body: onnx.GraphProto, given: Mapping[str, Result]
 
 def _get(reading: "Reading", name: str) -> Result:
     operand = reading.operand(name) if name else None
-    return Result(operand, reading.typed.get(name, Typed()), reading.arrays.get(name))
+    return Result(
+        operand, reading.typed.get(name, Typed()), reading.arrays.get(name), items=reading.sequences.get(name)
+    )
 
 
 def _put(reading: "Reading", name: str, result: Result) -> None:
     reading.values[name], reading.typed[name] = result.operand, result.typed
     if result.array is not None and name:
         reading.know(name, result.array)
+    if result.items is not None:
+        reading.sequences[name] = result.items
 
 
 def _whole(array: NDArray[np.generic] | None) -> int | None:

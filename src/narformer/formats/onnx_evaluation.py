@@ -179,6 +179,7 @@ _RULES: dict[str, Callable[[_Node], Array | None]] = {
     "Range": _range,
     "Transpose": _transposed,
     "Cast": _cast,
+    "CastLike": lambda node: node.inputs[0].astype(node.inputs[1].dtype),
     "Concat": lambda node: np.concatenate(node.inputs, axis=node.integer("axis", 0)),
     "Gather": _gathered,
     "Slice": _sliced,

@@ -19,6 +19,7 @@ from narformer.formats.onnx_evaluation import evaluate
 from narformer.formats.onnx_initializers import Initializers, in_body
 from narformer.formats.onnx_ops import OWN_KINDS, Call, outputs
 from narformer.formats.onnx_runtime_ops import channels, prepared
+from narformer.formats.onnx_sequences import Item, followed_sequence
 from narformer.formats.onnx_shapes import ShapeInference, Typed, typed
 from narformer.formats.onnx_values import given, stored
 from narformer.network.graph import Op
@@ -49,6 +50,7 @@ class Reading:
     """The values of a model by name, while its nodes are read.
 
     values, typed, arrays: operand, shape and type of each value, and the contents of small constants
+    sequences:             the tensors of each list of tensors that is known
     reads:                 how often each value is read
     followed:              number of nodes in bodies that were read
     scope:                 identifies the body that is being read; 0 outside of bodies
@@ -63,6 +65,7 @@ class Reading:
         self.values: dict[str, Operand] = {"": None}
         self.typed: dict[str, Typed] = {}
         self.arrays: dict[str, NDArray[np.generic]] = {}
+        self.sequences: dict[str, tuple[Item, ...]] = {}
         self.reads: Counter[str] = Counter()
         self.followed = self.scope = 0
         self._parts: dict[Hashable, _Part] = {}
@@ -107,7 +110,7 @@ class Reading:
         for node in nodes:
             if node.op_type in FOLLOWED and node.domain in DOMAINS and self.opset >= FOLLOWED_FROM.get(node.op_type, 1):
                 follow(self, node)
-            else:
+            elif node.domain not in DOMAINS or not followed_sequence(self, node):
                 self._read(node)
 
     def label(self, node: onnx.NodeProto) -> None:
