@@ -87,6 +87,7 @@ OWNERS = {
         "formats/onnx_evaluation.py",
         "formats/onnx_shapes.py",
         "formats/onnx_control_flow.py",
+        "formats/onnx_sequences.py",
         "formats/onnx_runtime_ops.py",
         "formats/onnx_node.py",
         "formats/onnx_writer.py",

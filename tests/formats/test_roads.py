@@ -1,10 +1,8 @@
 """A module and the files that PyTorch's two exporters write of it are one network."""
 
-import io
-import warnings
-
 import pytest
 import torch
+from exporters import exported
 
 from narformer.formats.onnx_reader import read_onnx
 from narformer.formats.torch_module import trace_module
@@ -26,17 +24,6 @@ class SelfAttention(torch.nn.Module):
         mask = None if mask is None else mask[:, None, None, :].expand(batch, 1, tokens, tokens)
         y = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
         return y.transpose(1, 2).reshape(batch, tokens, width)
-
-
-def exported(module, inputs, dynamo):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if dynamo:
-            program = torch.onnx.export(module, inputs, dynamo=True, verbose=False)
-            return program.model_proto.SerializeToString()
-        file = io.BytesIO()
-        torch.onnx.export(module, inputs, file, dynamo=False)
-        return file.getvalue()
 
 
 @pytest.mark.parametrize("name", MASKS)

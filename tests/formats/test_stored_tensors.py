@@ -1,6 +1,5 @@
 """Each stored tensor counts once, whoever reads it: through nodes with several outputs, bodies and slices."""
 
-import io
 import warnings
 
 import numpy as np
@@ -8,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from exporters import exported
 from onnx import TensorProto, helper, numpy_helper
 
 from narformer.errors import BadFile
@@ -230,16 +230,6 @@ def test_transposing_a_computed_matrix_makes_another_network():
         for ends in ({"x": (8, 8), "z": (8, 8)},)
     }
     assert len(found) == 2
-
-
-def exported(module, inputs, dynamo):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if dynamo:
-            return torch.onnx.export(module, inputs, dynamo=True, verbose=False).model_proto.SerializeToString()
-        target = io.BytesIO()
-        torch.onnx.export(module, inputs, target, dynamo=False)
-        return target.getvalue()
 
 
 class Cross(torch.nn.Module):

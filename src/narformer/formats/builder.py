@@ -148,6 +148,17 @@ class Builder:
             self.dropped[reason] += count
         return vertices
 
+    def ends(self, outputs: Mapping[str, Operand]) -> list[int]:
+        """The vertices of the outputs by name. A stored tensor that is itself an output, and trained, gets one."""
+        found: list[int] = []
+        for name, value in outputs.items():
+            if isinstance(value, int):
+                found.append(value)
+            elif value is not None and any(tensor.trained for tensor in value.tensors):
+                self.label = (name, "")
+                found.append(self.add("Identity", value.shape, [value]))
+        return found
+
     def finished(self, outputs: Sequence[int], nodes: int, name: str) -> SourceNetwork:
         """The result. Raises BadArchitecture if the operations close a cycle."""
         before = len(self.graph.ops)

@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 
 from narformer.errors import BadFile, NarformerError, printable
-from narformer.formats.builder import Constant, Operand, slices
+from narformer.formats.builder import Constant, Operand, merged, slices
 from narformer.formats.onnx_guard import outside_of
 from narformer.formats.onnx_sequences import Item
 from narformer.formats.onnx_shapes import Typed
@@ -28,6 +28,7 @@ __all__ = ["FOLLOWED", "FOLLOWED_FROM", "follow"]
 
 MOST_PASSES = 1_000  # of a loop without a trip count, whose condition is constant in every pass
 TRUE = np.asarray(True)
+DECIDES = {"If": 1, "Loop": 2}  # number of inputs that decide what runs: a condition, a trip count and a condition
 MOST_NODES = 50_000  # in the bodies that are read; longer loops are read once
 
 
@@ -59,8 +60,8 @@ def follow(reading: "Reading", node: onnx.NodeProto) -> None:
     reading.label(node)
     for name, result in zip(node.output, results, strict=False):
         if not certain:  # the values that are known are of the body that was read
-            condition = reading.operand(node.input[0]) if node.op_type == "If" else None
-            operands = [result.operand, condition, *result.unread]
+            decides = [reading.operand(name) for name in node.input[: DECIDES.get(node.op_type, 0)] if name]
+            operands = [result.operand, *decides, *result.unread]
             result = Result(reading.builder.add(node.op_type, result.typed.shape, operands), result.typed)
         _put(reading, name, result)
     for name in node.output[len(results) :]:
@@ -98,9 +99,8 @@ def _loop(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Gr
     step = 0
     while step < trips and goes_on:
         names = [value.name for value in body.input]
-        now = np.asarray(step, np.int64)
         given = [
-            Result(Constant((), (step,)), Typed((), 7), now),
+            Result(Constant(()), Typed((), 7), np.asarray(step, np.int64) if certain else None),
             Result(Constant((), (1,)), Typed((), 9), TRUE),
         ]
         going, *out = _body(reading, body, dict(zip(names, [*given, *state], strict=False)))
@@ -188,10 +188,11 @@ def _body(reading: "Reading", body: onnx.GraphProto, given: Mapping[str, Result]
 
 
 def _get(reading: "Reading", name: str) -> Result:
+    items = reading.sequences.get(name)
+    if items is not None:
+        return Result(Constant(None), Typed(), items=items)
     operand = reading.operand(name) if name else None
-    return Result(
-        operand, reading.typed.get(name, Typed()), reading.arrays.get(name), items=reading.sequences.get(name)
-    )
+    return Result(operand, reading.typed.get(name, Typed()), reading.arrays.get(name))
 
 
 def _put(reading: "Reading", name: str, result: Result) -> None:
@@ -229,7 +230,7 @@ def _slice(reading: "Reading", values: Result, axis: int, position: int) -> Resu
 
 def _stacked(reading: "Reading", values: Sequence[Result], axis: int) -> Result:
     """The values of all passes along a new axis."""
-    if not values or not any(isinstance(value.operand, int) for value in values):
+    if not values:
         return Result(Constant(None), Typed())
     shapes = {value.typed.shape for value in values}
     one = shapes.pop()
@@ -239,5 +240,10 @@ def _stacked(reading: "Reading", values: Sequence[Result], axis: int) -> Result:
         whole = (*one[:axis], len(values), *one[axis:])
     attributes: dict[str, Value] = {"axis": axis, "new_axis": 1}
     operands = [value.operand for value in values]
+    if not any(isinstance(operand, int) for operand in operands):
+        constants = [operand for operand in operands if isinstance(operand, Constant)]
+        tensors = merged(tensor for constant in constants for tensor in constant.tensors)
+        certain = all(constant.certain for constant in constants)
+        return Result(Constant(whole, None, tensors, certain), Typed(whole, values[0].typed.type))
     vertex = reading.builder.add("ConcatFromSequence", whole, operands, attributes)
     return Result(vertex, Typed(whole, values[0].typed.type))

@@ -83,8 +83,8 @@ class Reading:
                 self.builder.label = (printable(value.name), "")
                 self.values[value.name] = self.builder.add("Input", self.typed[value.name].shape, [])
         self.run(self.graph.node)
-        ends = [self.values[value.name] for value in self.graph.output]
-        return self.builder.finished([v for v in ends if isinstance(v, int)], len(self.graph.node), name)
+        ends = self.builder.ends({printable(value.name): self.values[value.name] for value in self.graph.output})
+        return self.builder.finished(ends, len(self.graph.node), name)
 
     def enter(self, graph: onnx.GraphProto) -> None:
         """Take the stated shapes and the stored tensors of a graph or body."""
@@ -120,7 +120,14 @@ class Reading:
         self.builder.label = (printable(name or written), _module(node, name))
 
     def operand(self, name: str) -> Operand:
-        """The operand of this name; contents of a small stored tensor are loaded when it is first read."""
+        """The operand of this name; contents of a small stored tensor are loaded when it is first read.
+
+        A list of tensors that is known becomes a vertex, for an operation that cannot follow it.
+        """
+        if name in self.sequences:
+            items = [item.operand for item in self.sequences.pop(name)]
+            if any(isinstance(operand, int) for operand in items):
+                self.values[name] = self.builder.add("SequenceConstruct", None, items)
         if name in self._tensors:
             array = stored(self._tensors.pop(name))
             if array is not None:

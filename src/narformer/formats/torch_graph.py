@@ -79,13 +79,13 @@ class _Reading:
                     continue
                 value = self._value(node, shape)
                 self.values[node.name] = self._constant(node, value) if isinstance(value, Constant) else value
-        vertices = [v for end in self.ends if isinstance(v := self.values.get(end), int)]
-        if not vertices:
+        if not any(isinstance(self.values.get(end), int) for end in self.ends):
             raise BadArchitecture(
                 f"no tensor in the output of {printable(name)} depends on an input; expected one at least. Return the "
                 "values that the module computes"
             )
-        found = self.builder.finished(vertices, count, name)
+        ends = self.builder.ends({end: self.values.get(end) for end in self.ends})
+        found = self.builder.finished(ends, count, name)
         unreached = self._unreached(cost(found.architecture).params)
         return replace(found, coverage=replace(found.coverage, unreached=unreached))
 
