@@ -14,6 +14,7 @@ from onnx import TensorProto
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 BYTES = (TensorProto.INT8, TensorProto.UINT8)  # of quantised weights
 NORM = torch.nn.modules.batchnorm._BatchNorm
+KIND = "pkg.torch.export.graph_signature.InputSpec.kind"
 FOLDED = "pkg.onnxscript.optimizer.folded_from"
 SHOWN = 6  # names
 SHAPES = 10  # of new tensors, the largest sums first
@@ -23,11 +24,12 @@ Shapes = Mapping[str, tuple[int, ...]]
 def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[str, Any]:
     """Numbers of values, after tensors of the file are matched with parameters by name, then by sizes in any order.
 
-    Where the exporter states from which tensors it computed one, this one is matched with no others. Nodes Constant are
-    matched with none, because exporters write parameters as initializers.
+    Where the exporter states which tensors are parameters, and from which it computed others, sizes are not compared.
+    Nodes Constant are matched with none, because exporters write parameters as initializers.
 
     lost:  parameters that the file lacks: of BatchNormalizations, unused, others
-    added: real values, in tensors of two or more, that the module lacks, by shape; ``copies`` of tied parameters apart
+    added: tensors of two real values or more that the module lacks: shape -> values in each, and how many there are;
+           ``copies`` of tied parameters apart
     buffers: real values of the module's buffers that the file has under their names
     """
     graph = onnx.load(path, load_external_data=False).graph
@@ -53,7 +55,8 @@ def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[st
         named = [source for source in sources.get(name, ()) if source in lost]
         if len(named) == 1 and prod(lost[named[0]]) == prod(shape):
             del lost[named[0]], known[name]
-    _match(lost, added)
+    if not any(entry.key == KIND for value in graph.value_info for entry in value.metadata_props):
+        _match(lost, added)
     added |= known
     added = {name: shape for name, shape in added.items() if stored[name].data_type in FLOATS}
     norms = {
@@ -64,10 +67,9 @@ def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[st
     copies = dict(added)
     _match(tied, copies)
     others = {name: shape for name, shape in lost.items() if name not in norms | unused}
-    sizes: Counter[str] = Counter()
-    for shape in copies.values():
-        sizes["x".join(map(str, shape))] += prod(shape)
-    shown = sizes.most_common(SHAPES)
+    shapes = Counter("x".join(map(str, shape)) for shape in copies.values())
+    each = {"x".join(map(str, shape)): prod(shape) for shape in copies.values()}
+    largest = sorted(shapes, key=lambda shape: -each[shape] * shapes[shape])[:SHAPES]
     return {
         "lost": {"norms": _values(lost, norms - unused), "unused": _values(lost, unused), "others": _values(others)},
         "lost_names": [f"{name} {list(shape)}" for name, shape in others.items()][:SHOWN],
@@ -75,7 +77,7 @@ def file_facts(path: Path, module: torch.nn.Module, unused: set[str]) -> dict[st
             prod(stored[name].dims) for name in buffers if name in stored and stored[name].data_type in FLOATS
         ),
         "copies": _values(added) - _values(copies),
-        "added": dict(shown) | ({"other shapes": rest} if (rest := sizes.total() - sum(n for _, n in shown)) else {}),
+        "added": {shape: [each[shape], shapes[shape]] for shape in largest},
     }
 
 

@@ -124,6 +124,7 @@ def _difference(one: Architecture, other: Architecture) -> dict[str, Any]:
             "once": _more(_distinct(one), _distinct(other)),
             "module_only": dict(here - there),
             "file_only": dict(there - here),
+            "outputs": [_outputs(one), _outputs(other)],
         }
     }
 
@@ -146,6 +147,12 @@ def _distinct(form: Architecture) -> Counter[str]:
             key = vertex
         same.append(first.setdefault(key, vertex))
     return Counter(form.ops[vertex].kind for vertex in first.values())
+
+
+def _outputs(form: Architecture) -> list[str]:
+    """The shapes of the values that no operation reads."""
+    read = {source for source, _ in form.edges}
+    return sorted(str(list(op.shape or ())) for vertex, op in enumerate(form.ops) if vertex not in read)
 
 
 def _told(op: Op) -> str:

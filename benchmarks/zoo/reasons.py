@@ -12,7 +12,8 @@ from zoo.names import ROADS
 from zoo.rewrites import rewritten
 
 EXPORTS = ("dynamo", "torchscript")
-PADDED = {"macs": "multiply-adds", "params": "values of weights"}
+MOST_FACTS = 5
+PADDED = "padding of channels to the blocks of ONNX Runtime's layout"
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,21 @@ def _reason(road: str, what: str, facts: Mapping[str, Any]) -> str:
     for source in (*EXPORTS, "ort-extended") if road.startswith(("ort", "int8")) else ():
         if source != road and found[what] == facts.get(source, {}).get(what):
             return _reason(source, what, facts)
-    rules = _work(truth) if what == "macs" else _parameters(road, found, truth)
+    if what == "params" and road != "module":
+        return _parameters(found, truth)
+    rules = _work(truth) if what == "macs" else [(-truth["unused"], _unused(truth))]
     padding = found.get("padding", {})
-    more, norms = padding.get("macs" if what == "macs" else "values", 0), padding.get("norms", 0)
-    rules.append((more, f"{more:,} {PADDED[what]} are padding of channels to the blocks of ONNX Runtime's layout"))
+    more, norms = padding.get("macs", 0), padding.get("norms", 0)
     if what == "macs":
+        rules.append((more, f"{more:,} multiply-adds are of {PADDED}"))
         rules.append((norms, f"{norms:,} multiply-adds are of BatchNormalization that became a convolution"))
     return explained(found[what] - truth[what], rules)
 
 
 def explained(difference: int, facts: list[tuple[int, str]]) -> str:
-    """The fewest facts whose numbers add up to the difference; empty if none do."""
+    """The fewest facts whose numbers add up to the difference; empty if MOST_FACTS do not."""
     facts = [fact for fact in facts if fact[0]]
-    for count in range(1, len(facts) + 1):
+    for count in range(1, min(len(facts), MOST_FACTS) + 1):
         for chosen in combinations(facts, count):
             if sum(number for number, _ in chosen) == difference:
                 return "; ".join(text for _, text in chosen)
@@ -96,17 +99,32 @@ def _work(truth: Mapping[str, Any]) -> list[tuple[int, str]]:
     ]
 
 
-def _parameters(road: str, found: Mapping[str, Any], truth: Mapping[str, Any]) -> list[tuple[int, str]]:
-    unused = f"{truth['unused']:,} parameters reach no output: {', '.join(truth['unused_names'])}"
-    if road == "module":
-        return [(-truth["unused"], unused)]
+def _unused(truth: Mapping[str, Any]) -> str:
+    return f"{truth['unused']:,} parameters reach no output: {', '.join(truth['unused_names'])}"
+
+
+def _parameters(found: Mapping[str, Any], truth: Mapping[str, Any]) -> str:
+    """Parameters that a file lacks are missing, all of them; real values that it has instead may count as trained."""
     file = found["file"]
     lost, gone = file["lost"], ", ".join(file["lost_names"])
-    return [
-        (-lost["unused"], unused),
-        (-lost["norms"], f"{lost['norms']:,} values of BatchNormalization are folded into the layer before it"),
+    missing = [
+        (lost["unused"], _unused(truth)),
+        (lost["norms"], f"{lost['norms']:,} values of BatchNormalization are folded into the layer before it"),
+        (lost["others"], f"{lost['others']:,} parameters are not in the file, only what is computed of them: {gone}"),
+    ]
+    padding = found.get("padding", {}).get("values", 0)
+    instead = [
         (file["copies"], f"{file['copies']:,} values of tied parameters are written twice"),
         (file["buffers"], f"{file['buffers']:,} values of buffers are stored like parameters"),
-        (-lost["others"], f"{lost['others']:,} parameters are not in the file, only what is computed of them: {gone}"),
-        *((count, f"{count:,} real values are in the file alone: {shape}") for shape, count in file["added"].items()),
+        (padding, f"{padding:,} values of weights are {PADDED}"),
+        *(
+            (each * number, f"{each * number:,} real values are in the file alone: {number} of {shape}")
+            for shape, (each, count) in file["added"].items()
+            for number in {count, min(count, 1)}
+        ),
     ]
+    difference = found["params"] - truth["params"] + sum(count for count, _ in missing)
+    more = explained(difference, instead)
+    if difference and not more:
+        return ""
+    return "; ".join([text for count, text in missing if count] + [more] * bool(more))

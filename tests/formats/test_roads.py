@@ -74,6 +74,7 @@ class Heads(torch.nn.Module):
 
 
 WAYS = {
+    "fold": lambda x: torch.nn.functional.fold(x.reshape(1, 8, 16), (8, 16), (2, 4), stride=(2, 4)),
     "softplus": lambda x: torch.nn.functional.softplus(x),
     "square": lambda x: x**2,
     "at least zero": lambda x: x.clamp(min=0),
@@ -95,6 +96,16 @@ def test_ways_of_writing_one_operation(name, dynamo):
     costs = [cost(source.architecture) for source in (read, traced)]
     assert costs[0].macs == costs[1].macs
     assert costs[0].params == costs[1].params == sum(tensor.numel() for tensor in module.parameters())
+
+
+def test_transforms_go_along_the_same_axes():
+    module, inputs = Written(lambda x: torch.fft.fftn(x, dim=(1, 3)).real).eval(), (torch.randn(1, 8, 4, 16),)
+    for network in (trace_module(module, inputs), read_onnx(exported(module, inputs, dynamo=True))):
+        transforms = [op for op in network.architecture.ops if op.kind == "DFT"]
+        assert [op.get("axis") for op in transforms] == [3, 1]
+        counted = cost(network.architecture)
+        flops = [number for kind, number in zip(counted.kinds, counted.flops_N, strict=True) if kind == "DFT"]
+        assert flops == [5 * 512 * 4, 5 * 512 * 3]
 
 
 @pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "TorchScript"])

@@ -38,6 +38,26 @@ def test_a_fixed_mask_of_attention():
     assert rewritten({}, {}, module, file) == "a fixed mask that hides nothing is left out"
 
 
+@pytest.mark.parametrize(
+    ("module", "file"),
+    [
+        ("Conv [1, 8, 6, 6] group=1 kernel_shape=(3, 3)", "Conv [1, 8, 6, 6] group=8 kernel_shape=(5, 5)"),
+        ("Gemm [1, 4] bias=1", "Gemm [1, 4] bias=0"),
+        ("Softmax [4, 4] axis=1", "Softmax [4, 4] axis=0"),
+    ],
+)
+def test_other_attributes_have_no_reason(module, file):
+    assert rewritten({}, {}, {module: 1}, {file: 1}) == ""
+    assert rewritten({"Reshape": 1}, {"Reshape": 1}, {module: 1}, {file: 1}) == ""
+
+
+def test_other_views_outputs_and_wiring():
+    module, file = {"Add [4, 4] constant=4": 1}, {"Add [1, 4, 4] constant=16": 1}
+    assert "other views: Add" in rewritten({}, {}, module, file)
+    assert rewritten({}, {}, module, file, [["[4, 4]"], ["[4, 4]", "[1]"]]) == ""
+    assert rewritten({}, {}, {}, {}) == ""
+
+
 def test_counts_that_nothing_explains_have_no_reason():
     counts = {"macs": 100, "params": 10, "unknown": {}, "uncounted": {}, "shapeless": 0, "fingerprint": "a"}
     truth = {"macs": 100, "params": 10, "fixed": 7, "dead": 0, "unused": 0, "unused_names": []}

@@ -1,4 +1,4 @@
-"""Prepares the operations of ONNX Runtime and of ``ai.onnx.ml`` for translation.
+"""Prepares the operations of ONNX Runtime and of ``ai.onnx.ml``, and some standard ones, for translation.
 
 An operation that is a standard one under another name gets that name. Weights that are packed below eight bits get
 their logical shape and type. What ``ai.onnx.ml`` keeps in attributes becomes constants after the operands.
@@ -39,6 +39,30 @@ _FILTERS = {  # kind -> slot of its filters
 _PRESENT = ("Attention", "MultiHeadAttention", "GroupQueryAttention", "SelfAttention")
 
 
+def _fourier(call: Call) -> Call:
+    """DFT with its axis as an attribute; from opset 20 on it is an operand."""
+    axes = call.integers("axis", 2) if call.opset >= 20 else None
+    axis = call.given.get("axis", 1) if call.opset < 20 else axes[0] if axes else -2
+    shape = call.shape()
+    if isinstance(axis, int) and shape is not None and -len(shape) <= axis < len(shape):
+        axis %= len(shape)
+    return replace(call, given={**call.given, "axis": axis}, operands=call.operands[:1], shapes=call.shapes[:1])
+
+
+def _columns(call: Call) -> Call:
+    """Col2Im with its window as an attribute, and with all attributes stated."""
+    window = call.integers("block_shape", 2)
+    if window is None:
+        return call
+    n = len(window)
+    defaults: dict[str, Given] = {"strides": (1,) * n, "dilations": (1,) * n, "pads": (0,) * 2 * n}
+    given = {**defaults, **call.given, "kernel_shape": tuple(window)}
+    return replace(call, given=given, operands=call.operands[:1], shapes=call.shapes[:1])
+
+
+_FROM_OPERANDS: dict[str, Callable[[Call], Call]] = {"DFT": _fourier, "Col2Im": _columns}
+
+
 def prepared(call: Call, node: onnx.NodeProto) -> Call:
     """The call, as the table of operations and the translation of standard operations know it."""
     kind = call.kind
@@ -49,6 +73,8 @@ def prepared(call: Call, node: onnx.NodeProto) -> Call:
     if kind == RUNTIME + "RotaryEmbedding":  # the standard operation has the positions last
         operands, shapes = ([*part[:1], *part[2:4], *part[1:2]] for part in (call.operands, call.shapes))
         return replace(call, kind="RotaryEmbedding", operands=operands, shapes=shapes)
+    if kind in _FROM_OPERANDS:
+        return _FROM_OPERANDS[kind](call)
     turned = call.given.get("channels_last") or call.given.get("dilation", 1) != 1
     if kind == RUNTIME + "CausalConvWithState" and not turned:
         return replace(call, kind="CausalConvWithState")

@@ -167,8 +167,10 @@ def _extremes(call: Call) -> Any:
 
 
 def _fourier(call: Call) -> Any:
-    """One transform along each axis; complex values are pairs on a last axis."""
+    """One transform along each axis, as exporters order them; complex values are pairs on a last axis."""
     value, axes = call["self"], [axis % len(call.out) for axis in call["dim"]]
+    if call.name != "_fft_c2r":
+        axes.reverse()
     pairs = (*call.out, 2)
     for axis in axes[:-1]:
         value = call.add("DFT", [value], (*call.shape(), 2), axis=axis)

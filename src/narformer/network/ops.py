@@ -90,7 +90,7 @@ _SUMS = (
 )
 
 # Operations that draw, choose, search or write values, but do no arithmetic on them
-_NOT_COMPUTED = ("Bernoulli BlackmanWindow CenterCropPad Col2Im ConstantOfShape EyeLike HammingWindow HannWindow "
+_NOT_COMPUTED = ("Bernoulli BlackmanWindow CenterCropPad ConstantOfShape EyeLike HammingWindow HannWindow "
                  "MelWeightMatrix Multinomial NonMaxSuppression RandomNormal RandomNormalLike RandomUniform "
                  "RandomUniformLike Range RegexFullMatch StringConcat StringNormalizer StringSplit TensorScatter "
                  "TfIdfVectorizer Unique OptionalHasElement OptionalGetElement SequenceAt SequenceLength")  # fmt: skip
@@ -200,6 +200,7 @@ OPS: dict[str, Kind] = {
     "Concat": Kind({"axis": 1}),
     "ConcatFromSequence": Kind({"axis": 0, "new_axis": 0}),
     **{kind: Kind() for kind in _NOT_COMPUTED.split()},
+    "Col2Im": Kind({"kernel_shape": None, "strides": None, "dilations": None, "pads": None}),
     "Slice": _move(axes=None, starts=None, ends=None, steps=None),
     "Transpose": _move(perm=None),
     "Pad": Kind({"mode": "constant", "pads": None}),
