@@ -20,9 +20,14 @@ def pass_on(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def pass_on_if_same(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Drop operations that return their only operand: Expand, Slice, Pad, Tile, Concat, Resize, pools, reductions."""
-    below = only(graph, vertex)
+    """Drop operations that return their only operand: Expand, Slice, Pad, Tile, Concat, Resize, pools, reductions.
+
+    A Pad of the same shape may shift the image, a Resize may cut it (``coordinate_transformation_mode`` says so).
+    """
+    below, pads = only(graph, vertex), op.get("pads")
     if not below or op.shape is None or below[1].shape != op.shape or op.get("constant"):
+        return False
+    if (op.kind == "Pad" and (not isinstance(pads, tuple) or any(pads))) or op.get("coordinate_transformation_mode"):
         return False
     steps = op.get("steps")
     if isinstance(steps, tuple) and any(step < 0 for step in steps):
