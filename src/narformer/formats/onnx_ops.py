@@ -276,9 +276,7 @@ def _reduce(call: Call, builder: Builder) -> int:
     axes, shape = call.integers("axes", 1), call.shape()
     if not axes and not call.has(1) and shape is not None:
         axes = () if call.given.get("noop_with_empty_axes") else tuple(range(len(shape)))
-    if axes is not None and shape:
-        axes = tuple(sorted(axis % len(shape) for axis in axes))
-    return _plain(call, builder, axes=axes)
+    return _plain(call, builder, axes=tuple(sorted(axis % len(shape) for axis in axes)) if axes and shape else axes)
 
 
 def _transpose(call: Call, builder: Builder) -> int:
