@@ -13,7 +13,7 @@ from narformer.network.source_network import Coverage, SourceNetwork
 from narformer.network.tensors import ConstantOperand, Tensor
 from narformer.network.weights import WEIGHTS, implied
 
-__all__ = ["Builder", "Constant", "Operand", "Shape", "merged", "same_padding", "slices"]
+__all__ = ["Builder", "Constant", "Operand", "Shape", "broadcast", "merged", "same_padding", "slices"]
 
 Shape = tuple[int, ...]
 
@@ -94,7 +94,8 @@ class Builder:
         """Add a vertex with its constants.
 
         The number of values in constants that the attributes do not describe becomes the attribute ``constant``, and a
-        single scalar also ``value``. Weights that the kind implies are left out.
+        single scalar also ``value``; those of Where are ``value`` and ``otherwise``. Weights that the kind implies are
+        left out.
         """
         values: dict[str, Value] = dict(attributes or {})
         described = DESCRIBED_FROM.get(kind, len(operands))
@@ -104,6 +105,9 @@ class Builder:
             scalar = constants[0].scalar if len(constants) == 1 else None
             if scalar is not None:
                 values.setdefault("value", float(scalar))
+            elif kind == "Where":
+                names = zip(("value", "otherwise"), constants, strict=False)
+                values |= {name: float(c.scalar) for name, c in names if c.scalar is not None}
         op = filled(Op.of(kind, shape, **values))
         vertices = [(slot, v) for slot, v in enumerate(operands) if isinstance(v, int)]
         listed = listed_constants(op.kind, operands)
@@ -194,6 +198,18 @@ def merged(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
         if not tensor.identity or tensor not in found:
             found.append(tensor)
     return tuple(found)
+
+
+def broadcast(shapes: Sequence[Shape]) -> Shape | None:
+    """The shape to which operands are broadcast; None if they do not fit."""
+    rank = max(map(len, shapes), default=0)
+    size = []
+    for column in zip(*((1,) * (rank - len(shape)) + shape for shape in shapes), strict=True):
+        wide = set(column) - {1}
+        if len(wide) > 1:
+            return None
+        size.append(wide.pop() if wide else 1)
+    return tuple(size)
 
 
 def slices(shape: Shape, axes: Sequence[int], starts: Sequence[int], ends: Sequence[int], steps: Sequence[int]) -> Op:

@@ -6,7 +6,7 @@ from math import isfinite, prod
 
 import onnx
 
-from narformer.formats.builder import SIZES, Builder, Constant, Operand, Shape, merged, same_padding, slices
+from narformer.formats.builder import SIZES, Builder, Constant, Operand, Shape, broadcast, merged, same_padding, slices
 from narformer.formats.trained import decided
 from narformer.network.graph import Value
 from narformer.network.ops import ALIASES, ELEMENTWISE, OPS
@@ -177,10 +177,7 @@ def _matmul(call: Call, builder: Builder) -> int:
 
 
 def _softmax(call: Call, builder: Builder) -> int:
-    axis, shape = call.given.get("axis", 1 if call.opset < 13 else -1), call.shape()
-    if isinstance(axis, int) and shape:
-        axis = axis % len(shape) - len(shape)
-    return _plain(call, builder, axis=int(axis) if isinstance(axis, int) else None)
+    return _negative_axis(call, builder, 1 if call.opset < 13 else -1)
 
 
 def _axis(default: int) -> Callable[[Call, Builder], int]:
@@ -193,10 +190,10 @@ def _axis(default: int) -> Callable[[Call, Builder], int]:
     return positive
 
 
-def _negative_axis(call: Call, builder: Builder) -> int:
-    axis, shape = call.given.get("axis", -1), call.shape()
-    if isinstance(axis, int) and axis >= 0 and shape:
-        axis -= len(shape)
+def _negative_axis(call: Call, builder: Builder, default: int = -1) -> int:
+    axis, shape = call.given.get("axis", default), call.shape()
+    if isinstance(axis, int) and shape:
+        axis = axis % len(shape) - len(shape)
     return _plain(call, builder, axis=axis if isinstance(axis, int) else None)
 
 
@@ -242,10 +239,25 @@ def _gather(call: Call, builder: Builder) -> int:
 
 
 def _clip(call: Call, builder: Builder) -> int:
-    least, most = call.number("min", 1), call.number("max", 2)
-    bounds = {"min": least if least is not None and least > -1e30 else None,
-              "max": most if most is not None and most < 1e30 else None}  # fmt: skip
+    bounds: dict[str, Value | None] = {}
+    for slot, name, sign in ((1, "min", -1), (2, "max", 1)):
+        bound = _number(call, name, slot)
+        bounds[name] = None if isinstance(bound, float) and not bound * sign < 1e30 else bound
     return _plain(call, builder, **bounds)
+
+
+def _number(call: Call, name: str, slot: int) -> float | str | None:
+    """A scalar; "unknown" if its value cannot be read, None if there is none."""
+    value = call.number(name, slot)
+    return "unknown" if value is None and call.constant(slot) is not None else value
+
+
+def _resize(call: Call, builder: Builder) -> int:
+    """The mapping of coordinates is kept where an output of the same shape has other values than the input."""
+    mapping, scales = call.given.get("coordinate_transformation_mode"), call.constant(1 + (call.opset > 10))
+    scaled = call.out[0] == call.shape() and scales is not None and set(scales.values or (1,)) != {1}
+    kept = str(mapping or "half_pixel") if scaled or mapping == "tf_crop_and_resize" else None
+    return _plain(call, builder, coordinate_transformation_mode=kept)
 
 
 def _pad(call: Call, builder: Builder) -> int:
@@ -257,16 +269,14 @@ def _pad(call: Call, builder: Builder) -> int:
             whole[axis % len(shape)] = pads[position]
             whole[axis % len(shape) + len(shape)] = pads[position + len(axes)]
         pads = tuple(whole)
-    return _plain(call, builder, pads=pads, value=call.number("value", 2))
+    return _plain(call, builder, pads=pads, value=_number(call, "value", 2))
 
 
 def _reduce(call: Call, builder: Builder) -> int:
     axes, shape = call.integers("axes", 1), call.shape()
     if not axes and not call.has(1) and shape is not None:
         axes = () if call.given.get("noop_with_empty_axes") else tuple(range(len(shape)))
-    if axes is not None and shape:
-        axes = tuple(sorted(axis % len(shape) for axis in axes))
-    return _plain(call, builder, axes=axes)
+    return _plain(call, builder, axes=tuple(sorted(axis % len(shape) for axis in axes)) if axes and shape else axes)
 
 
 def _transpose(call: Call, builder: Builder) -> int:
@@ -311,7 +321,7 @@ def _shape_of(call: Call) -> Shape | None:
     """The shape of the first output where shape inference failed: elementwise operations, reductions, Expand."""
     shape = call.shape()
     if call.kind == "Expand" and shape is not None and (wanted := call.integers("", 1)) is not None:
-        return _broadcast([shape, wanted])
+        return broadcast([shape, wanted])
     if call.kind.startswith("Reduce") and shape is not None:
         axes = call.integers("axes", 1)
         if axes is None or not axes:
@@ -323,19 +333,8 @@ def _shape_of(call: Call) -> Shape | None:
         return shape
     if call.kind in ELEMENTWISE:
         first = call.shapes[:1] if call.kind == "CastLike" else call.shapes
-        return _broadcast([s for s in first if s is not None]) if None not in first else None
+        return broadcast([s for s in first if s is not None]) if None not in first else None
     return None
-
-
-def _broadcast(shapes: Sequence[Shape]) -> Shape | None:
-    rank = max(map(len, shapes), default=0)
-    size = []
-    for column in zip(*((1,) * (rank - len(shape)) + shape for shape in shapes), strict=True):
-        wide = set(column) - {1}
-        if len(wide) > 1:
-            return None
-        size.append(wide.pop() if wide else 1)
-    return tuple(size)
 
 
 _FROM_SHAPES = ("Shape", "Size", "ConstantOfShape", "EyeLike", "Range")  # their outputs hold nothing of their operands
@@ -375,6 +374,7 @@ _SPECIAL: dict[str, Callable[[Call, Builder], int]] = {
     "Gather": _gather,
     "Clip": _clip,
     "Pad": _pad,
+    **dict.fromkeys(("Resize", "Upsample"), _resize),
     "Transpose": _transpose,
     "Cast": _cast,
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),

@@ -31,6 +31,7 @@ from narformer.network.weights import implied
 __all__ = ["unified"]
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm")
+VALUES = ("value", "otherwise")
 PLAIN_SUMS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")  # of one value they return that value
 
 
@@ -50,8 +51,8 @@ def unified(architecture: Architecture) -> tuple[Architecture, list[int]]:
                     break
                 changed = True
     for vertex, op in graph.ops.items():
-        if op.kind != "Pow" and op.get("value") is not None:
-            graph.ops[vertex] = replace(op, attributes=tuple(a for a in op.attributes if a[0] != "value"))
+        if op.kind != "Pow" and (op.get("value") is not None or op.get("otherwise") is not None):
+            graph.ops[vertex] = replace(op, attributes=tuple([a for a in op.attributes if a[0] not in VALUES]))
         if op.kind in OPS and OPS[op.kind].commutative:
             graph.operands[vertex] = [(0, source) for _, source in graph.operands[vertex]]
             if op.constants:
@@ -76,11 +77,12 @@ def take_constant(graph: MutableGraph, vertex: int, op: Op) -> bool:
     if not below or len(graph.readers[below[0]]) > 1 or not op.shape or below[1].shape != op.shape:
         return False
     source, layer = below
-    channels = op.shape[-1] if layer.kind == "Gemm" else op.shape[1] if len(op.shape) > 1 else 0
+    axis = len(op.shape) - 1 if layer.kind == "Gemm" else 1
+    channels = op.shape[axis] if axis < len(op.shape) else 0
     if layer.kind not in (*LAYERS, "BatchNormalization") or not channels or op.get("constant") != channels:
         return False
-    if channels == 1 and not any(tensor.trained for constant in op.constants for tensor in constant.tensors):
-        return False  # a scalar
+    if composites.along(op, range(axis, axis + 1)) is False or (channels == 1 and not composites.learned(op)):
+        return False  # other axes, or a scalar
     if op.kind == "Add" and layer.kind != "BatchNormalization":
         return _take_bias(graph, vertex, op, source, layer)
     graph.become(vertex, layer, graph.operands[source])
@@ -137,7 +139,7 @@ def undo(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 def inverse(graph: MutableGraph, vertex: int, op: Op) -> bool:
     """One divided by a value becomes Reciprocal."""
-    if not only(graph, vertex) or graph.operands[vertex][0][0] != 1 or op.get("value") != 1:
+    if not only(graph, vertex) or graph.operands[vertex][0][0] != 1 or composites.number(op) != 1:
         return False
     graph.become(vertex, Op("Reciprocal", (), op.shape), [(0, graph.operands[vertex][0][1])])
     return True
@@ -146,22 +148,23 @@ def inverse(graph: MutableGraph, vertex: int, op: Op) -> bool:
 def power(graph: MutableGraph, vertex: int, op: Op) -> bool:
     """Pow with exponent 1, 1/2, -1 or 2 becomes Identity, Sqrt, Reciprocal or a product."""
     names = {1: "Identity", 0.5: "Sqrt", -1: "Reciprocal", 2: "Mul"}
-    value, below = op.get("value"), only(graph, vertex)
-    if not isinstance(value, int | float) or value not in names or not below or graph.operands[vertex][0][0]:
+    value, below = composites.number(op), only(graph, vertex)
+    if value is None or value not in names or not below or graph.operands[vertex][0][0]:
         return False
     graph.become(vertex, Op(names[value], (), op.shape), [(slot, below[0]) for slot in range(1 + (value == 2))])
     return True
 
 
 def neutral(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Drop + 0 and x 1 with a scalar; x 0 becomes Zero, the operation "none" of cell spaces."""
-    if op.kind == "Mul" and only(graph, vertex) and op.get("constant") == 1 and op.get("value") == 0:
-        graph.ops[vertex] = Op("Zero", (), op.shape)
-        return True
-    if only(graph, vertex) and op.get("constant") == 1 and op.get("value") == {"Add": 0, "Mul": 1}[op.kind]:
-        graph.ops[vertex] = Op("Identity", (), op.shape)
-        return True
-    return False
+    """Drop + 0 and x 1 with a scalar that is not trained; x 0 becomes Zero, the operation "none" of cell spaces."""
+    value = composites.number(op)
+    if not only(graph, vertex) or value not in (0, 1):
+        return False
+    kind = "Zero" if op.kind == "Mul" and value == 0 else "Identity"
+    if kind == "Identity" and value == (op.kind == "Add"):
+        return False
+    graph.ops[vertex] = Op(kind, (), op.shape)
+    return True
 
 
 def clip(graph: MutableGraph, vertex: int, op: Op) -> bool:
@@ -175,7 +178,7 @@ def clip(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 def rectifier(graph: MutableGraph, vertex: int, op: Op) -> bool:
     """The larger of a value and zero is Relu."""
-    if not only(graph, vertex) or op.get("constant") != 1 or op.get("value") != 0:
+    if not only(graph, vertex) or composites.number(op) != 0:
         return False
     graph.ops[vertex] = Op("Relu", (), op.shape)
     return True

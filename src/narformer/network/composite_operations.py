@@ -23,6 +23,7 @@ from narformer.network.mutable_graph import MutableGraph
 from narformer.network.tensors import ConstantOperand, Tensor
 
 GATES = {"Sigmoid": "Swish", "HardSigmoid": "HardSwish"}
+DEPTH = 5  # most nested products whose factors are looked at: those of Gelu are fewer
 
 
 def near(value: object, wanted: float) -> bool:
@@ -30,10 +31,33 @@ def near(value: object, wanted: float) -> bool:
     return isinstance(value, int | float) and abs(value - wanted) <= 2e-3 * abs(wanted)
 
 
+def learned(op: Op) -> bool:
+    """Whether training changes a constant of the operation. Such an operation is not dropped."""
+    return any(tensor.trained for constant in op.constants for tensor in constant.tensors)
+
+
+def number(op: Op) -> float | None:
+    """The value of the only constant, if it is a known scalar that training does not change; else None."""
+    value = op.get("value") if op.get("constant") == 1 and not learned(op) else None
+    return value if isinstance(value, int | float) else None
+
+
+def along(op: Op, axes: range) -> bool | None:
+    """Whether the only constant has the sizes of these axes of the output, and 1 elsewhere; None if none is listed."""
+    sizes = op.shape or ()
+    if not op.constants:
+        return None
+    shape = op.constants[0].shape
+    if len(op.constants) > 1 or shape is None or len(shape) > len(sizes):
+        return False
+    wanted = tuple(size if axis in axes else 1 for axis, size in enumerate(sizes))
+    return (1,) * (len(sizes) - len(shape)) + shape == wanted
+
+
 def scalar(graph: MutableGraph, vertex: int, kind: str, value: float) -> int | None:
     """The other operand, if the vertex is a ``kind`` with this scalar constant; else None."""
     op, operands = graph.ops[vertex], graph.operands[vertex]
-    fits = op.kind == kind and len(operands) == 1 and op.get("constant") == 1 and near(op.get("value"), value)
+    fits = op.kind == kind and len(operands) == 1 and near(number(op), value)
     return operands[0][1] if fits else None
 
 
@@ -72,7 +96,8 @@ def gated(graph: MutableGraph, vertex: int, op: Op) -> bool:
     both = pair(graph, vertex)
     for x, gate in (both, both[::-1]) if both else ():
         kind = graph.ops[gate].kind
-        if kind == "HardSigmoid" and not near(graph.ops[gate].get("alpha"), 1 / 6):
+        slope, middle = graph.ops[gate].get("alpha"), graph.ops[gate].get("beta")
+        if kind == "HardSigmoid" and not (near(slope, 1 / 6) and near(middle, 0.5)):
             continue
         if kind in GATES and under(graph, gate, kind) == x:
             return _becomes(graph, vertex, x, GATES[kind])
@@ -93,46 +118,60 @@ def gelu(graph: MutableGraph, vertex: int, op: Op) -> bool:
             return _becomes(graph, vertex, x, "Gelu", approximate="none")
         argument = under(graph, inner, "Tanh")
         cubic = scalar(graph, argument, "Mul", sqrt(2 / pi)) if argument is not None else None
-        if cubic is not None and graph.ops[cubic].kind == "Add" and x in (pair(graph, cubic) or ()):
+        terms = pair(graph, cubic) if cubic is not None and graph.ops[cubic].kind == "Add" else None
+        if terms and x in terms and _is_cube(graph, terms[terms[0] == x], x, 0.044715):
             return _becomes(graph, vertex, x, "Gelu", approximate="tanh")
     return False
 
 
+def _is_cube(graph: MutableGraph, vertex: int, x: int, factor: float) -> bool:
+    """Whether the vertex is the third power of x times a factor."""
+    factors, product = _factors(graph, vertex)
+    powers = [graph.operands[v][0][1] for v in factors if graph.ops[v].kind == "Pow" and number(graph.ops[v]) == 3]
+    return near(product, factor) and (factors == [x] * 3 or (len(factors) == 1 and powers == [x]))
+
+
 def layer_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """LayerNormalization with scale and offset, written as nine operations."""
+    """LayerNormalization over the last axes, with scale and offset, written as nine operations."""
     operands, offset = graph.operands[vertex], op.get("constant")
-    if len(operands) != 1 or not op.shape or not offset or graph.ops[operands[0][1]].kind != "Mul":
+    if len(operands) != 1 or not op.shape or not isinstance(offset, int):
         return False
     scaled = operands[0][1]
-    if len(graph.operands[scaled]) != 1 or graph.ops[scaled].get("constant") != offset:
+    if graph.ops[scaled].kind != "Mul" or graph.ops[scaled].get("constant") != offset:
         return False
-    divided = graph.operands[scaled][0][1]
-    both = pair(graph, divided)
-    if not both or graph.ops[divided].kind != "Div":
+    found = _standardised(graph, graph.operands[scaled][0][1])
+    if not found or len(graph.operands[scaled]) != 1:
         return False
-    centred, root = both
-    inside = under(graph, root, "Sqrt")
-    if inside is None or graph.ops[inside].kind != "Add" or len(graph.operands[inside]) != 1:
-        return False
-    variance = graph.operands[inside][0][1]
-    squared = under(graph, variance, "ReduceMean")
-    terms = pair(graph, centred)
-    if squared is None or not terms or graph.ops[centred].kind != "Sub":
-        return False
-    if {source for _, source in graph.operands[squared]} != {centred} or graph.ops[squared].kind not in (
-        "Pow",
-        "Mul",
-    ):
-        return False
-    axes = graph.ops[variance].get("axes")
-    if under(graph, terms[1], "ReduceMean") != terms[0] or not isinstance(axes, tuple):
+    source, axes = found
+    last = range(min(axes, default=0), len(op.shape))
+    fits = [along(graph.ops[v], last) for v in (scaled, vertex)]
+    if axes != tuple(last) or offset != prod(op.shape[axis] for axis in last) or False in fits:
         return False
     kept = [replace(c, slot=slot) for slot, v in ((1, scaled), (2, vertex)) for c in graph.ops[v].constants]
     plain = all(tensor == Tensor(tensor.count) for constant in kept for tensor in constant.tensors)
-    attributes = {"axis": min(axes) - len(op.shape), "constant": 2 * int(str(offset))}
-    _becomes(graph, vertex, terms[0], "LayerNormalization", **attributes)
+    _becomes(graph, vertex, source, "LayerNormalization", axis=-len(last), constant=2 * offset)
     graph.ops[vertex] = replace(graph.ops[vertex], constants=() if plain else tuple(kept))
     return True
+
+
+def _standardised(graph: MutableGraph, divided: int) -> tuple[int, tuple[int, ...]] | None:
+    """x and the axes, if the vertex is (x - mean x) / √(mean (x - mean x)² + ε) with both means over these axes."""
+    both = pair(graph, divided) if graph.ops[divided].kind == "Div" else None
+    terms = pair(graph, both[0]) if both and graph.ops[both[0]].kind == "Sub" else None
+    inside = under(graph, both[1], "Sqrt") if both else None
+    if not both or not terms or inside is None:
+        return None
+    guard = graph.ops[inside]
+    if guard.kind != "Add" or guard.get("constant") != 1 or learned(guard) or len(graph.operands[inside]) != 1:
+        return None
+    variance = graph.operands[inside][0][1]
+    squared = under(graph, variance, "ReduceMean")
+    if squared is None or graph.ops[squared].kind != "Mul" or pair(graph, squared) != (both[0], both[0]):
+        return None
+    axes = graph.ops[variance].get("axes")
+    if under(graph, terms[1], "ReduceMean") != terms[0] or graph.ops[terms[1]].get("axes") != axes:
+        return None
+    return (terms[0], axes) if isinstance(axes, tuple) else None
 
 
 def group_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
@@ -146,7 +185,7 @@ def group_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
     normalised = graph.ops[norm]
     if normalised.kind != "InstanceNormalization" or len(graph.operands[norm]) != 1 or not normalised.shape:
         return False
-    if any(tensor.trained for constant in normalised.constants for tensor in constant.tensors):
+    if learned(normalised) or (normalised.get("constant") and not normalised.constants):  # weights that follow from it
         return False
     source: int | None = graph.operands[norm][0][1]
     if back is not None:
@@ -167,19 +206,18 @@ def group_norm(graph: MutableGraph, vertex: int, op: Op) -> bool:
 def _per_channel(graph: MutableGraph, vertex: int, kind: str) -> bool:
     """Whether the vertex is a ``kind`` of one value and one constant per channel, the second axis."""
     op = graph.ops[vertex]
-    if op.kind != kind or len(graph.operands[vertex]) != 1 or len(op.constants) != 1 or len(op.shape or ()) < 2:
-        return False
-    shape, sizes = op.constants[0].shape or (), op.shape or ()
-    return (1,) * (len(sizes) - len(shape)) + shape == (1, sizes[1], *[1] * (len(sizes) - 2))
+    return op.kind == kind and len(graph.operands[vertex]) == 1 and along(op, range(1, 2)) is True
 
 
 def softplus(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Where(x > constant, x, softplus(x)), by which exporters keep large values."""
+    """Where(x > 20, x, softplus(x)), by which exporters keep large values."""
     operands = graph.operands[vertex]
     if [slot for slot, _ in operands] != [0, 1, 2]:
         return False
     large, x, curve = (source for _, source in operands)
-    compared = graph.operands[large]
+    compared, least = graph.operands[large], number(graph.ops[large])
+    if least is None or least < 10:  # below, the curve is not x
+        return False
     if graph.ops[large].kind != "Greater" or compared != [(0, x)] or under(graph, curve, "Softplus") != x:
         return False
     return _becomes(graph, vertex, x, "Softplus")
@@ -230,14 +268,20 @@ def attention(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def _condition(graph: MutableGraph, mask: int) -> int:
-    """The truth values from which an added mask of two numbers is chosen; else the mask."""
+    """The truth values of an added mask that is 0 where they are true and very negative elsewhere; else the mask."""
     op, operands = graph.ops[mask], graph.operands[mask]
-    return operands[0][1] if op.kind == "Where" and [slot for slot, _ in operands] == [0] else mask
+    if op.kind != "Where" or [slot for slot, _ in operands] != [0] or learned(op):
+        return mask
+    chosen, other = op.get("value"), op.get("otherwise")
+    hides = chosen == 0 and isinstance(other, int | float) and other <= -1e4
+    return operands[0][1] if hides else mask
 
 
 def guarded(graph: MutableGraph, vertex: int, op: Op) -> bool:
     """Where(IsNaN(x), 0, x), by which exporters guard rows of a softmax that are masked fully: returns its input."""
     operands = graph.operands[vertex]
+    if number(op) != 0:
+        return False
     if [slot for slot, _ in operands] != [0, 2] or under(graph, operands[0][1], "IsNaN") != operands[1][1]:
         return False
     graph.become(vertex, Op("Identity", (), op.shape), [(0, operands[1][1])])
@@ -245,7 +289,9 @@ def guarded(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def causal(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """A causal mask becomes a constant mask, as exporters write it."""
+    """A causal mask becomes a constant mask, as exporters write it, where there is no other mask and no past."""
+    if op.constants or op.get("constant") or any(slot > 2 for slot, _ in graph.operands[vertex]):
+        return False
     shapes = [graph.ops[source].shape for slot, source in graph.operands[vertex] if slot in (0, 1)]
     if not op.get("is_causal") or len(shapes) != 2 or shapes[0] is None or shapes[1] is None:
         return False
@@ -309,26 +355,26 @@ def _turned_back(graph: MutableGraph, key: int) -> int | None:
 
 def _unscaled(graph: MutableGraph, vertex: int) -> int:
     op = graph.ops[vertex]
-    scaled = op.kind == "Mul" and op.get("constant") == 1 and len(graph.operands[vertex]) == 1
+    scaled = op.kind == "Mul" and op.get("constant") == 1 and len(graph.operands[vertex]) == 1 and not learned(op)
     return graph.operands[vertex][0][1] if scaled else vertex
 
 
 def _factors(graph: MutableGraph, vertex: int) -> tuple[list[int], float]:
-    """The factors of nested products, and the product of their scalar constants."""
+    """The factors of nested products, and the product of their scalar constants; a long chain stays a factor."""
     factors: list[int] = []
-    product, stack = 1.0, [vertex]
+    product, stack, left = 1.0, [vertex], DEPTH
     while stack:
         v = stack.pop()
         op = graph.ops[v]
-        value = op.get("value") if op.get("constant") == 1 else None
+        value = number(op)
         inner = v == vertex or len(graph.readers[v]) == 1
-        if op.kind == "Mul" and inner and (len(graph.operands[v]) == 2 or isinstance(value, int | float)):
-            product *= float(value) if isinstance(value, int | float) else 1.0
+        both = len(graph.operands[v]) == 2
+        if op.kind == "Mul" and inner and left and (both or value is not None):
+            left -= 1
+            product *= 1.0 if value is None else value
             stack += [source for _, source in graph.operands[v]]
         else:
             factors.append(v)
-        if len(factors) > 2:
-            break
     return factors, product
 
 

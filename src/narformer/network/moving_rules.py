@@ -20,9 +20,14 @@ def pass_on(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def pass_on_if_same(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """Drop operations that return their only operand: Expand, Slice, Pad, Tile, Concat, Resize, pools, reductions."""
-    below = only(graph, vertex)
+    """Drop operations that return their only operand: Expand, Slice, Pad, Tile, Concat, Resize, pools, reductions.
+
+    A Pad of the same shape may shift the image, a Resize may cut it (``coordinate_transformation_mode`` says so).
+    """
+    below, pads = only(graph, vertex), op.get("pads")
     if not below or op.shape is None or below[1].shape != op.shape or op.get("constant"):
+        return False
+    if (op.kind == "Pad" and (not isinstance(pads, tuple) or any(pads))) or op.get("coordinate_transformation_mode"):
         return False
     steps = op.get("steps")
     if isinstance(steps, tuple) and any(step < 0 for step in steps):
@@ -87,26 +92,29 @@ def sliced(graph: MutableGraph, vertex: int, op: Op) -> bool:
 
 
 def joined(graph: MutableGraph, vertex: int, op: Op) -> bool:
-    """A Concat that only another Concat along the same axis reads becomes part of it."""
-    operands, axis = graph.operands[vertex], op.get("axis")
-    if op.get("constant") or op.shape is None or not isinstance(axis, int):
-        return False
-
-    def inner(source: int) -> bool:
-        part = graph.ops[source]
-        along = part.get("axis")
-        return (
-            part.kind == "Concat"
-            and isinstance(along, int)
-            and along % len(op.shape or ()) == axis % len(op.shape or ())
-            and not part.get("constant")
-            and len(graph.readers[source]) == 1
-        )
-
-    if not any(inner(source) for _, source in operands):
-        return False
+    """A Concat that only another Concat along the same axis reads becomes part of it; the last one takes in all."""
+    readers = graph.readers[vertex]
+    if len(readers) == 1 and _is_part(graph, vertex, graph.ops[readers[0]]):
+        return False  # its turn comes with that reader, so that a long chain is copied once
     parts: list[int] = []
-    for _, source in operands:
-        parts += [v for _, v in graph.operands[source]] if inner(source) else [source]
+    stack = [source for _, source in reversed(graph.operands[vertex])]
+    while stack:
+        source = stack.pop()
+        if _is_part(graph, source, op):
+            stack += [v for _, v in reversed(graph.operands[source])]
+        else:
+            parts.append(source)
+    if parts == [source for _, source in graph.operands[vertex]]:
+        return False
     graph.become(vertex, op, list(enumerate(parts)))
     return True
+
+
+def _is_part(graph: MutableGraph, vertex: int, whole: Op) -> bool:
+    """Whether the vertex is a Concat of vertices that only ``whole`` reads, one along the same axis."""
+    part, rank = graph.ops[vertex], len(whole.shape or ())
+    axes = part.get("axis"), whole.get("axis")
+    if part.kind != "Concat" or whole.kind != "Concat" or not rank or part.get("constant") or whole.get("constant"):
+        return False
+    known = [axis % rank for axis in axes if isinstance(axis, int)]
+    return len(graph.readers[vertex]) == 1 and len(known) == 2 and known[0] == known[1]

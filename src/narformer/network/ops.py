@@ -1,7 +1,8 @@
 """The table of operations (the op table): kind -> attributes, aliases, and the rules that count its work.
 
 Kinds and attributes have their ONNX names. Any operation may have two more attributes: ``constant``, the number of
-values in operands that are not vertices (weights, scalars), and ``value``, the value of a scalar constant. Conventions:
+values in operands that are not vertices (weights, scalars), and ``value``, the value of a scalar constant (Where
+with two scalars: ``value`` and ``otherwise``). Conventions:
 
 * all counts are for the whole batch that the shapes state;
 * MACs are the multiply-adds of convolutions and matrix products (dense, recurrent and attention layers included);
