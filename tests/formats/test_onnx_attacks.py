@@ -352,3 +352,25 @@ def test_loops_of_many_stored_tensors_are_read_once(kind):
     assert time.process_time() - start < PATIENCE
     assert imported.coverage.unknown == {kind: 1}
     assert read_onnx(looping(20, 500, kind)).coverage.unknown == {}
+
+
+def crossing(count, steps):
+    """Layers of additions that can hardly be told apart: each adds two values of the layer before."""
+    nodes = [helper.make_node("Relu", ["x"], [f"0.{k}"]) for k in range(count)]
+    for depth, (factor, offset) in enumerate(steps):
+        others = [(k * factor + offset) % count for k in range(count)]
+        nodes += [
+            helper.make_node("Add", [f"{depth}.{k}", f"{depth}.{other}"], [f"{depth + 1}.{k}"])
+            for k, other in enumerate(others)
+        ]
+    return model([*nodes, helper.make_node("Sum", [f"{len(steps)}.{k}" for k in range(count)], ["y"])], (4,))
+
+
+@pytest.mark.parametrize("count, steps", [(400, [(7, 1)] * 3), (1000, [(1, 1)])], ids=["crossing", "a ring"])
+def test_vertices_that_can_hardly_be_told_apart_are_put_in_order(count, steps):
+    architecture = read_onnx(crossing(count, steps)).architecture
+    start = time.process_time()
+    form = canonical(architecture)
+    assert time.process_time() - start < PATIENCE
+    assert (len(form), len(form.edges)) == (len(architecture), len(architecture.edges))
+    assert all(i < j for i, j in form.edges)
