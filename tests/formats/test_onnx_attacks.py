@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import onnx
 import pytest
@@ -11,9 +12,10 @@ from onnx import TensorProto, helper
 from narformer.errors import BadFile
 from narformer.formats.onnx_reader import read_onnx
 from narformer.formats.onnx_wire import light
-from narformer.network import fingerprint
+from narformer.network import canonical, fingerprint
 
 SECONDS, MEGABYTES = 1.0, 500
+PATIENCE = 6.0  # seconds of the processor for a network of a few hundred kilobytes, on a slow machine
 
 
 def model(nodes, shape=(1, 3, 8, 8), stored=(), functions=()):
@@ -325,3 +327,50 @@ def test_bodies_are_put_in_order(turned):
     straight = read_onnx(model(branching(turned)))
     assert read_onnx(model(branching(turned, turned_inside=True))).architecture == straight.architecture
     assert not straight.coverage.shapeless
+
+
+def looping(passes, tensors, kind="Loop"):
+    """A loop whose body has one node and stores many numbers."""
+    stored = [helper.make_tensor(f"q{k}", TensorProto.FLOAT, [], [1.0]) for k in range(tensors)]
+    x, y = helper.make_tensor_value_info("v", 1, [8]), helper.make_tensor_value_info("v_out", 1, [8])
+    step = helper.make_node("Relu", ["v"], ["v_out"])
+    if kind == "Scan":
+        body = helper.make_graph([step], "body", [x], [y], stored)
+        return model([helper.make_node("Scan", ["x"], ["y"], body=body, num_scan_inputs=1)], (passes, 8))
+    starts = [helper.make_tensor_value_info(name, t, []) for name, t in (("k", 7), ("go", 9))]
+    ends = [helper.make_tensor_value_info("go_out", 9, []), y]
+    steps = [helper.make_node("Identity", ["go"], ["go_out"]), step]
+    body = helper.make_graph(steps, "body", [*starts, x], ends, stored)
+    count = helper.make_tensor("n", TensorProto.INT64, [], [passes])
+    return model([helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)], (8,), [count])
+
+
+@pytest.mark.parametrize("kind", ["Loop", "Scan"])
+def test_loops_of_many_stored_tensors_are_read_once(kind):
+    start = time.process_time()
+    imported = read_onnx(looping(12_000, 500, kind))
+    assert time.process_time() - start < PATIENCE
+    assert imported.coverage.unknown == {kind: 1}
+    assert read_onnx(looping(20, 500, kind)).coverage.unknown == {}
+
+
+def crossing(count, steps):
+    """Layers of additions that can hardly be told apart: each adds two values of the layer before."""
+    nodes = [helper.make_node("Relu", ["x"], [f"0.{k}"]) for k in range(count)]
+    for depth, (factor, offset) in enumerate(steps):
+        others = [(k * factor + offset) % count for k in range(count)]
+        nodes += [
+            helper.make_node("Add", [f"{depth}.{k}", f"{depth}.{other}"], [f"{depth + 1}.{k}"])
+            for k, other in enumerate(others)
+        ]
+    return model([*nodes, helper.make_node("Sum", [f"{len(steps)}.{k}" for k in range(count)], ["y"])], (4,))
+
+
+@pytest.mark.parametrize("count, steps", [(400, [(7, 1)] * 3), (1000, [(1, 1)])], ids=["crossing", "a ring"])
+def test_vertices_that_can_hardly_be_told_apart_are_put_in_order(count, steps):
+    architecture = read_onnx(crossing(count, steps)).architecture
+    start = time.process_time()
+    form = canonical(architecture)
+    assert time.process_time() - start < PATIENCE
+    assert (len(form), len(form.edges)) == (len(architecture), len(architecture.edges))
+    assert all(i < j for i, j in form.edges)

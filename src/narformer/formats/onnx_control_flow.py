@@ -30,6 +30,8 @@ MOST_PASSES = 1_000  # of a loop without a trip count, whose condition is consta
 TRUE = np.asarray(True)
 DECIDES = {"If": 1, "Loop": 2}  # number of inputs that decide what runs: a condition, a trip count and a condition
 MOST_NODES = 50_000  # in the bodies that are read; longer loops are read once
+MOST_WORK = 500_000  # the same for values and bytes, as ``_work`` counts them
+BYTES = 64  # that take as long as a value
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def _loop(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Gr
     trips = MOST_PASSES if not node.input[0] else _whole(count.array)
     certain = trips is not None and (not node.input[1] or start.array is not None)
     goes_on = not node.input[1] or start.array is None or bool(start.array.item())
-    if trips is None or (node.input[0] and trips * (len(body.node) + 1) > MOST_NODES - reading.followed):
+    if trips is None or (node.input[0] and not _affordable(reading, body, trips)):
         trips, certain = 1, False
     reading.looped(body)
     scanned: list[list[Result]] = [[] for _ in body.output[1 + carried :]]
@@ -112,7 +114,7 @@ def _loop(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Gr
         once = once or [*state, *(_stacked(reading, values, 0) for values in scanned)]
         goes_on = going.array is not None and bool(going.array.reshape(-1)[0])
         endless = goes_on and step == MOST_PASSES and not node.input[0]
-        if going.array is None or endless or reading.followed > MOST_NODES:
+        if going.array is None or endless or not _affordable(reading, body, 0):
             return _of_any_length(once, start_of), False
     reading.label(node)
     found = [*state, *(_stacked(reading, values, 0) for values in scanned)]
@@ -140,7 +142,7 @@ def _scan(reading: "Reading", node: onnx.NodeProto, bodies: Mapping[str, onnx.Gr
     backward = _integers(stated, "scan_input_directions", len(sequences))
     shape = sequences[0].typed.shape if sequences else None
     trips = shape[axes[0]] if shape is not None and -len(shape) <= axes[0] < len(shape) else None
-    certain = trips is not None and trips * (len(body.node) + 1) <= MOST_NODES - reading.followed
+    certain = trips is not None and _affordable(reading, body, trips)
     carried = len(state)
     reading.looped(body)
     scanned: list[list[Result]] = [[] for _ in body.output[carried:]]
@@ -177,6 +179,7 @@ def _body(reading: "Reading", body: onnx.GraphProto, given: Mapping[str, Result]
     for name, result in given.items():
         _put(reading, name, result)
     reading.followed += len(body.node)
+    reading.work += _work(body)
     reading.run(body.node)
     results = [_get(reading, value.name) for value in body.output]
     for known, before in zip(maps, outside, strict=True):
@@ -185,6 +188,19 @@ def _body(reading: "Reading", body: onnx.GraphProto, given: Mapping[str, Result]
         known.update(before)
     reading.scope = outer
     return results
+
+
+def _affordable(reading: "Reading", body: onnx.GraphProto, trips: int) -> bool:
+    """Whether so many passes of a body are few enough to be read one by one."""
+    nodes, work = trips * (len(body.node) + 1), trips * _work(body)
+    return nodes <= MOST_NODES - reading.followed and work <= MOST_WORK - reading.work
+
+
+def _work(body: onnx.GraphProto) -> int:
+    """What one pass of a body takes: its values, stated, stored, read and written, and its bytes."""
+    values = sum(len(node.input) + len(node.output) + 1 for node in body.node) + len(body.input) + len(body.output)
+    values += len(body.value_info) + len(body.initializer) + len(body.sparse_initializer)
+    return values + body.ByteSize() // BYTES
 
 
 def _get(reading: "Reading", name: str) -> Result:

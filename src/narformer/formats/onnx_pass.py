@@ -52,7 +52,7 @@ class Reading:
     values, typed, arrays: operand, shape and type of each value, and the contents of small constants
     sequences:             the tensors of each list of tensors that is known
     reads:                 how often each value is read
-    followed:              number of nodes in bodies that were read
+    followed, work:        number of nodes in bodies that were read, and what reading those bodies took
     scope:                 identifies the body that is being read; 0 outside of bodies
     bound:                 whether the user bound sizes, which may then be the ones that do not fit
     """
@@ -67,7 +67,7 @@ class Reading:
         self.arrays: dict[str, NDArray[np.generic]] = {}
         self.sequences: dict[str, tuple[Item, ...]] = {}
         self.reads: Counter[str] = Counter()
-        self.followed = self.scope = 0
+        self.followed = self.work = self.scope = 0
         self._parts: dict[Hashable, _Part] = {}
         self._tensors: dict[str, onnx.TensorProto] = {}
         self._stored: dict[int, tuple[onnx.GraphProto, Initializers]] = {}

@@ -27,6 +27,9 @@ BASIS = 3  # version of the text that is hashed; networks whose form stays the s
 # Maximum number of trial refinements. Networks of many long identical branches reach it. The remaining vertices of
 # equal colour are then treated as interchangeable, which they are in such networks.
 TRIALS = 1000
+# Maximum number of times that a vertex is compared with its class, and more for each vertex of the network. Only networks
+# in which many vertices can hardly be told apart, such as rings of hundreds of additions, reach it.
+COMPARISONS, COMPARISONS_EACH = 100_000, 20
 DONE = "_canonical"  # marks a canonical form, which need not be computed again
 
 T = TypeVar("T")
@@ -101,13 +104,13 @@ def _canonical_order(architecture: Architecture) -> list[int]:
     colours = _Colours.of(architecture)
     colours.refine(range(len(architecture)), traced=False)
     trials = TRIALS
-    while tied := colours.smallest_tie():
+    while colours.comparisons > 0 and (tied := colours.smallest_tie()):
         if colours.number_alike_parts():
             continue
         best = tied[0]
         if trials >= len(tied):
             trials -= len(tied)
-            best = min(tied, key=colours.trial)
+            best = min(tied, key=colours.trial)  # once no comparison is left, trials take no time
         colours.single_out(best)
     depth = [0] * len(architecture)
     for v, operands in enumerate(colours.operands):
@@ -122,13 +125,14 @@ Ends = Sequence[Sequence[tuple[int, int]]]  # per vertex: (slot of the edge, ver
 class _Colours:
     """The colour of each vertex and the vertices of each colour, independent of how the vertices are numbered.
 
-    The journal holds the colours of vertices before a trial.
+    The journal holds the colours of vertices before a trial. ``comparisons`` is how many may still be made.
     """
 
     operands: Ends
     readers: Ends
     of_vertex: list[str]
     members: dict[str, set[int]]
+    comparisons: int
     journal: dict[int, str] = field(default_factory=dict)
 
     @classmethod
@@ -161,7 +165,7 @@ class _Colours:
         members: defaultdict[str, set[int]] = defaultdict(set)
         for v, colour in enumerate(of_vertex):
             members[colour].add(v)
-        return cls(operands, readers, of_vertex, dict(members))
+        return cls(operands, readers, of_vertex, dict(members), COMPARISONS + COMPARISONS_EACH * count)
 
     def smallest_tie(self) -> list[int]:
         """The vertices of the smallest class of two or more, ties by colour; an empty list if all classes have one."""
@@ -176,6 +180,7 @@ class _Colours:
         colour occurs twice, and which have the same colours, have the same edges. They can be numbered in any order.
         """
         tied = {v for vertices in self.members.values() if len(vertices) > 1 for v in vertices}
+        self.comparisons -= len(tied)
         between: defaultdict[tuple[str, str], list[tuple[int, int, int]]] = defaultdict(list)
         for v in tied:
             for slot, c in self.readers[v]:
@@ -220,7 +225,7 @@ class _Colours:
         The returned digest of the intermediate classes is complete only if ``traced``.
         """
         trace: list[list[tuple[str, int]]] = []
-        while changed:
+        while changed and self.comparisons > 0:
             near = {self.of_vertex[n] for v in changed for _, n in (*self.operands[v], *self.readers[v])}
             seen = [self._parts(colour) for colour in near if traced or len(self.members[colour]) > 1]
             # A class that does not split is part of the trace too, because the colours around it may have changed.
@@ -242,6 +247,7 @@ class _Colours:
 
     def _parts(self, colour: str) -> dict[str, list[int]]:
         parts: defaultdict[str, list[int]] = defaultdict(list)
+        self.comparisons -= len(self.members[colour])
         for v in self.members[colour]:
             around = [
                 sorted((slot, self.of_vertex[n]) for slot, n in side) for side in (self.operands[v], self.readers[v])
