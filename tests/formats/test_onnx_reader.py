@@ -284,3 +284,35 @@ def test_what_is_no_file(tmp_path):
     (tmp_path / "empty.onnx").touch()
     with pytest.raises(BadFile, match="0 bytes"):
         read_onnx(tmp_path / "empty.onnx")
+
+
+def test_what_the_canonical_form_must_not_drop_is_read():
+    """A bound that cannot be read, numbers of a mask, a Resize that cuts."""
+    real, half = TensorProto.FLOAT, TensorProto.BFLOAT16
+    x = helper.make_tensor_value_info("x", half, [4])
+    bound = helper.make_tensor("b", half, [], [6.0])
+    clip = helper.make_node("Clip", ["x", "", "b"], ["y"])
+    graph = helper.make_graph([clip], "g", [x], [helper.make_tensor_value_info("y", half, [4])], [bound])
+    assert read_onnx(helper.make_model(graph).SerializeToString()).architecture.ops[-1].get("max") == "unknown"
+
+    mask = helper.make_tensor_value_info("c", TensorProto.BOOL, [4])
+    numbers = [helper.make_tensor("zero", real, [], [0.0]), helper.make_tensor("low", real, [], [-1e9])]
+    where = helper.make_node("Where", ["c", "zero", "low"], ["y"])
+    graph = helper.make_graph([where], "g", [mask], [helper.make_tensor_value_info("y", real, [4])], numbers)
+    op = read_onnx(helper.make_model(graph).SerializeToString()).architecture.ops[-1]
+    assert (op.get("value"), op.get("otherwise")) == (0.0, -1e9)
+
+    for mapping, scale, kept in (
+        ("half_pixel", 1.0, None),
+        ("half_pixel", 1.2, "half_pixel"),
+        ("tf_crop_and_resize", 1.0, "tf_crop_and_resize"),
+    ):
+        entry, end = (helper.make_tensor_value_info(name, real, [1, 1, 2, 2]) for name in "xy")
+        stored = [
+            helper.make_tensor("roi", real, [8], [0.0] * 4 + [1.0] * 4),
+            helper.make_tensor("scales", real, [4], [1.0, 1.0, scale, scale]),
+        ]
+        node = helper.make_node("Resize", ["x", "roi", "scales"], ["y"], coordinate_transformation_mode=mapping)
+        graph = helper.make_graph([node], "g", [entry], [end], stored)
+        op = read_onnx(helper.make_model(graph).SerializeToString()).architecture.ops[-1]
+        assert op.get("coordinate_transformation_mode") == kept

@@ -17,7 +17,7 @@ from random_networks import NEWEST, Network, session
 from random_operations import OPERATIONS
 
 from narformer.formats.onnx_reader import read_onnx
-from narformer.network import cost
+from narformer.network import canonical, cost
 
 REAL = (TensorProto.FLOAT, TensorProto.FLOAT16)
 BYTES = {
@@ -188,3 +188,31 @@ def test_random_networks():
 @pytest.mark.slow
 def test_many_random_networks():
     assert len(kinds_checked(max_examples=1000)) >= 90
+
+
+FOLDED = ("Conv", "ConvTranspose", "Gemm", "BatchNormalization")  # scales and offsets behind them become part of them
+
+
+def check_form(network):
+    """The canonical form does the same work, with the same parameters where nothing is folded."""
+    given = read_onnx(network.finished()[0].SerializeToString(), network.named).architecture
+    form = canonical(given)
+    counted, of_form = cost(given), cost(form)
+    assert of_form.macs == counted.macs
+    behind = {j for i, j in given.edges if given.ops[i].kind in FOLDED}
+    folds = any(given.ops[v].kind in ("Add", "Sub", "Mul", "Div", "BatchNormalization") for v in behind)
+    assert of_form.params <= counted.params + sum(max(op.shape) for op in given.ops if folds and op.kind in FOLDED)
+    assert folds or of_form.params == counted.params
+
+
+@settings(deadline=None, database=None, max_examples=60, derandomize=True)
+@given(networks())
+def test_the_canonical_form_of_random_networks(network):
+    check_form(network)
+
+
+@pytest.mark.slow
+@settings(deadline=None, database=None, max_examples=1000)
+@given(networks())
+def test_the_canonical_form_of_many_random_networks(network):
+    check_form(network)
