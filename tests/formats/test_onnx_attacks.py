@@ -377,7 +377,8 @@ def test_vertices_that_can_hardly_be_told_apart_are_put_in_order(count, steps):
     assert all(i < j for i, j in form.edges)
 
 
-def test_many_bodies_among_many_values_are_checked(count=4000):
+def test_many_bodies_among_many_values_are_checked():
+    count = 4000
     end = helper.make_tensor_value_info("o", TensorProto.FLOAT, [4])
     body = helper.make_graph([helper.make_node("Relu", ["x"], ["o"])], "body", [], [end])
     flag = helper.make_node("IsNaN", ["x"], ["c"])
