@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from narformer.errors import BadFile
+from narformer.formats.onnx_guard import check
 from narformer.formats.onnx_reader import read_onnx
 from narformer.formats.onnx_wire import light
 from narformer.network import canonical, fingerprint
@@ -366,7 +367,7 @@ def crossing(count, steps):
     return model([*nodes, helper.make_node("Sum", [f"{len(steps)}.{k}" for k in range(count)], ["y"])], (4,))
 
 
-@pytest.mark.parametrize("count, steps", [(400, [(7, 1)] * 3), (1000, [(1, 1)])], ids=["crossing", "a ring"])
+@pytest.mark.parametrize(("count", "steps"), [(400, [(7, 1)] * 3), (1000, [(1, 1)])], ids=["crossing", "a ring"])
 def test_vertices_that_can_hardly_be_told_apart_are_put_in_order(count, steps):
     architecture = read_onnx(crossing(count, steps)).architecture
     start = time.process_time()
@@ -374,3 +375,17 @@ def test_vertices_that_can_hardly_be_told_apart_are_put_in_order(count, steps):
     assert time.process_time() - start < PATIENCE
     assert (len(form), len(form.edges)) == (len(architecture), len(architecture.edges))
     assert all(i < j for i, j in form.edges)
+
+
+def test_many_bodies_among_many_values_are_checked():
+    count = 4000
+    end = helper.make_tensor_value_info("o", TensorProto.FLOAT, [4])
+    body = helper.make_graph([helper.make_node("Relu", ["x"], ["o"])], "body", [], [end])
+    flag = helper.make_node("IsNaN", ["x"], ["c"])
+    branches = [helper.make_node("If", ["c"], [f"y{k}"], then_branch=body, else_branch=body) for k in range(count)]
+    data = model([flag, *branches, *[helper.make_node("Identity", ["x"], [f"d{k}"]) for k in range(count)]], (4,))
+    parsed = onnx.load_model_from_string(data)
+    parsed.graph.output[0].name = "y0"
+    start = time.process_time()
+    check(parsed, "it")
+    assert time.process_time() - start < PATIENCE / 6

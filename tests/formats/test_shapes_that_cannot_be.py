@@ -196,6 +196,31 @@ CASES = {
     "max pool": (FITS, one("MaxPool", (1, 2, 4, 4), kernel_shape=[2, 2])),
     "max pool, kernel of too many axes": (REFUSED, one("MaxPool", (1, 2, 4), kernel_shape=[2, 2])),
     "max pool larger than the image": (REFUSED, one("MaxPool", (1, 2, 2, 2), kernel_shape=[4, 4])),
+    **{
+        f"{kind} {kernel} of 2 by {stride}, {attributes}": (
+            fits, one(kind, (1, 2, 2, 6), kernel_shape=[kernel, 2], strides=[stride, 1], **attributes, opset=22)
+        )
+        for kind in ("MaxPool", "AveragePool", "LpPool")
+        for kernel, stride, attributes, fits in (
+            (3, 1, {}, FITS), (4, 1, {}, REFUSED), (3, 2, {}, FITS), (5, 2, {}, FITS), (6, 2, {}, REFUSED),
+            (3, 1, {"ceil_mode": 1}, FITS), (4, 1, {"ceil_mode": 1}, REFUSED), (5, 2, {"ceil_mode": 1}, FITS),
+            (6, 2, {"ceil_mode": 1}, REFUSED), (5, 1, {"pads": [1, 0, 1, 0]}, FITS),
+            (6, 1, {"pads": [1, 0, 1, 0]}, REFUSED), (3, 1, {"auto_pad": "VALID"}, FITS),
+            (4, 1, {"auto_pad": "VALID"}, REFUSED), (2, 1, {"dilations": [2, 1]}, FITS),
+            (2, 1, {"dilations": [3, 1]}, REFUSED), (9, 1, {"auto_pad": "SAME_UPPER"}, FITS),
+        )
+    },
+    **{
+        f"conv of {shape[2:]} with {filters[2:]}, {attributes}": (fits, one("Conv", shape, reals(*filters), **attributes))
+        for shape, filters, attributes, fits in (
+            ((1, 1, 2, 2), (1, 1, 3, 3), {"strides": [2, 2]}, REFUSED),
+            ((1, 1, 2, 6), (1, 1, 3, 3), {"strides": [9, 9]}, REFUSED),
+            ((1, 1, 2), (1, 1, 3), {"strides": [2]}, REFUSED),
+            ((1, 1, 2), (1, 1, 3), {"strides": [2], "auto_pad": "VALID"}, REFUSED),
+            ((1, 1, 2), (1, 1, 3), {"strides": [2], "auto_pad": "SAME_LOWER"}, FITS),
+            ((1, 1, 2), (1, 1, 2), {"dilations": [2], "strides": [2]}, REFUSED),
+        )
+    },
     # norms
     "batch norm": (FITS, one("BatchNormalization", (2, 4, 5), *[reals(4)] * 4)),
     "batch norm, unlike channels": (REFUSED, one("BatchNormalization", (2, 4, 5), *[reals(5)] * 4)),
@@ -359,7 +384,10 @@ def test_refused_where_onnx_runtime_refuses(name):
     model, feeds = built(rows, opset)
     assert runs(model, feeds) is fits
     if fits:
-        assert None not in [op.shape for op in read_onnx(model.SerializeToString()).architecture.ops]
+        ops = read_onnx(model.SerializeToString()).architecture.ops
+        assert None not in [op.shape for op in ops]
+        if ops[-1].kind.endswith("Pool"):
+            assert ops[-1].shape == session(model).run(None, feeds)[0].shape
     else:
         with pytest.raises((BadFile, BadArchitecture)):
             read_onnx(model.SerializeToString())

@@ -75,11 +75,16 @@ def _conv(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
         )
     if not reason and offset is not None:
         reason = unlike(prod(offset), filters[0], "offsets")
-    return reason or _window({**attributes, "kernel_shape": filters[2:]}, shapes, out)
+    return reason or _window({**attributes, "kernel_shape": filters[2:]}, shapes)
 
 
-def _window(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
-    """A reason if the kernel is larger than the padded image."""
+def _pool(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
+    # Runtimes divide toward zero, so that a kernel may reach over the image by less than two steps: nothing is left.
+    return _window(attributes, shapes, steps=2)
+
+
+def _window(attributes: Attributes, shapes: Shapes, steps: int = 0) -> str:
+    """A reason if the kernel reaches over the padded image, by so many strides if ``steps`` is not 0."""
     image, kernel = shapes[0], attributes.get("kernel_shape")
     if image is None or not isinstance(kernel, tuple) or len(kernel) != len(image) - 2:
         return "" if image is None or not isinstance(kernel, tuple) else f"a kernel of {len(kernel)} axes"
@@ -88,13 +93,13 @@ def _window(attributes: Attributes, shapes: Shapes, out: Shape | None) -> str:
         isinstance(pads, tuple) and isinstance(rates, tuple) and len(pads) == 2 * len(kernel) == 2 * len(rates)
     ):
         return ""
-    steps = attributes.get("strides", (1,) * len(kernel))
+    strides = attributes.get("strides", (1,) * len(kernel))
     ends = pads[len(kernel) :]
     for axis, (size, k, rate) in enumerate(zip(image[2:], kernel, rates, strict=False)):
         before, behind = pads[axis], ends[axis]
-        step = steps[axis] if isinstance(steps, tuple) and axis < len(steps) else 1
-        # Runtimes divide toward zero, so that a kernel may reach over the image by less than a step.
-        if size and (k - 1) * rate + 1 - (size + before + behind) >= step and not attributes.get("ceil_mode"):
+        stride = strides[axis] if isinstance(strides, tuple) and axis < len(strides) else 1
+        over = (k - 1) * rate + 1 - (size + before + behind)
+        if size and over >= max(1, steps * stride):
             return f"a kernel that reaches over {(k - 1) * rate + 1:,} values of {size + before + behind:,}"
     return ""
 
@@ -290,7 +295,7 @@ _CHECKS: dict[str, Check] = {
     "PRelu": _slope,
     "Conv": _conv,
     "ConvTranspose": _transposed,
-    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _window),
+    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _pool),
     "LayerNormalization": _layer_norm,
     "GroupNormalization": _channels,
     "InstanceNormalization": _instance,

@@ -107,14 +107,15 @@ def check(model: onnx.ModelProto, path: str | Path) -> None:
     """
     if not model.HasField("graph") or not (model.graph.node or model.graph.output):
         raise BadFile(path, "no graph", "an ONNX model", "Export the model again.")
-    _check_graph(model.graph, frozenset(), path)
+    _check_graph(model.graph, set(), path)
     for function in model.functions:
         for node in function.node:
             for attribute in node.attribute:
                 _check_numbers(attribute, node, path)
 
 
-def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], path: str | Path) -> None:
+def _check_graph(graph: onnx.GraphProto, outer: set[str], path: str | Path) -> None:
+    """Check a graph inside graphs that define the names ``outer``, which are the same again at the end."""
     for value in (*graph.input, *graph.output, *graph.value_info):
         check_shape(value, path)
     for tensor in graph.initializer:
@@ -132,9 +133,9 @@ def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], path: str | Path
         raise BadFile(path, "two initializers of one name", "a name for each", "Export the model again.")
     scope.update(stored)
     inner: list[onnx.GraphProto] = []
-    known, in_order = scope | outer | {""}, True
+    in_order = True
     for node in graph.node:
-        in_order = in_order and known.issuperset(node.input)
+        in_order = in_order and all(not name or name in scope or name in outer for name in node.input)
         bodies: list[onnx.GraphProto] = []
         for attribute in node.attribute:
             _check_numbers(attribute, node, path)
@@ -146,23 +147,26 @@ def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], path: str | Path
             bodies += held
         if bodies:
             inner += bodies
-            in_order = in_order and known.issuperset(taken(node))
+            in_order = in_order and all(not name or name in scope or name in outer for name in taken(node))
         for name in node.output:
             if name and name in scope:
                 raise BadFile(path, f"the value {name[:80]!r} written twice", "every value written once")
             scope.add(name)
-            known.add(name)
-    if not in_order or not outer.isdisjoint(scope):  # a name of the outer graph that is written here is hidden
-        _put_in_order(graph, frozenset(outer | scope), path)
+    hidden = not outer.isdisjoint(scope)  # by names that are written here
+    scope = {name for name in scope if name not in outer}  # takes no time for the names of outer graphs
+    outer |= scope
+    if not in_order or hidden:
+        _put_in_order(graph, outer, path)
         inner = [body for node in graph.node for a in node.attribute for body in body_of(a)]  # the nodes were replaced
     for value in graph.output:
-        if value.name not in scope and value.name not in outer:
+        if value.name not in outer:
             raise BadFile(path, f"the undefined output {value.name[:80]!r}", "outputs that a node writes")
     for body in inner:
-        _check_graph(body, frozenset(outer | scope), path)
+        _check_graph(body, outer, path)
+    outer -= scope
 
 
-def _put_in_order(graph: onnx.GraphProto, scope: frozenset[str], path: str | Path) -> None:
+def _put_in_order(graph: onnx.GraphProto, scope: set[str], path: str | Path) -> None:
     """Sort the nodes topologically. Raises BadFile if an input is not in ``scope``, or if the nodes form a cycle."""
     nodes = [(node, _reads(node)) for node in graph.node]
     writer = {name: i for i, (node, _) in enumerate(nodes) for name in node.output if name}

@@ -27,8 +27,8 @@ BASIS = 3  # version of the text that is hashed; networks whose form stays the s
 # Maximum number of trial refinements. Networks of many long identical branches reach it. The remaining vertices of
 # equal colour are then treated as interchangeable, which they are in such networks.
 TRIALS = 1000
-# Maximum number of times that a vertex is compared with its class, and more for each vertex of the network. Only networks
-# in which many vertices can hardly be told apart, such as rings of hundreds of additions, reach it.
+# Maximum number of times that a vertex is compared with its class, and more for each vertex of the network. Only
+# networks in which many vertices can hardly be told apart, such as rings of hundreds of additions, reach it.
 COMPARISONS, COMPARISONS_EACH = 100_000, 20
 DONE = "_canonical"  # marks a canonical form, which need not be computed again
 
