@@ -44,6 +44,7 @@ FROZEN = {
     **dict.fromkeys(("QLinearConv", "QLinearMatMul"), (1, 2, 4, 5, 6, 7)),
     **dict.fromkeys(("ConvInteger", "MatMulInteger"), (2, 3)),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), (4, 5, 6)),
+    **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), (0, 1)),
 }
 # Slots that say what an operation does: sizes, axes, bounds
 DESCRIBING = {

@@ -211,10 +211,7 @@ CASES = {
         )
     },
     **{
-        f"conv of {shape[2:]} with {filters[2:]}, {attributes}": (
-            fits,
-            one("Conv", shape, reals(*filters), **attributes),
-        )
+        f"conv of {shape[2:]}, {attributes}": (fits, one("Conv", shape, reals(*filters), **attributes))
         for shape, filters, attributes, fits in (
             ((1, 1, 2, 2), (1, 1, 3, 3), {"strides": [2, 2]}, REFUSED),
             ((1, 1, 2, 6), (1, 1, 3, 3), {"strides": [9, 9]}, REFUSED),

@@ -356,3 +356,33 @@ def test_a_table_that_is_computed_of_a_buffer_is_not_trained():
     network = read_onnx(exported(Rotary().eval(), (torch.rand(6, 4),), dynamo=True))
     assert cost(network.architecture).params == 20
     assert cost(network.architecture).constants == 24
+
+
+IMAGE = (1, 2, 4, 4)
+FIXED = {  # kind -> (operands: a shape of an input or a stored array, attributes, opset)
+    "STFT": (((1, 16), np.array(4), real(4)), {}, 17),
+    "Upsample": ((IMAGE, np.array([1, 1, 2, 2], np.float32)), {}, 9),
+    "Resize": ((IMAGE, None, np.array([1, 1, 2, 2], np.float32)), {}, 18),
+    "GridSample": ((IMAGE, real(1, 3, 3, 2)), {}, 20),
+    "MaxRoiPool": ((IMAGE, real(3, 5)), {"pooled_shape": [2, 2]}, 18),
+    "RoiAlign": ((IMAGE, real(3, 4), np.zeros(3, np.int64)), {}, 18),
+    "NonMaxSuppression": ((real(1, 6, 4), (1, 1, 6)), {}, 18),
+    "SoftmaxCrossEntropyLoss": (((3, 5), np.zeros(3, np.int64), real(5)), {}, 18),
+    "CausalConvWithState": (((1, 2, 6), real(2, 1, 3), None, real(1, 2, 2)), {}, 27),
+    "Attention": ((*[(1, 2, 4, 8)] * 3, None, real(1, 2, 3, 8), real(1, 2, 3, 8)), {}, 23),
+    "Greater": (((4, 5), real(5)), {}, 18),
+    "LessOrEqual": ((real(4, 5), (4, 5)), {}, 18),
+    "CastLike": (((4, 5), real(5)), {}, 18),
+}
+WEIGHTS = {"CausalConvWithState": 6}
+
+
+@pytest.mark.parametrize("kind", FIXED)
+def test_tables_that_say_what_an_operation_does_are_not_trained(kind):
+    operands, attributes, opset = FIXED[kind]
+    names = ["" if operand is None else f"n{slot}" for slot, operand in enumerate(operands)]
+    entries = {name: o for name, o in zip(names, operands, strict=True) if isinstance(o, tuple)}
+    stored = {name: o for name, o in zip(names, operands, strict=True) if isinstance(o, np.ndarray)}
+    assert counted([helper.make_node(kind, names, ["y"], **attributes)], entries, stored, opset).params == WEIGHTS.get(
+        kind, 0
+    )

@@ -94,6 +94,15 @@ NOT_TRAINED: dict[str, tuple[int, ...]] = {
     "RotaryEmbedding": (1, 2),  # tables of cosines and sines
     **dict.fromkeys(("Resize", "Clip", "Pad", "OneHot", "Dropout"), (1, 2, 3)),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), (4, 5, 6)),
+    "STFT": (1, 2, 3),  # a window function
+    **dict.fromkeys(("GridSample", "MaxRoiPool", "RoiAlign"), (1, 2)),  # places in an image
+    "NonMaxSuppression": (0, 1, 2, 3, 4),
+    **dict.fromkeys(("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"), (1, 2)),  # factors of the classes
+    **dict.fromkeys(("CausalConvWithState", "LinearAttention"), (3,)),  # states before the first step
+    "Attention": (4, 5),
+    "CastLike": (1,),
+    # No gradient passes a comparison.
+    **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), (0, 1)),
     **RUNTIME_NOT_TRAINED,
 }
 
