@@ -200,7 +200,7 @@ def _work(body: onnx.GraphProto) -> int:
     """What one pass of a body takes: its values, stated, stored, read and written, and its bytes."""
     values = sum(len(node.input) + len(node.output) + 1 for node in body.node) + len(body.input) + len(body.output)
     values += len(body.value_info) + len(body.initializer) + len(body.sparse_initializer)
-    return values + body.ByteSize() // BYTES
+    return values + int(body.ByteSize()) // BYTES
 
 
 def _get(reading: "Reading", name: str) -> Result:
