@@ -45,6 +45,8 @@ FROZEN = {
     **dict.fromkeys(("ConvInteger", "MatMulInteger"), (2, 3)),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), (4, 5, 6)),
     **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), (0, 1)),
+    "Attention": (4, 5),
+    "GridSample": (1,),
 }
 # Slots that say what an operation does: sizes, axes, bounds
 DESCRIBING = {

@@ -290,7 +290,15 @@ def test_parameters_of_one_number_count_and_other_numbers_do_not(dynamo, optimis
     assert cost(read_onnx(data).architecture).params == expected
 
 
-NUMBERS = {"block.0.act.scale": 1, "fc.bias": 1, "logit_scale": 1, "attn.skip_gain": 1}
+NUMBERS = {
+    "attn.temperature": 1,
+    "tau": 1,
+    "block.0.resweight": 1,
+    "block.0.act.scale": 1,
+    "fc.bias": 1,
+    "logit_scale": 1,
+    "attn.skip_gain": 1,
+}
 NUMBERS |= dict.fromkeys(("onnx::Mul_12", "/act/Constant_1_output_0", "val_3", "h.masked_bias", "fc.weight_scale"), 0)
 NUMBERS |= dict.fromkeys(("ortshared_1_0_1_0_token_10", "x.embed_scale", "model/Const:0", "norm.eps", "divisor"), 0)
 

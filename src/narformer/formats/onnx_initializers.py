@@ -32,7 +32,8 @@ FOLDED_KEY = "pkg.onnxscript.optimizer.folded_from"
 # Names of the exporter's own values have no dot. Neither have those of tensors in the outermost module, which are
 # recognised by words that people call parameters by.
 PARAMETER = re.compile(
-    r"weight|bias|cls|class|token|embed(?!ding)|table|param|quer(y|ies)|latent|prompt|scale|gamma|beta"
+    r"weight|bias|cls|class|token|embed(?!ding)|table|param|quer(y|ies)|latent|prompt|scale|gain|gamma|beta"
+    r"|alpha|temperature|(^|_)tau$"
 )
 # Names with a dot are of tensors in inner modules. Those of buffers are known by the names in use: tables of angles and
 # positions, masks, indices, statistics.
@@ -43,7 +44,8 @@ BUFFER = re.compile(
 # Names of single numbers that are parameters: the last part is one of the words by which modules call parameters, alone
 # or at the end. Buffers of well-known modules are called alike, and so are the scales of quantised weights.
 PARAMETER_OF_ONE = re.compile(
-    r"([^/:]*\.)?(?!masked_bias$|embed_scale$|(weight|input|output)_scale$)\w*(weight|bias|scale|gain|gamma|beta|alpha)"
+    r"([^/:]*\.)?(?!masked_bias$|embed_scale$|(weight|input|output)_scale$)\w*"
+    r"(weight|bias|scale|gain|gamma|beta|alpha|temperature|tau)"
 )
 # Names that exporters make up for values: of any operation, and of a node Constant.
 MADE_UP = re.compile(r"val_\d+|/.*_output_0")
@@ -57,16 +59,18 @@ class Initializers:
         self.constants: dict[str, Constant] = {}
         self._builder = builder
         stated = {value.name: value.metadata_props for value in graph.value_info if value.metadata_props}
-        sources = {name: _sources(entries) for name, entries in stated.items()}
-        marked = any(_entry(entries, KIND_KEY) for entries in stated.values())
+        kinds = {name: kind for name, entries in stated.items() if (kind := _entry(entries, KIND_KEY))}
+        sources = {name: _sources(entries, kinds) for name, entries in stated.items()}
+        marked = bool(kinds)
         zero_points = {tensor.name for tensor in graph.initializer if tensor.name.endswith("_zero_point")}
         fixed = _of_groups(graph)
         for tensor in graph.initializer:
             shape = tuple(tensor.dims)
-            kind = _entry(stated.get(tensor.name, ()), KIND_KEY)
+            kind = kinds.get(tensor.name, "")
             stored = _initializer(tensor, zero_points)
             if marked:
-                found = any(stored.count != 1 or _is_parameter(source) for source in sources.get(tensor.name, ()))
+                of = [name for name in sources.get(tensor.name, ()) if kinds.get(name, "PARAMETER") == "PARAMETER"]
+                found = any(stored.count != 1 or name in kinds or _is_parameter(name) for name in of)
                 stored = replace(stored, trained=found and stored.dtype.startswith(REAL))
             if kind or tensor.name in fixed:
                 stored = replace(stored, trained=kind == "PARAMETER")
@@ -182,10 +186,10 @@ def _folded_from(entries: Iterable[onnx.StringStringEntryProto]) -> list[str]:
     return re.findall(r"'([^']*)'", _entry(entries, FOLDED_KEY)[:65536])
 
 
-def _sources(entries: Iterable[onnx.StringStringEntryProto]) -> list[str]:
-    """Those of them that are tensors of the module."""
-    named = [name for name in _folded_from(entries) if not BUFFER.search(name)]
-    return [name for name in named if "." in name or PARAMETER.search(name)]
+def _sources(entries: Iterable[onnx.StringStringEntryProto], kinds: Mapping[str, str]) -> list[str]:
+    """Those of them that are tensors of the module: the exporter states the kind of those that it kept."""
+    named = [name for name in _folded_from(entries) if name in kinds or not BUFFER.search(name)]
+    return [name for name in named if name in kinds or "." in name or PARAMETER.search(name)]
 
 
 def _folded(sources: Mapping[str, list[str]], constants: Mapping[str, Constant]) -> dict[str, list[str]]:
