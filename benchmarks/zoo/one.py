@@ -14,7 +14,7 @@ import torch
 
 from narformer.errors import BadArchitecture, BadFile
 from narformer.network.canonical import canonical, fingerprint_of
-from narformer.network.cost import cost
+from narformer.network.cost import cost, stored_tensors
 from narformer.network.graph import Architecture, Op
 from narformer.network.source_network import SourceNetwork
 from narformer.network.weights import WEIGHTS
@@ -70,7 +70,7 @@ def _facts(network: Network, folder: Path) -> Any:
             source = roads.read(road, module, inputs, path)
             read = time.perf_counter() - started - written
             form = canonical(source.architecture)
-            found = _counts(source, form)
+            found = _counts(source, form, module)
             if road == "module":
                 reference = form
             elif road in ("dynamo", "torchscript") and reference is not None:
@@ -94,8 +94,11 @@ def _facts(network: Network, folder: Path) -> Any:
         yield road, {**found, "written_s": round(written, 2)}
 
 
-def _counts(source: SourceNetwork, form: Architecture) -> dict[str, Any]:
+def _counts(source: SourceNetwork, form: Architecture, module: torch.nn.Module) -> dict[str, Any]:
+    """surplus, deficit: sizes of trained tensors that only the network, or only the module has, and their numbers"""
     counted = cost(source.architecture)
+    trained = Counter(tensor.count for tensor in stored_tensors(source.architecture) if tensor.trained)
+    expected = Counter(tensor.numel() for tensor in set(module.parameters()))
     reasons = Counter(counted.unknown.values())
     return {
         "operations": len(source.architecture),
@@ -103,6 +106,8 @@ def _counts(source: SourceNetwork, form: Architecture) -> dict[str, Any]:
         "macs": counted.macs,
         "params": counted.params,
         "constants": counted.constants,
+        "surplus": dict(trained - expected),
+        "deficit": dict(expected - trained),
         "unknown": dict(source.coverage.unknown),
         "uncounted": dict(reasons.most_common(SHOWN)),
         "shapeless": len(source.coverage.shapeless),

@@ -13,6 +13,16 @@ from zoo.rewrites import rewritten
 
 EXPORTS = ("dynamo", "torchscript")
 MOST_FACTS = 5
+MISSING = {
+    "unused": "parameters reach no output",
+    "norms": "values of BatchNormalization are folded into the layer before it",
+    "others": "parameters are not in the file, only what is computed of them",
+}
+INSTEAD = {
+    "tied": "values of tied parameters are written twice",
+    "buffers": "values of buffers are stored like parameters",
+    "new": "real values are in the file alone",
+}
 PADDED = "padding of channels to the blocks of ONNX Runtime's layout"
 
 
@@ -104,27 +114,34 @@ def _unused(truth: Mapping[str, Any]) -> str:
 
 
 def _parameters(found: Mapping[str, Any], truth: Mapping[str, Any]) -> str:
-    """Parameters that a file lacks are missing, all of them; real values that it has instead may count as trained."""
-    file = found["file"]
-    lost, gone = file["lost"], ", ".join(file["lost_names"])
-    missing = [
-        (lost["unused"], _unused(truth)),
-        (lost["norms"], f"{lost['norms']:,} values of BatchNormalization are folded into the layer before it"),
-        (lost["others"], f"{lost['others']:,} parameters are not in the file, only what is computed of them: {gone}"),
-    ]
-    padding = found.get("padding", {}).get("values", 0)
-    instead = [
-        (file["copies"], f"{file['copies']:,} values of tied parameters are written twice"),
-        (file["buffers"], f"{file['buffers']:,} values of buffers are stored like parameters"),
-        (padding, f"{padding:,} values of weights are {PADDED}"),
-        *(
-            (each * number, f"{each * number:,} real values are in the file alone: {number} of {shape}")
-            for shape, (each, count) in file["added"].items()
-            for number in {count, min(count, 1)}
-        ),
-    ]
-    difference = found["params"] - truth["params"] + sum(count for count, _ in missing)
-    more = explained(difference, instead)
-    if difference and not more:
-        return ""
-    return "; ".join([text for count, text in missing if count] + [more] * bool(more))
+    """Why trained tensors of the file are not those of the module: each has a tensor of its size that explains it."""
+    file, reasons = found["file"], list[str]()
+    left = {int(size): count for size, count in found["deficit"].items()}
+    for kind, text in MISSING.items():
+        values = _taken(left, file[kind])
+        if values:
+            reasons.append(f"{values:,} {text}")
+    if not any(left.values()) and (more := _more(found, file)) is not None:
+        return "; ".join([*reasons, *more])
+    return ""
+
+
+def _more(found: Mapping[str, Any], file: Mapping[str, Any]) -> list[str] | None:
+    left = {int(size): count for size, count in found["surplus"].items()}
+    reasons = []
+    for kind, text in INSTEAD.items():
+        values = _taken(left, file[kind])
+        if values:
+            reasons.append(f"{values:,} {text}")
+    return None if any(left.values()) else reasons
+
+
+def _taken(left: dict[int, int], sizes: Mapping[str, int]) -> int:
+    """Take tensors of these sizes out of ``left``, as many as there are; the number of their values."""
+    values = 0
+    for size, count in sizes.items():
+        taken = min(left.get(int(size), 0), count)
+        if taken:
+            left[int(size)] -= taken
+            values += taken * int(size)
+    return values

@@ -3,6 +3,7 @@
 ``ops`` states the conventions. Letter: N operations.
 """
 
+import contextlib
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from narformer.network.counting import Operands, Shape
 from narformer.network.graph import Architecture, Op
 from narformer.network.ops import ALIASES, OPS
-from narformer.network.tensors import ConstantOperand, stored_bytes
+from narformer.network.tensors import ConstantOperand, Tensor, stored_bytes
 from narformer.network.weights import implied
 
 COLUMNS = ("macs", "flops", "params", "constants", "stored_bytes", "weights", "read", "written")
@@ -110,6 +111,23 @@ def cost(architecture: Architecture) -> Cost:
             unknown[v] = f"{kinds[v]}: {error}"
         table[STORED, v] = _stored(constants, seen)
     return Cost(kinds, unknown, *table)
+
+
+def stored_tensors(architecture: Architecture) -> list[Tensor]:
+    """Each stored tensor once, however many operations read it, and those that kinds and shapes imply."""
+    found: dict[int, Tensor] = {}
+    own: list[Tensor] = []
+    for op, pairs in zip(architecture.ops, architecture.operands(), strict=True):
+        shapes = _placed([(slot, architecture.ops[p].shape) for slot, p in pairs])
+        constants = op.constants
+        with contextlib.suppress(ValueError):
+            constants = constants or _implied(op, ALIASES.get(op.kind, op.kind), shapes)
+        for tensor in (tensor for constant in constants for tensor in constant.tensors):
+            if tensor.identity:
+                found.setdefault(tensor.identity, tensor)
+            else:
+                own.append(tensor)
+    return [*own, *found.values()]
 
 
 COUNTED, STORED = [0, 1, 6, 7, 8], [2, 3, 4, 5]  # columns of the work, and of the tensors
