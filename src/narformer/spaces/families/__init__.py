@@ -1,4 +1,7 @@
-"""The ten families of NNLQP (Liu et al. 2022) as whole networks, each identified by family and number."""
+"""Families of whole networks: each network is identified by family and number.
+
+``TEN`` are the families of NNLQP (Liu et al. 2022) and of the measured set ``ten-families``; ``FAMILIES`` are all.
+"""
 
 import re
 
@@ -18,9 +21,9 @@ from narformer.spaces.families import (
 )
 from narformer.spaces.families.family import Family
 
-__all__ = ["FAMILIES", "Family", "numbered", "variants"]
+__all__ = ["FAMILIES", "TEN", "Family", "numbered", "variants"]
 
-FAMILIES: dict[str, Family] = {
+TEN: dict[str, Family] = {
     "alexnet": alexnet.FAMILY,
     "vgg": vgg.FAMILY,
     "resnet": resnet.FAMILY,
@@ -32,6 +35,8 @@ FAMILIES: dict[str, Family] = {
     "efficientnet": efficientnet.FAMILY,
     "nasbench201": nasbench201.FAMILY,
 }
+
+FAMILIES: dict[str, Family] = {**TEN}
 
 
 _NUMBERED = re.compile(r"([\w.-]+)/(-?[0-9]{1,18})")
