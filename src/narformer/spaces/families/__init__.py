@@ -9,15 +9,25 @@ from narformer.network.canonical import fingerprint
 from narformer.network.graph import Architecture
 from narformer.spaces.families import (
     alexnet,
+    bert,
+    convnext,
+    densenet,
     efficientnet,
     googlenet,
+    gpt,
+    llama,
+    mixer,
     mnasnet,
     mobilenetv2,
     mobilenetv3,
     nasbench201,
+    regnet,
     resnet,
+    resnext,
+    shufflenetv2,
     squeezenet,
     vgg,
+    vit,
 )
 from narformer.spaces.families.family import Family
 
@@ -36,7 +46,19 @@ TEN: dict[str, Family] = {
     "nasbench201": nasbench201.FAMILY,
 }
 
-FAMILIES: dict[str, Family] = {**TEN}
+FAMILIES: dict[str, Family] = {
+    **TEN,
+    "vit": vit.FAMILY,
+    "bert": bert.FAMILY,
+    "gpt": gpt.FAMILY,
+    "llama": llama.FAMILY,
+    "convnext": convnext.FAMILY,
+    "resnext": resnext.FAMILY,
+    "regnet": regnet.FAMILY,
+    "densenet": densenet.FAMILY,
+    "mixer": mixer.FAMILY,
+    "shufflenetv2": shufflenetv2.FAMILY,
+}
 
 
 _NUMBERED = re.compile(r"([\w.-]+)/(-?[0-9]{1,18})")

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from narformer.spaces.drawing import Drawing
+from narformer.spaces.sequence_drawing import SequenceDrawing
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Chance:
         return [int(i) for i in np.argsort(self._words.random_raw(count), kind="stable")]
 
 
-class VariedDrawing(Drawing):
+class VariedDrawing(SequenceDrawing):
     """A network of a family under construction; without random choices it is the canonical one.
 
     Every convolution of a varied network is padded so that stride 1 keeps the size. Widths that an Add ties together

@@ -1,0 +1,134 @@
+"""How the operations of sequences, and those with weights of their own form, are written as ONNX nodes.
+
+They are written as PyTorch's exporter writes them, so that a runtime fuses what it fuses in exported files.
+"""
+
+from math import pi, prod, sqrt
+from typing import TYPE_CHECKING
+
+from narformer.errors import BadArchitecture
+
+if TYPE_CHECKING:
+    from narformer.formats.onnx_writer import Writer
+
+__all__ = ["LAYERS"]
+
+
+def _normalised(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
+    """A norm over the last axes; ``constant`` states whether it has a scale, or a scale and an offset."""
+    op, shape = writer.architecture.ops[vertex], writer.only_input(vertex)
+    axis = op.get("axis", -1)
+    size = shape[axis:] if isinstance(axis, int) else shape[-1:]
+    inputs = [*inputs, writer.weight(vertex, "scale", size, 1, 0.2)]
+    if op.get("constant") == 2 * prod(size):
+        inputs.append(writer.weight(vertex, "offset", size, 0, 0.1))
+    writer.node(vertex, kind, inputs, {"axis": axis if isinstance(axis, int) else -1})
+
+
+def _gelu(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
+    """x/2 (1 + erf(x / √2)), or with tanh(√(2/π) (x + 0.044715 x³))."""
+
+    def step(kind: str, out: str, *operands: str | float) -> str:
+        names = [
+            operand if isinstance(operand, str) else writer.number(vertex, f"{out}_{slot}", operand)
+            for slot, operand in enumerate(operands)
+        ]
+        return writer.node(vertex, kind, names, {}, out)
+
+    x = inputs[0]
+    if writer.architecture.ops[vertex].get("approximate", "none") == "none":
+        curve = step("Erf", "erf", step("Div", "divided", x, sqrt(2)))
+        whole = step("Mul", "whole", x, step("Add", "raised", curve, 1.0))
+        writer.node(vertex, "Mul", [whole, writer.number(vertex, "half", 0.5)], {})
+        return
+    half = step("Mul", "halved", x, 0.5)
+    cubic = step("Mul", "cubic", step("Pow", "power", x, 3.0), 0.044715)
+    curve = step("Tanh", "tanh", step("Mul", "scaled", step("Add", "sum", x, cubic), sqrt(2 / pi)))
+    writer.node(vertex, "Mul", [half, step("Add", "raised", curve, 1.0)], {})
+
+
+def _attention(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
+    """softmax(q s (k s)ᵀ + mask) v, s² = 1 / √D; rows that a mask takes away whole are guarded against NaN."""
+    shapes = [writer.shape(source) for _, source in writer.operands[vertex]]
+    if len(inputs) not in (3, 4) or len(shapes) < 3 or writer.architecture.ops[vertex].get("is_causal"):
+        raise BadArchitecture(f"{writer.names[vertex]}: expected queries, keys, values and at most one mask")
+    query, key, value, *mask = inputs
+    *leading, length, size = shapes[1]
+    rows = writer.number(vertex, "rows", (prod(leading), length, size))
+    turned = writer.node(vertex, "Reshape", [key, rows], {}, "rows_of_keys")
+    turned = writer.node(vertex, "Transpose", [turned], {"perm": (0, 2, 1)}, "turned_rows")
+    back = writer.number(vertex, "turned_shape", (*leading, size, length))
+    turned = writer.node(vertex, "Reshape", [turned, back], {}, "turned")
+    scale = writer.number(vertex, "scale", size**-0.25)
+    scaled = writer.node(vertex, "Mul", [query, scale], {}, "scaled_queries")
+    turned = writer.node(vertex, "Mul", [turned, scale], {}, "scaled_keys")
+    scores = writer.node(vertex, "MatMul", [scaled, turned], {}, "scores")
+    if mask:
+        scores = writer.node(vertex, "Add", [scores, *mask], {}, "masked")
+    shares = writer.node(vertex, "Softmax", [scores], {"axis": -1}, "softmax")
+    if mask:
+        empty = writer.node(vertex, "IsNaN", [shares], {}, "empty")
+        shares = writer.node(vertex, "Where", [empty, writer.number(vertex, "zero", 0.0), shares], {}, "shares")
+    writer.node(vertex, "MatMul", [shares, value], {})
+
+
+def _recurrent(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
+    """One layer that begins with a state of zeros."""
+    op, width = writer.architecture.ops[vertex], writer.only_input(vertex)[-1]
+    hidden, both = writer.shape(vertex)[-1], 2 if op.get("direction") == "bidirectional" else 1
+    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind] * hidden
+    reach = hidden**-0.5
+    inputs = [*inputs, writer.weight(vertex, "input_weight", (both, gates, width), 0, reach)]
+    inputs.append(writer.weight(vertex, "state_weight", (both, gates, hidden), 0, reach))
+    if op.get("bias", 1):
+        inputs.append(writer.weight(vertex, "bias", (both, 2 * gates), 0, reach))
+    writer.node(vertex, kind, inputs, writer.attributes(vertex, kind))
+
+
+def _conv_transpose(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
+    op, channels = writer.architecture.ops[vertex], writer.only_input(vertex)[1]
+    kernel, group = op.get("kernel_shape"), op.get("group", 1)
+    if not isinstance(kernel, tuple) or not isinstance(group, int):
+        raise BadArchitecture(f"{writer.names[vertex]}: a convolution without kernel_shape cannot be written")
+    out = writer.shape(vertex)[1]
+    reach = (6 / (channels // group * prod(kernel))) ** 0.5
+    inputs = [*inputs, writer.weight(vertex, "weight", (channels, out // group, *kernel), 0, reach)]
+    if op.get("bias", 0):
+        inputs.append(writer.weight(vertex, "bias", (out,), 0, 0.1))
+    writer.node(vertex, kind, inputs, writer.attributes(vertex, kind))
+
+
+def _expand(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
+    writer.node(vertex, "Expand", [*inputs, writer.number(vertex, "shape", writer.shape(vertex))], {})
+
+
+def _resize(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
+    """To the size of the output; ``nearest`` takes the pixel above and left, as PyTorch does."""
+    mode = writer.architecture.ops[vertex].get("mode", "nearest")
+    sizes = writer.number(vertex, "sizes", writer.shape(vertex))
+    nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor", "mode": "nearest"}
+    other = {"coordinate_transformation_mode": "half_pixel", "mode": str(mode)}
+    writer.node(vertex, "Resize", [*inputs, "", "", sizes], dict(nearest if mode == "nearest" else other))
+
+
+def _pad(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
+    """With zeros, or as ``mode`` says."""
+    op = writer.architecture.ops[vertex]
+    pads, value, mode = op.get("pads"), op.get("value", 0), str(op.get("mode", "constant"))
+    if not isinstance(pads, tuple) or value:
+        raise BadArchitecture(f"{writer.names[vertex]}: expected pads, and zeros as their value")
+    writer.node(
+        vertex, "Pad", [*inputs, writer.number(vertex, "pads", pads)], {"mode": str(op.get("mode", "constant"))}
+    )
+
+
+LAYERS = {
+    **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _normalised),
+    "Gelu": _gelu,
+    "Attention": _attention,
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),
+    "ConvTranspose": _conv_transpose,
+    "Expand": _expand,
+    "Resize": _resize,
+    "Pad": _pad,
+}
