@@ -117,9 +117,7 @@ def _pad(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
     pads, value, mode = op.get("pads"), op.get("value", 0), str(op.get("mode", "constant"))
     if not isinstance(pads, tuple) or value:
         raise BadArchitecture(f"{writer.names[vertex]}: expected pads, and zeros as their value")
-    writer.node(
-        vertex, "Pad", [*inputs, writer.number(vertex, "pads", pads)], {"mode": str(op.get("mode", "constant"))}
-    )
+    writer.node(vertex, "Pad", [*inputs, writer.number(vertex, "pads", pads)], {"mode": mode})
 
 
 LAYERS = {

@@ -142,7 +142,7 @@ class SequenceDrawing(Drawing):
         return self.reshape(wide, n, heads * times, length, size)
 
     def cached(self, x: int, past: int) -> int:
-        """Keys or values (N, heads, length, D) after those of ``past`` tokens, an input; both together are an output."""
+        """Keys or values (N, heads, length, D) after an input of those of ``past`` tokens; all of them are an output."""
         n, heads, _, size = self.shape(x)
         whole = self.joined(2, self.input(n, heads, past, size), x)
         self.output(whole)

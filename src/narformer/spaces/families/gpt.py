@@ -1,4 +1,4 @@
-"""GPT-2 (Radford et al. 2019), as transformers builds it: a prompt at once, or one token after cached ones.
+"""GPT-2 (Radford et al. 2019), as transformers builds it: a whole prompt, or one token after cached ones.
 
 A variant has another depth, heads of 32 or 64, and 16 to 384 tokens.
 """

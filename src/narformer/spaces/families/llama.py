@@ -1,4 +1,4 @@
-"""Llama (Touvron et al. 2023) of small size, as transformers builds it: a prompt at once, or one token after cached ones.
+"""Llama (Touvron et al. 2023) of small size, as transformers builds it: a whole prompt, or one token after cached ones.
 
 Root-mean-square norms, rotary positions, several queries for each key, gated dense layers. A variant has another depth,
 other heads, groups of queries and hidden width, and 16 to 384 tokens.
