@@ -116,13 +116,16 @@ class SequenceDrawing(Drawing):
         n, heads, length, size = self.shape(x)
         return self.reshape(self.transpose(x, 0, 2, 1, 3), n, length, heads * size)
 
-    def attention(self, query: int, key: int, value: int, mask: Shape = ()) -> int:
-        """Scaled dot-product attention on (N, heads, length, D), with a constant mask of this shape if it is given."""
+    def attention(self, query: int, key: int, value: int, mask: Shape = (), *tensors: Tensor) -> int:
+        """Scaled dot-product attention on (N, heads, length, D), with a constant mask of this shape if it is given.
+
+        ``tensors`` are those from which the mask is computed.
+        """
         shape = (*self.shape(query)[:-1], self.shape(value)[-1])
         if not mask:
             return self.op("Attention", shape, query, key, value, is_causal=0)
         vertex = self.op("Attention", shape, query, key, value, is_causal=0, constant=prod(mask))
-        self.ops[vertex] = replace(self.ops[vertex], constants=(ConstantOperand(3, mask),))
+        self.ops[vertex] = replace(self.ops[vertex], constants=(ConstantOperand(3, mask, tensors),))
         return vertex
 
     def rotated(self, x: int, identity: int) -> int:
@@ -133,6 +136,24 @@ class SequenceDrawing(Drawing):
         turned = self.joined(3, self.same("Neg", halves[1]), halves[0])
         return self.add(self.constant("Mul", x, *angles), self.constant("Mul", turned, *angles))
 
+    def conv_1d(self, x: int, channels: int, kernel: int, stride: int = 1) -> int:
+        """A convolution along the last axis of (N, channels, length), with bias."""
+        n, _, length = self.shape(x)
+        pad = (kernel - 1) // 2
+        shape = (n, channels, (length + 2 * pad - kernel) // stride + 1)
+        window: dict[str, Value] = {"kernel_shape": (kernel,), "strides": (stride,), "pads": (pad, pad)}
+        return self.op("Conv", shape, x, dilations=(1,), group=1, bias=1, **window)
+
+    def recurrent(self, kind: str, x: int, units: int, both: bool = False) -> int:
+        """An ``LSTM`` or ``GRU`` of (N, length, width) from a state of zeros; the outputs of ``both`` directions."""
+        n, length, _ = self.shape(x)
+        ways, reset = 2 if both else 1, {"linear_before_reset": 1} if kind == "GRU" else {}
+        x = self.transpose(x, 1, 0, 2)
+        direction = "bidirectional" if both else "forward"
+        x = self.op(kind, (length, ways, n, units), x, hidden_size=units, direction=direction, bias=1, **reset)
+        x = self.reshape(self.transpose(x, 0, 2, 1, 3), length, n, ways * units)
+        return self.transpose(x, 1, 0, 2)
+
     def repeated(self, x: int, times: int) -> int:
         """(N, heads, length, D) with every head several times; x itself for once."""
         n, heads, length, size = self.shape(x)
@@ -142,7 +163,7 @@ class SequenceDrawing(Drawing):
         return self.reshape(wide, n, heads * times, length, size)
 
     def cached(self, x: int, past: int) -> int:
-        """Keys or values (N, heads, length, D) after an input of those of ``past`` tokens; all of them are an output."""
+        """Keys or values (N, heads, length, D) after those of ``past`` tokens, an input; all of them are an output."""
         n, heads, _, size = self.shape(x)
         whole = self.joined(2, self.input(n, heads, past, size), x)
         self.output(whole)

@@ -25,7 +25,7 @@ def draw(net: VariedDrawing, version: str) -> None:
             key, value = (net.cached(part, length - 1) for part in (key, value))
         y = net.linear(net.merged(net.attention(query, key, value, (1, 1, new, length))), width)
         x = net.add(x, y)
-        x = net.add(x, feed_forward(net, net.layer_norm(x), 4 * width, "tanh"))
+        x = net.add(x, feed_forward(net, net.layer_norm(x), 4 * width, "GeluTanh"))
     net.tied(net.layer_norm(x), ROWS, TABLE)
 
 

@@ -67,11 +67,15 @@ class VariedDrawing(SequenceDrawing):
         return self.conv(x, channels, self.choose(kernel, KERNELS), stride, group=channels)
 
     def activation(self, kind: str, x: int) -> int:
-        """``Relu``, ``Relu6``, ``HardSwish`` or ``Swish``, written as exporters of ONNX do."""
+        """``Relu``, ``Relu6``, ``HardSwish``, ``Swish``, ``Gelu`` or ``GeluTanh``, written as exporters of ONNX do."""
         match kind:
             case "Relu6":
                 return self.op("Clip", self.shape(x), x, min=0.0, max=6.0)
             case "Swish":
                 return self.multiply(x, self.same("Sigmoid", x))
+            case "Gelu":
+                return self.gelu(x)
+            case "GeluTanh":
+                return self.gelu(x, "tanh")
             case _:
                 return self.same(kind, x)
