@@ -1,6 +1,6 @@
 """Swin Transformer (Liu et al. 2021), as timm builds it: attention in windows, every second time in shifted ones.
 
-A variant has other depths, heads, windows of 4, 6, 7 or 8, and an image of seven to ten windows in the first stage.
+A variant has other depths, heads and hidden widths, and windows of 4, 6, 7 or 8; the image has the size of 32 windows.
 """
 
 from narformer.network.tensors import Tensor
@@ -14,18 +14,18 @@ DEPTHS, SIZE = (2, 2, 6, 2), 32  # SIZE: channels of a head
 def draw(net: VariedDrawing, version: str) -> None:
     """Tiny has 28,288,354 parameters."""
     heads, window = net.choose(3, (1, 2, 3, 4)), net.choose(7, (4, 6, 7, 8))
-    width, side = heads * SIZE, 8 * window
+    width, side, ratio = heads * SIZE, 8 * window, net.choose(4, (2, 3, 4))
     x = net.conv(net.input(1, 3, 4 * side, 4 * side), width, 4, 4, pad=0, bias=True)
     x = net.layer_norm(net.transpose(x, 0, 2, 3, 1))
     for stage, depth in enumerate(DEPTHS):
         if stage:
             x, heads = _merged(net, x), 2 * heads
-        for block in range(2 * net.choose(depth // 2, range(1, depth // 2 + 1))):
+        for block in range(2 * net.choose(depth // 2, range(1, depth // 2 + 2))):
             _, rows, _, width = net.shape(x)
             shift = window // 2 if block % 2 and rows > window else 0
             x = net.add(x, _attended(net, net.layer_norm(x), heads, window, shift))
             flat = net.reshape(x, 1, rows * rows, width)
-            flat = net.add(flat, feed_forward(net, net.layer_norm(flat), 4 * width))
+            flat = net.add(flat, feed_forward(net, net.layer_norm(flat), ratio * width))
             x = net.reshape(flat, 1, rows, rows, width)
     x = net.mean(net.layer_norm(x), 1, 2)
     net.dense(net.reshape(x, 1, net.shape(x)[-1]), CLASSES)
