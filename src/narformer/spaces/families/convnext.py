@@ -19,10 +19,16 @@ def draw(net: VariedDrawing, version: str) -> None:
         depth = net.choose(depth, range(1, depth + 2))
         x = net.conv(norm(net, x), width, 2, 2, pad=0, bias=True) if stage else norm(net, _patches(net, x, width))
         for _ in range(depth):
-            y = net.transpose(net.conv(x, width, kernel, group=width, bias=True), 0, 2, 3, 1)
-            y = feed_forward(net, net.layer_norm(y), ratio * width)
-            x = net.add(x, net.constant("Mul", net.transpose(y, 0, 3, 1, 2), (width, 1, 1)))
+            x = block(net, x, kernel, ratio * width)
     net.dense(net.flatten(norm(net, net.global_pool(x))), CLASSES)
+
+
+def block(net: VariedDrawing, x: int, kernel: int, hidden: int) -> int:
+    """A depthwise convolution and two dense layers across the channels, scaled and added to x."""
+    width = net.shape(x)[1]
+    y = net.transpose(net.conv(x, width, kernel, group=width, bias=True), 0, 2, 3, 1)
+    y = feed_forward(net, net.layer_norm(y), hidden)
+    return net.add(x, net.constant("Mul", net.transpose(y, 0, 3, 1, 2), (width, 1, 1)))
 
 
 def norm(net: VariedDrawing, x: int) -> int:

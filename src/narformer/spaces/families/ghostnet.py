@@ -35,10 +35,10 @@ def draw(net: VariedDrawing, version: str) -> None:
     for kernel, expanded, channels, gated, stride in BLOCKS:
         width = _scaled(channels, tenths)
         kernel = net.choose(kernel, (3, 5, 7))
-        y = _ghost(net, x, _scaled(expanded, net.choose(tenths, range(5, 17))), activated=True)
+        y = ghost(net, x, _scaled(expanded, net.choose(tenths, range(5, 17))), activated=True)
         if stride > 1:
             y = net.batch_norm(net.conv(y, net.shape(y)[1], kernel, stride, group=net.shape(y)[1]))
-        y = _ghost(net, _gated(net, y) if gated else y, width, activated=False)
+        y = ghost(net, _gated(net, y) if gated else y, width, activated=False)
         if stride > 1 or net.shape(x)[1] != width:
             x = net.batch_norm(net.conv(x, net.shape(x)[1], kernel, stride, group=net.shape(x)[1]))
             x = net.batch_norm(net.conv(x, width, 1))
@@ -52,7 +52,8 @@ def _scaled(channels: int, tenths: int) -> int:
     return max(4, (channels * tenths // 10 + 2) // 4 * 4)
 
 
-def _ghost(net: VariedDrawing, x: int, width: int, activated: bool) -> int:
+def ghost(net: VariedDrawing, x: int, width: int, activated: bool) -> int:
+    """Half of the channels by a 1x1 convolution, the others from them by a depthwise one."""
     primary = net.batch_norm(net.conv(x, width // 2, 1))
     primary = net.relu(primary) if activated else primary
     cheap = net.batch_norm(net.conv(primary, width // 2, 3, group=width // 2))

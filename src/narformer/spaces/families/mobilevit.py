@@ -24,11 +24,12 @@ def draw(net: VariedDrawing, version: str) -> None:
     for channels, depth, inner in TRANSFORMERS:
         width, inner = net.width(channels), HEADS * net.width(inner // HEADS)
         x = _inverted(net, x, width, 2, False)
-        x = _transformed(net, x, net.choose(depth, range(1, depth + 2)), inner)
+        x = transformed(net, x, net.choose(depth, range(1, depth + 2)), inner)
     net.classifier(_conv(net, x, net.width(640), 1), CLASSES)
 
 
-def _transformed(net: VariedDrawing, x: int, depth: int, inner: int) -> int:
+def transformed(net: VariedDrawing, x: int, depth: int, inner: int) -> int:
+    """Convolutions, transformers across all patches, and convolutions of x and of what they give."""
     _, width, rows, _ = net.shape(x)
     across = rows // PATCH
     y = net.conv(_conv(net, x, width, 3), inner, 1)

@@ -12,15 +12,16 @@ DEPTHS, WIDTHS = (2, 4, 14, 1), (48, 96, 192, 1280)
 def draw(net: VariedDrawing, version: str) -> None:
     """A0 has 9,108,968 parameters with all branches, 8,309,384 when merged."""
     size = net.choose(224, range(128, 289, 32))
-    x = _block(net, net.input(1, 3, size, size), net.width(WIDTHS[0]), 2, version)
+    x = block(net, net.input(1, 3, size, size), net.width(WIDTHS[0]), 2, version)
     for depth, channels in zip(DEPTHS, WIDTHS, strict=True):
         width = net.width(channels)
-        for block in range(net.choose(depth, range(1, depth + 2))):
-            x = _block(net, x, width, 1 if block else 2, version)
+        for number in range(net.choose(depth, range(1, depth + 2))):
+            x = block(net, x, width, 1 if number else 2, version)
     net.classifier(x, CLASSES)
 
 
-def _block(net: VariedDrawing, x: int, width: int, stride: int, version: str) -> int:
+def block(net: VariedDrawing, x: int, width: int, stride: int, version: str) -> int:
+    """Convolutions of 1x1 and 3x3, and a normalisation of x where it fits, added; or one convolution."""
     if version == "merged":
         return net.relu(net.conv(x, width, 3, stride, bias=True))
     y = net.add(net.batch_norm(net.conv(x, width, 1, stride)), net.batch_norm(net.conv(x, width, 3, stride)))
