@@ -13,7 +13,7 @@ import onnx
 from onnx import helper
 
 from narformer.errors import BadArchitecture
-from narformer.formats.onnx_writer_layers import LAYERS
+from narformer.formats.onnx_writer_layers import LAYERS, window_mask
 from narformer.network.graph import Architecture, Op, Value
 from narformer.network.ops import ALIASES
 from narformer.network.tensors import ConstantOperand
@@ -143,7 +143,9 @@ class Writer:
     def fixed(self, vertex: int, name: str, shape: tuple[int, ...], middle: float, reach: float) -> str:
         """Add values that training does not change, such as a mask, as PyTorch's exporter does: in a node."""
         rng = self.rng or np.random.default_rng(0)
-        values = (middle - reach + 2 * reach * rng.random(shape, dtype=np.float32)).astype(np.float32)
+        values = window_mask(shape)
+        if values is None:
+            values = (middle - reach + 2 * reach * rng.random(shape, dtype=np.float32)).astype(np.float32)
         name = f"{self.names[vertex]}.{name}"
         node = self.graph.node.add(op_type="Constant", name=name, output=[name])
         node.attribute.append(helper.make_attribute("value", onnx.numpy_helper.from_array(values)))

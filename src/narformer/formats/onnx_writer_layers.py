@@ -3,15 +3,20 @@
 They are written as PyTorch's exporter writes them, so that a runtime fuses what it fuses in exported files.
 """
 
-from math import pi, prod, sqrt
+from math import isqrt, pi, prod, sqrt
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from narformer.errors import BadArchitecture
 
 if TYPE_CHECKING:
     from narformer.formats.onnx_writer import Writer
 
-__all__ = ["LAYERS"]
+__all__ = ["LAYERS", "window_mask"]
+
+APART = -100.0  # in the mask of shifted windows; its exponential is subnormal, which processors multiply slowly
 
 
 def _normalised(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
@@ -48,7 +53,10 @@ def _gelu(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
 
 
 def _attention(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
-    """softmax(q s (k s)ᵀ + mask) v, s² = 1 / √D; rows that a mask takes away whole are guarded against NaN."""
+    """softmax(q s (k s)ᵀ + mask) v, s² = 1 / √D.
+
+    A mask that is computed from no tensor is one of truth values: its rows are guarded, as all of one may be masked.
+    """
     shapes = [writer.shape(source) for _, source in writer.operands[vertex]]
     if len(inputs) not in (3, 4) or len(shapes) < 3 or writer.architecture.ops[vertex].get("is_causal"):
         raise BadArchitecture(f"{writer.names[vertex]}: expected queries, keys, values and at most one mask")
@@ -66,7 +74,7 @@ def _attention(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> N
     if mask:
         scores = writer.node(vertex, "Add", [scores, *mask], {}, "masked")
     shares = writer.node(vertex, "Softmax", [scores], {"axis": -1}, "softmax")
-    if mask:
+    if mask and not any(constant.tensors for constant in writer.architecture.ops[vertex].constants):
         empty = writer.node(vertex, "IsNaN", [shares], {}, "empty")
         shares = writer.node(vertex, "Where", [empty, writer.number(vertex, "zero", 0.0), shares], {}, "shares")
     writer.node(vertex, "MatMul", [shares, value], {})
@@ -118,6 +126,24 @@ def _pad(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
     if not isinstance(pads, tuple) or value:
         raise BadArchitecture(f"{writer.names[vertex]}: expected pads, and zeros as their value")
     writer.node(vertex, "Pad", [*inputs, writer.number(vertex, "pads", pads)], {"mode": mode})
+
+
+def window_mask(shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """The mask of windows that were shifted by half (Liu et al. 2021), for (1, windows, 1, area, area); else None.
+
+    Shifted windows at the last rows and columns hold pixels from opposite sides of the image, which are kept apart.
+    """
+    if len(shape) != 5 or shape[0] != 1 or shape[2] != 1 or shape[3] != shape[4]:
+        return None
+    across, window = isqrt(shape[1]), isqrt(shape[3])
+    if across**2 != shape[1] or window**2 != shape[3]:
+        return None
+    side = np.zeros((across, window), np.int64)
+    side[-1, window - window // 2 :] = 1
+    pixels = 2 * side[:, None, :, None] + side[None, :, None, :]
+    sides = pixels.reshape(across**2, window**2)
+    apart = sides[:, :, None] != sides[:, None, :]
+    return np.where(apart, np.float32(APART), np.float32(0)).reshape(shape)
 
 
 LAYERS = {
