@@ -220,6 +220,31 @@ def constant(kind, shape, *operands):
     return Architecture((Op.of("Input", shape), op), ((0, 1),))
 
 
+@pytest.mark.parametrize(
+    ("shapes", "attributes", "why"),
+    [
+        ([(1, 2, 3, 4)] * 3, {"is_causal": 1}, "is_causal"),
+        ([(1, 3, 8)] * 3, {"q_num_heads": 2}, "q_num_heads"),
+        ([(1, 4, 3, 4), (1, 2, 3, 4), (1, 2, 3, 4)], {}, "heads of other numbers"),
+        ([(1, 2, 3, 4)] * 2, {}, "queries, keys, values"),
+    ],
+)
+def test_attention_that_the_formula_does_not_hold_for_is_refused(shapes, attributes, why):
+    inputs = [Op.of("Input", shape) for shape in shapes]
+    edges = tuple((v, len(shapes)) for v in range(len(shapes)))
+    network = Architecture(
+        (*inputs, Op.of("Attention", shapes[0], **attributes)), edges, slots=tuple(range(len(shapes)))
+    )
+    with pytest.raises(BadArchitecture, match=why):
+        to_onnx(network, "none")
+
+
+def test_a_number_beside_two_operands_is_refused():
+    three = (Op.of("Input", (3,)), Op.of("Input", (3,)), Op.of("Sub", (3,), constant=1, value=2.0))
+    with pytest.raises(BadArchitecture, match="constant operands"):
+        to_onnx(Architecture(three, ((0, 2), (1, 2)), slots=(0, 1)), "none")
+
+
 def test_what_is_trained_is_an_initializer_and_what_is_not_is_in_a_node():
     for trained in (True, False):
         tensor = Tensor(4, trained=trained)

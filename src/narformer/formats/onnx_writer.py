@@ -105,7 +105,7 @@ class Writer:
         constants = () if kind in WEIGHTS else op.constants
         value = op.get("value")
         if op.get("constant") is not None and kind not in WEIGHTS and not constants:
-            if op.get("constant") != 1 or not isinstance(value, int | float):
+            if op.get("constant") != 1 or not isinstance(value, int | float) or len(slots) != 1:
                 raise BadArchitecture(f"{self.names[vertex]}: constant operands cannot be written as ONNX")
             found[1 - slots[0]] = self.number(vertex, "value", float(value))
         for constant in constants:

@@ -21,13 +21,13 @@ APART = -100.0  # in the mask of shifted windows; its exponential is subnormal, 
 
 def _normalised(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
     """A norm over the last axes; ``constant`` states whether it has a scale, or a scale and an offset."""
-    op, shape = writer.architecture.ops[vertex], writer.only_input(vertex)
+    op, shape, attributes = writer.architecture.ops[vertex], writer.only_input(vertex), writer.attributes(vertex, kind)
     axis = op.get("axis", -1)
     size = shape[axis:] if isinstance(axis, int) else shape[-1:]
     inputs = [*inputs, writer.weight(vertex, "scale", size, 1, 0.2)]
     if op.get("constant") == 2 * prod(size):
         inputs.append(writer.weight(vertex, "offset", size, 0, 0.1))
-    writer.node(vertex, kind, inputs, {"axis": axis if isinstance(axis, int) else -1})
+    writer.node(vertex, kind, inputs, {"axis": -1, **attributes})
 
 
 def _gelu(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> None:
@@ -57,9 +57,13 @@ def _attention(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> N
 
     A mask that is computed from no tensor is one of truth values: its rows are guarded, as all of one may be masked.
     """
-    shapes = [writer.shape(source) for _, source in writer.operands[vertex]]
-    if len(inputs) not in (3, 4) or len(shapes) < 3 or writer.architecture.ops[vertex].get("is_causal"):
+    op, shapes = writer.architecture.ops[vertex], [writer.shape(source) for _, source in writer.operands[vertex]]
+    if len(inputs) not in (3, 4) or len(shapes) < 3:
         raise BadArchitecture(f"{writer.names[vertex]}: expected queries, keys, values and at most one mask")
+    strange = sorted(name for name, value in op.attributes if value and name not in ("is_causal", "constant"))
+    if strange or op.get("is_causal") or len({shape[:-2] for shape in shapes[:3]}) > 1:
+        found = strange[0] if strange else "is_causal" if op.get("is_causal") else "heads of other numbers"
+        raise BadArchitecture(f"{writer.names[vertex]}: attention with {found} cannot be written as ONNX")
     query, key, value, *mask = inputs
     *leading, length, size = shapes[1]
     rows = writer.number(vertex, "rows", (prod(leading), length, size))
@@ -74,7 +78,7 @@ def _attention(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> N
     if mask:
         scores = writer.node(vertex, "Add", [scores, *mask], {}, "masked")
     shares = writer.node(vertex, "Softmax", [scores], {"axis": -1}, "softmax")
-    if mask and not any(constant.tensors for constant in writer.architecture.ops[vertex].constants):
+    if mask and not any(constant.tensors for constant in op.constants):
         empty = writer.node(vertex, "IsNaN", [shares], {}, "empty")
         shares = writer.node(vertex, "Where", [empty, writer.number(vertex, "zero", 0.0), shares], {}, "shares")
     writer.node(vertex, "MatMul", [shares, value], {})
