@@ -33,7 +33,7 @@ from narformer.models import Model
 from narformer.network.canonical import canonical_and_origins
 from narformer.predictors import NeuralPredictor, Target
 from narformer.predictors.build import make_model, make_tokenizer
-from narformer.spaces.families import FAMILIES
+from narformer.spaces.families import TEN
 from narformer.tokens import Batch, Packed
 from narformer.training.losses import relative_mse
 
@@ -133,7 +133,7 @@ def epoch(model: Model, forward: Callable[[Tensor], Tensor], rows_S: list[Tensor
 
 def v2_epochs() -> tuple[float, float, float]:
     """Seconds of V2's training epoch by edges and graph by graph, and the difference of their last losses."""
-    families = [family for family in FAMILIES.values() if family.name != "vgg"][:8]
+    families = [family for family in TEN.values() if family.name != "vgg"][:8]
     networks = [family.variant(number) for number in range(1, 1 + GRAPHS // len(families)) for family in families]
     tokenizer = make_tokenizer("narformer-v2-network", {}, ())
     batch = tokenizer.batch(networks)

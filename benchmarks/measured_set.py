@@ -29,7 +29,7 @@ from narformer.measure.timing import Measurement, Timing
 from narformer.network import Architecture
 from narformer.network.cost import cost
 from narformer.spaces.drawing import Drawing
-from narformer.spaces.families import FAMILIES, variants
+from narformer.spaces.families import FAMILIES, TEN, variants
 from narformer.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,7 +81,7 @@ def measure_all(folder: Path, seconds: float) -> None:
     console = Console()
     folder.mkdir(parents=True, exist_ok=True)
     with console.status("drawing the networks"):
-        networks = {family.name: variants(family, max(NETWORKS.values())) for family in FAMILIES.values()}
+        networks = {family.name: variants(family, max(NETWORKS.values())) for family in TEN.values()}
     tasks = plan(networks)
     refused = {(row["name"], row["runtime"]) for row in rows_of(folder) if "refused" in row}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -250,7 +250,7 @@ def datasheet(measured: MeasuredSet, rows: list[dict[str, Any]], made: int) -> s
     ]
     for runtime in NETWORKS:
         latency_M = measured.latency_ms(runtime)
-        for family in (*FAMILIES, "all"):
+        for family in (*TEN, "all"):
             mine_M = (measured.family_M == family) | (family == "all")
             values = latency_M[mine_M & ~np.isnan(latency_M)]
             if not len(values):
@@ -371,7 +371,7 @@ def draw(measured: MeasuredSet) -> None:
     flops_M = np.array([cost(network).flops for network in networks]) / 1e9
     figure, panels = pyplot.subplots(2, 5, figsize=(14, 6), layout="constrained", sharex=True, sharey=True)
     latencies = {runtime: measured.latency_ms(runtime) for runtime in NETWORKS}
-    for axes, family in zip(panels.flat, FAMILIES, strict=True):
+    for axes, family in zip(panels.flat, TEN, strict=True):
         mine_M = measured.family_M == family
         axes.scatter(np.tile(flops_M, 2), np.concatenate(list(latencies.values())), s=3, color="0.88")
         for runtime, latency_M in latencies.items():

@@ -20,7 +20,7 @@ from narformer.formats.onnx_writer import to_onnx
 from narformer.jobs import known_predictors
 from narformer.network import Architecture, Op, canonical
 from narformer.predictors import saved
-from narformer.spaces.families import FAMILIES
+from narformer.spaces.families import FAMILIES, TEN
 from narformer.tokens.kernels import KernelTokenizer
 
 CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
@@ -86,7 +86,7 @@ def test_a_module_and_its_file_have_one_answer(folder, tmp_path):
     assert any("stem" in layer.module for layer in module.layers)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TEN)
 def test_the_layers_are_those_behind_the_value(family, folder):
     """Of ways of writing that a canonical form unifies, too: x sigmoid(x), BatchNormalization, a global pool."""
     answer, loaded = predict_one(f"{family}/0", folder), saved.load(Path(folder))

@@ -9,15 +9,15 @@ from narformer.formats.onnx_reader import read_onnx
 from narformer.formats.onnx_writer import to_onnx
 from narformer.network import fingerprint
 from narformer.network.source_network import SourceNetwork
-from narformer.spaces.families import FAMILIES
+from narformer.spaces.families import TEN
 
 WRITTEN_AS = {"Zero": "Mul"}  # ONNX has no Zero: a product with a constant
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TEN)
 @pytest.mark.parametrize("number", [1, 5])
 def test_a_network_of_a_family_is_what_its_file_gives(family: str, number: int, tmp_path: Path) -> None:
-    network = FAMILIES[family].variant(number)
+    network = TEN[family].variant(number)
     ours = SourceNetwork.of(network)
     (tmp_path / "net.onnx").write_bytes(to_onnx(network, "none"))
     read = read_onnx(tmp_path / "net.onnx")

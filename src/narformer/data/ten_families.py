@@ -29,7 +29,7 @@ from narformer.data.npz import DAMAGE, write_npz
 from narformer.errors import BadFile
 from narformer.measure import Environment, Machine, Measurement, condition
 from narformer.network import Architecture
-from narformer.spaces.families import FAMILIES
+from narformer.spaces.families import FAMILIES, TEN
 
 __all__ = [
     "BESIDE",
@@ -104,7 +104,7 @@ class MeasuredSet:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the M networks, ``family/number``: families in their order, then numbers."""
-        order = list(FAMILIES)
+        order = list(TEN)
 
         def place(name: str) -> tuple[int, int]:
             family, _, number = name.partition("/")

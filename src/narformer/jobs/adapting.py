@@ -16,7 +16,7 @@ from narformer.metrics import mape
 from narformer.network.cost import cost
 from narformer.predictors import saved
 from narformer.progress import Progress, silent
-from narformer.spaces.families import FAMILIES
+from narformer.spaces.families import TEN
 from narformer.training.adaptation import adapt as adapt_to
 from narformer.training.adaptation import check_adaptable
 
@@ -59,7 +59,7 @@ def adapt(
     store: str | None = None,
     progress: Progress = silent,
 ) -> Adapted:
-    """Measure ``each`` small networks of every family here, adapt the predictor to their times, and save it to ``out``.
+    """Measure ``each`` small networks of ``TEN`` here, adapt the predictor to their times, and save it to ``out``.
 
     The default predictor is the shipped one of the runtime. Every time is kept in the store, as in ``measure``. Raises
     as ``measure``; BadRecipe where the predictor cannot be adapted, or the probes are too few. The phases of
@@ -120,9 +120,9 @@ def _held_out(names: list[str]) -> NDArray[np.bool_]:
 
 
 def probes(each: int = EACH) -> list[str]:
-    """Names of the probe networks: of every family the first ``each`` that are small."""
+    """Names of the probe networks: of each of the ten families the first ``each`` that are small."""
     names = []
-    for family in FAMILIES.values():
+    for family in TEN.values():
         numbers = islice(family.numbers(), LOOKED_AT)
         small = (number for number in numbers if cost(family.variant(number)).flops <= MOST_FLOPS)
         names += [f"{family.name}/{number}" for number in islice(small, each)]

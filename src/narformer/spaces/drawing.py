@@ -84,6 +84,26 @@ class Drawing:
             ceil_mode=int(ceil),
         )
 
+    def conv_transpose(self, x: int, channels: int, kernel: int, stride: int) -> int:
+        """A square transposed convolution with bias and without padding."""
+        n, _, *size = self.shape(x)
+        return self.op(
+            "ConvTranspose",
+            (n, channels, *((s - 1) * stride + kernel for s in size)),
+            x,
+            kernel_shape=(kernel, kernel),
+            strides=(stride, stride),
+            pads=(0,) * 4,
+            dilations=(1, 1),
+            group=1,
+            bias=1,
+        )
+
+    def resized(self, x: int, factor: int, mode: str = "nearest") -> int:
+        """An image of ``factor`` times the height and width; ``mode`` is nearest or linear."""
+        n, channels, *size = self.shape(x)
+        return self.op("Resize", (n, channels, *(factor * s for s in size)), x, mode=mode)
+
     def same(self, kind: str, x: int) -> int:
         """An operation without attributes that keeps the shape."""
         return self.op(kind, self.shape(x), x)

@@ -1,4 +1,7 @@
-"""The ten families of NNLQP (Liu et al. 2022) as whole networks, each identified by family and number."""
+"""Families of whole networks: each network is identified by family and number.
+
+``TEN`` are the families of NNLQP (Liu et al. 2022) and of the measured set ``ten-families``; ``FAMILIES`` are all.
+"""
 
 import re
 
@@ -6,21 +9,42 @@ from narformer.network.canonical import fingerprint
 from narformer.network.graph import Architecture
 from narformer.spaces.families import (
     alexnet,
+    bert,
+    convnext,
+    densenet,
+    dlrm,
     efficientnet,
+    ghostnet,
     googlenet,
+    gpt,
+    gru,
+    llama,
+    lstm,
+    mixer,
     mnasnet,
     mobilenetv2,
     mobilenetv3,
+    mobilevit,
     nasbench201,
+    regnet,
+    repvgg,
     resnet,
+    resnext,
+    shufflenetv2,
     squeezenet,
+    ssdlite,
+    swin,
+    t5,
+    unet,
     vgg,
+    vit,
+    whisper,
 )
 from narformer.spaces.families.family import Family
 
-__all__ = ["FAMILIES", "Family", "numbered", "variants"]
+__all__ = ["FAMILIES", "TEN", "Family", "numbered", "variants"]
 
-FAMILIES: dict[str, Family] = {
+TEN: dict[str, Family] = {
     "alexnet": alexnet.FAMILY,
     "vgg": vgg.FAMILY,
     "resnet": resnet.FAMILY,
@@ -31,6 +55,31 @@ FAMILIES: dict[str, Family] = {
     "mnasnet": mnasnet.FAMILY,
     "efficientnet": efficientnet.FAMILY,
     "nasbench201": nasbench201.FAMILY,
+}
+
+FAMILIES: dict[str, Family] = {
+    **TEN,
+    "vit": vit.FAMILY,
+    "bert": bert.FAMILY,
+    "gpt": gpt.FAMILY,
+    "llama": llama.FAMILY,
+    "convnext": convnext.FAMILY,
+    "resnext": resnext.FAMILY,
+    "regnet": regnet.FAMILY,
+    "densenet": densenet.FAMILY,
+    "mixer": mixer.FAMILY,
+    "shufflenetv2": shufflenetv2.FAMILY,
+    "swin": swin.FAMILY,
+    "ghostnet": ghostnet.FAMILY,
+    "repvgg": repvgg.FAMILY,
+    "unet": unet.FAMILY,
+    "ssdlite": ssdlite.FAMILY,
+    "t5": t5.FAMILY,
+    "whisper": whisper.FAMILY,
+    "lstm": lstm.FAMILY,
+    "gru": gru.FAMILY,
+    "dlrm": dlrm.FAMILY,
+    "mobilevit": mobilevit.FAMILY,
 }
 
 

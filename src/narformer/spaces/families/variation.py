@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from narformer.spaces.drawing import Drawing
+from narformer.spaces.sequence_drawing import SequenceDrawing
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Chance:
         return [int(i) for i in np.argsort(self._words.random_raw(count), kind="stable")]
 
 
-class VariedDrawing(Drawing):
+class VariedDrawing(SequenceDrawing):
     """A network of a family under construction; without random choices it is the canonical one.
 
     Every convolution of a varied network is padded so that stride 1 keeps the size. Widths that an Add ties together
@@ -67,11 +67,15 @@ class VariedDrawing(Drawing):
         return self.conv(x, channels, self.choose(kernel, KERNELS), stride, group=channels)
 
     def activation(self, kind: str, x: int) -> int:
-        """``Relu``, ``Relu6``, ``HardSwish`` or ``Swish``, written as exporters of ONNX do."""
+        """``Relu``, ``Relu6``, ``HardSwish``, ``Swish``, ``Gelu`` or ``GeluTanh``, written as exporters of ONNX do."""
         match kind:
             case "Relu6":
                 return self.op("Clip", self.shape(x), x, min=0.0, max=6.0)
             case "Swish":
                 return self.multiply(x, self.same("Sigmoid", x))
+            case "Gelu":
+                return self.gelu(x)
+            case "GeluTanh":
+                return self.gelu(x, "tanh")
             case _:
                 return self.same(kind, x)
