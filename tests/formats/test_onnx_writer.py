@@ -206,6 +206,7 @@ def test_a_dense_layer_over_two_axes_and_over_more(bias):
         (("Conv", (2, 4, 6, 6), {}), "kernel_shape"),
         (("Zero", (2, 4, 3, 3), {}), "another shape"),
         (("Swish", (2, 4, 6, 6), {"alpha": 2.0}), "alpha 1"),
+        (("Clip", (2, 4, 6, 6), {"min": 0.0, "max": "unknown"}), "without its value"),
     ],
     ids=lambda case: case[0] if isinstance(case, tuple) else "",
 )

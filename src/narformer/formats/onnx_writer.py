@@ -268,6 +268,10 @@ def _batch_norm(writer: Writer, vertex: int, kind: str, inputs: list[str]) -> No
 def _clip(writer: Writer, vertex: int, kind: str, inputs: list[str]) -> None:
     for name in ("min", "max"):
         bound = writer.architecture.ops[vertex].get(name)
+        if isinstance(bound, str):
+            raise BadArchitecture(
+                f"{writer.names[vertex]}: found a bound '{name}' without its value; expected a number"
+            )
         inputs = [*inputs, writer.number(vertex, name, float(bound)) if isinstance(bound, int | float) else ""]
     writer.node(vertex, kind, inputs, {})
 
