@@ -13,6 +13,7 @@ from zoo.rewrites import rewritten
 
 EXPORTS = ("dynamo", "torchscript")
 MOST_FACTS = 5
+ROWS_OF_A_BAG = 4  # of the only network with bags
 MISSING = {
     "unused": "parameters reach no output",
     "norms": "values of BatchNormalization are folded into the layer before it",
@@ -69,7 +70,20 @@ def _counts(road: str, found: Mapping[str, Any], facts: Mapping[str, Any]) -> It
     if road in EXPORTS and reference and found["fingerprint"] != reference:
         more = found["differs"]["kinds"]
         told = ", ".join(f"{kind} {count:+}" for kind, count in more.items()) or "attributes or shapes"
-        yield Difference(road, "fingerprint", told, "that of the module", rewritten(**found["differs"]))
+        yield Difference(road, "fingerprint", told, "that of the module", _rewritten(found["differs"]))
+
+
+def _rewritten(differs: Mapping[str, Any]) -> str:
+    """As ``rewritten``, after bags of embeddings: exporters multiply them by ones and stack the sums of their rows."""
+    kinds = {("Concat" if kind == "ConcatFromSequence" else kind): more for kind, more in differs["kinds"].items()}
+    bags = kinds.get("Concat", 0)
+    if not 0 < bags == kinds.get("Slice", 0) / ROWS_OF_A_BAG:
+        return rewritten(**differs)
+    products = kinds.pop("Mul", bags)
+    stacked = {k: n for k, n in differs["file_only"].items() if not k.startswith(("Mul", "ConcatFromSequence"))}
+    parts = {**differs, "kinds": kinds, "once": kinds, "file_only": stacked}
+    more = rewritten(**parts) if products == bags else ""
+    return f"the rows of {bags} bags of embeddings are summed one by one; {more}" if more else ""
 
 
 def _reason(road: str, what: str, facts: Mapping[str, Any]) -> str:
