@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import json
 import multiprocessing
+import re
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ PAGE = ROOT / "docs" / "zoo.md"
 PACKAGES = ("torch", "torchvision", "timm", "transformers", "onnx", "onnxscript", "onnxruntime")
 SECONDS = 600  # for one network
 AT_ONCE = 2
+FOLDER = re.compile(r"/(?:[\w.-]+/)*zoo-\w+/")  # where a network's files were; messages of tools name them
 
 
 def code() -> str:
@@ -60,6 +62,7 @@ class Zoo:
         self.networks[name] = {"versions": self.now, **facts}
         fresh = self.path.with_suffix(".part")
         lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in self.networks.items())
+        lines = FOLDER.sub("", lines)
         fresh.write_text(f'{{"networks": {{\n{lines}\n}}}}\n')
         fresh.replace(self.path)
 
