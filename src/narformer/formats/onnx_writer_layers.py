@@ -71,7 +71,7 @@ def _attention(writer: "Writer", vertex: int, kind: str, inputs: list[str]) -> N
     turned = writer.node(vertex, "Transpose", [turned], {"perm": (0, 2, 1)}, "turned_rows")
     back = writer.number(vertex, "turned_shape", (*leading, size, length))
     turned = writer.node(vertex, "Reshape", [turned, back], {}, "turned")
-    scale = writer.number(vertex, "scale", size**-0.25)
+    scale = writer.number(vertex, "root", size**-0.25)
     scaled = writer.node(vertex, "Mul", [query, scale], {}, "scaled_queries")
     turned = writer.node(vertex, "Mul", [turned, scale], {}, "scaled_keys")
     scores = writer.node(vertex, "MatMul", [scaled, turned], {}, "scores")
