@@ -50,7 +50,8 @@ def differences(facts: Mapping[str, Any]) -> Iterator[Difference]:
             yield Difference(road, "file", "none", "a file", f"the tool says: {found['exporter']}")
         elif "macs" not in found:
             said = next((str(found[key]) for key in ("refused", "fault") if key in found), "stopped")
-            too = f"ONNX Runtime refuses the file, too: {found['runtime']}" if found.get("runtime") else ""
+            refused = road != "module" and found.get("runtime")  # a module has no file that could be asked about
+            too = f"ONNX Runtime refuses the file, too: {found['runtime']}" if refused else ""
             yield Difference(road, "reading", said, "a network", too)
         else:
             yield from _counts(road, found, facts)
